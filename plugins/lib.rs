@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The chain of plugins that answers a query.
+//!
+//! One folder a plugin. `plugin.rs` holds the trait, `chain.rs` runs a query down, `registry.rs` is the one table of all plugins
+//! in the order in which a query meets them. No plugin imports another.
+
+pub mod byzantine_consensus;
+pub mod chain;
+pub mod error;
+pub mod metrics;
+pub mod plugin;
+pub mod query;
+pub mod registry;
+pub mod response;
+pub mod setup;
+pub mod view;
+
+pub use chain::{Chain, Next, Rest};
+pub use error::{ExtendedError, ServeError};
+pub use plugin::{Glance, Plugin};
+pub use query::{Client, Query, Transport};
+pub use response::{Certified, Response};
+pub use view::QueryView;

@@ -1,0 +1,64 @@
+//! What every plugin is: a step of the chain that answers a query or hands it on.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::chain::{Next, Rest};
+use crate::error::{ServeError, StartError};
+use crate::query::Query;
+use crate::response::Response;
+use crate::view::QueryView;
+
+/// What a plugin makes of a query before it is decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Glance {
+    /// Not mine to answer or to judge: look further down the chain.
+    Pass,
+    /// The reply is written.
+    Answered,
+    /// Decode the query and take the long way.
+    Ask,
+}
+
+/// A step of the chain.
+///
+/// A plugin returns its answer. It asks the rest of the chain by `next.serve(query)`, once at most, since `Next` is used up.
+#[async_trait]
+pub trait Plugin: Send + Sync + 'static {
+    /// The name of its directive.
+    fn name(&self) -> &'static str;
+
+    /// Looks at a query on the listener's own thread: no allocation, no lock that others hold for long, no decoding.
+    ///
+    /// When it says `Answered`, `reply` holds the whole message. The default is `Ask`, so that a plugin that knows nothing of
+    /// glances stays correct.
+    fn glance(&self, _query: &QueryView<'_>, _reply: &mut Vec<u8>) -> Glance {
+        Glance::Ask
+    }
+
+    /// Tells a plugin that said `Pass` that one further down answered at a glance: for counters and query logs.
+    fn glanced(&self, _query: &QueryView<'_>, _reply: &[u8], _elapsed: Duration) {}
+
+    /// Answers `query`, or asks `next`.
+    async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError>;
+
+    /// Starts what runs beside queries: timers, probes, peers. Called once, on the runtime, after the whole configuration was
+    /// accepted and before the first query. `rest` is the chain behind this plugin.
+    fn start(&self, _rest: Rest) -> Result<(), StartError> {
+        Ok(())
+    }
+
+    /// Whether this plugin can serve now; the text says what is missing. Shown by `GET /ready`.
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Answers `GET path?query` of the JSON API on the admin listener with a status and a JSON text, if `path` is this plugin's.
+    fn api(&self, _path: &str, _query: &str) -> Option<(u16, String)> {
+        None
+    }
+
+    /// Ends what `start` began: the configuration was replaced or the program ends.
+    fn stop(&self) {}
+}

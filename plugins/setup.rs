@@ -1,0 +1,87 @@
+//! From a server block of the Corefile to plugins and settings.
+//!
+//! A setup function reads one plugin's directives in one block. It checks everything and opens nothing, so that `quorate check`
+//! and a reload that fails have no effect; `Plugin::start` opens.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corefile::{Diagnostic, Directive, Key};
+use hickory_proto::rr::Name;
+
+use crate::metrics::Metrics;
+use crate::plugin::Plugin;
+
+/// What all blocks of one configuration share.
+pub struct Context {
+    /// The folder that relative paths start from: the Corefile's.
+    pub directory: PathBuf,
+    /// Counters that outlive a reload.
+    pub metrics: Arc<Metrics>,
+    /// Replicas that outlive a reload, by identity. See `byzantine_consensus`.
+    pub nodes: Arc<crate::byzantine_consensus::Nodes>,
+}
+
+/// One server block while it is set up.
+pub struct Block<'a> {
+    /// Its keys, CIDRs expanded.
+    pub keys: &'a [Key],
+    /// Its zones, lower-case, absolute, each once.
+    pub zones: Vec<Name>,
+    /// What its listeners need.
+    pub settings: Settings,
+    /// Its plugins so far, in the registry's order.
+    pub plugins: Vec<Arc<dyn Plugin>>,
+    /// HTTP services it asks for.
+    pub services: Vec<Service>,
+    /// The base folder for file paths.
+    pub root: PathBuf,
+}
+
+/// What the listeners of a block need to know.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Addresses to listen on; empty means all.
+    pub bind: Vec<IpAddr>,
+    /// Certificate and key for DoT, DoQ and DoH.
+    pub tls: Option<TlsFiles>,
+    /// Idle time-out of TCP, DoT, DoQ and DoH connections.
+    pub idle_timeout: Option<Duration>,
+    /// Largest UDP reply in bytes; 1232 when not set.
+    pub udp_payload_max: Option<u16>,
+}
+
+/// The files of the `tls` directive, read and checked.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// PEM chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+/// An HTTP service of the program. Blocks that name one address share the listener.
+pub enum Service {
+    /// `GET /health`; keeps answering for `lameduck` after a stop was asked for.
+    Health {
+        /// Where it listens.
+        address: SocketAddr,
+        /// How long the program goes on serving after it was told to stop.
+        lameduck: Duration,
+    },
+    /// `GET /ready`: 200 when all `probes` are ready, else 503 and the names of those that are not.
+    Ready {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// `GET /metrics`, and the JSON API below `/v1/`.
+    Metrics {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+}
+
+/// How a plugin is set up: all its directives in one block, in file order.
+pub type Setup = fn(&[&Directive], &mut Block<'_>, &Context, &mut Vec<Diagnostic>);
