@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The PBFT replica as a pure state machine: an event and the time go in, what to store, send and report comes out.
+//!
+//! No socket, no file, no clock, no randomness, and no knowledge of DNS: what is agreed on is bytes, judged by an [`Application`].
+//! This version holds the normal case of Castro & Liskov 1999 §4.2 in full, checkpoints (§4.3), restart and catch-up.
+//! View changes (§4.4) are not part of it; [`Ready::suspect`] says when one would start.
+//!
+//! What always holds, with at most f faulty replicas:
+//!
+//! - **One digest a vote.** A replica signs at most one digest for one (view, sequence number, phase), across restarts: the record
+//!   of a signature stands in [`Ready::persist`] before the message stands in [`Ready::send`], and [`Replica::restore`] reads it back.
+//! - **One decision a slot.** A slot is decided by commits of q distinct replicas of one view for one digest, so two honest
+//!   replicas never decide differently; slots execute in order, without gaps.
+//! - **A vote is a pure function** of the proposal, the decided prefix that its header names, and the cluster file. The one exception is the
+//!   refusal of a fresh proposal whose time is more than [`CLOCK_SKEW_MAX_MS`] away from the voter's clock, reported as
+//!   [`Fault::ClockSkew`].
+//! - **Leaves are recomputed**, never taken from the wire; the evidence root of the header binds the batch to the last byte.
+//! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
+
+mod application;
+mod batch;
+mod fault;
+mod lists;
+mod message;
+mod observation;
+mod operation;
+mod parameters;
+mod ready;
+mod record;
+mod replica;
+mod state;
+mod vote;
+
+pub use application::{Application, Counted, Keyring};
+pub use batch::{Batch, BatchError};
+pub use fault::{Fault, Refusal, SignedVote};
+pub use message::{DecidedSlot, Message, PeerStatus, PrePrepare, StateChunk};
+pub use observation::{Item, Observation, SignedObservations};
+pub use operation::Operation;
+pub use parameters::*;
+pub use ready::{Decided, Event, Lookup, Now, Ready, Recipients, Status};
+pub use record::Record;
+pub use replica::{Replica, RestoreError};
+pub use vote::{CheckpointCertificate, CheckpointVote, CommitCertificate, Vote};
