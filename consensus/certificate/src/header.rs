@@ -52,6 +52,13 @@ impl Decode for OperationKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Kinds(pub u8);
 
+impl Kinds {
+    /// Whether an operation of `kind` is in the slot.
+    pub fn contains(self, kind: OperationKind) -> bool {
+        self.0 & (1 << (kind as u8)) != 0
+    }
+}
+
 impl FromIterator<OperationKind> for Kinds {
     fn from_iter<I: IntoIterator<Item = OperationKind>>(kinds: I) -> Kinds {
         Kinds(kinds.into_iter().fold(0, |bits, kind| bits | 1 << (kind as u8)))
