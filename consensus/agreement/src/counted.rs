@@ -1,0 +1,51 @@
+//! Which of the included observations count: one a replica, of members, made at about the same time. `reference` of rule 1: discard.
+
+use std::collections::BTreeMap;
+
+use certificate::ReplicaId;
+use certificate::cluster::Cluster;
+use certificate::codec::Encode;
+
+use crate::observation::Observed;
+
+/// One replica's observation, with the time that it signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Who observed.
+    pub replica: ReplicaId,
+    /// When, in milliseconds since 1970, by its own clock.
+    pub time_ms: u64,
+    /// What.
+    pub observed: &'a Observed,
+}
+
+/// The observations that count, lowest replica first, whatever order they came in.
+///
+/// Strangers are dropped. A replica that is there twice counts once, with its earlier observation. Those further from the lower median of all than the
+/// cluster's observation window are dropped: a value of yesterday must not meet one of today.
+pub(crate) fn counted<'a>(cluster: &Cluster, observations: &[Observation<'a>]) -> Vec<Observation<'a>> {
+    let mut by_replica: BTreeMap<ReplicaId, Observation<'a>> = BTreeMap::new();
+    for observation in
+        observations.iter().filter(|observation| cluster.replicas.contains(observation.replica))
+    {
+        let kept = by_replica.entry(observation.replica).or_insert(*observation);
+        let order = |observation: &Observation<'_>| (observation.time_ms, observation.observed.to_bytes());
+        if kept.time_ms >= observation.time_ms && order(observation) < order(kept) {
+            *kept = *observation;
+        }
+    }
+    let all: Vec<Observation<'a>> = by_replica.into_values().collect();
+    let median = lower_median(&all);
+    all.into_iter()
+        .filter(|observation| observation.time_ms.abs_diff(median) <= cluster.observation_window_ms)
+        .collect()
+}
+
+/// The lower median of the times; 0 of none.
+///
+/// Among at least a quorum of observations at least f+1 honest times stand on either side of it or at it, so at most f liars cannot move it beyond the honest ones.
+pub(crate) fn lower_median(observations: &[Observation<'_>]) -> u64 {
+    let mut times: Vec<u64> = observations.iter().map(|observation| observation.time_ms).collect();
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}
