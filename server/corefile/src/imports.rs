@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -17,7 +17,7 @@ use crate::{
     environment::expand,
     lexer::{Token, lex},
     lines::{Line, lines},
-    sources::Sources,
+    sources::{Sources, plain},
     suggest::suggest,
     tree::{SourceFile, Span, Word},
 };
@@ -280,21 +280,4 @@ pub(crate) fn describe(error: &io::Error) -> String {
         io::ErrorKind::FileTooLarge => "the file is too large for a Corefile".to_owned(),
         _ => error.to_string(),
     }
-}
-
-/// Returns `path` without `.` and `a/..`, so that two ways of writing one path are equal. Symbolic links are not followed:
-/// a circle through one ends at `IMPORT_DEPTH_MAX`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        let below = matches!(plain.components().next_back(), Some(Component::Normal(_)));
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if below => {
-                plain.pop();
-            }
-            _ => plain.push(component),
-        }
-    }
-    plain
 }

@@ -134,12 +134,12 @@ impl<'a> Lexer<'a> {
             before.chars().take_while(|character| !matches!(character, '\r' | '\n')).count() as u32
         };
         if self.peek().is_some_and(|next| !next.is_whitespace()) {
-            let warning = Diagnostic::warning(
-                &self.here(1),
-                "the closing quote ends the word, what follows is another",
-            );
-            report
-                .push(warning.with_hint("put a blank between them, or write \\\" for a quote inside quotes"));
+            let message = "the closing quote ends the word, what follows is another";
+            let hint = match text.contains('\n') {
+                true => format!("the quote was opened at {start}; is its end missing in that line?"),
+                false => "put a blank between them, or write \\\" for a quote inside quotes".to_owned(),
+            };
+            report.push(Diagnostic::warning(&self.here(1), message).with_hint(hint));
         }
         Token { text, quoted: true, starts_line, span }
     }

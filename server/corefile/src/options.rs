@@ -85,12 +85,15 @@
 
 use std::ops::RangeBounds;
 
+use count::{describe_count, is_above};
+
 use crate::{
     diagnostic::{Diagnostic, quote},
     suggest::suggest,
     tree::{Directive, Span, Word},
 };
 
+mod count;
 mod network;
 mod scalar;
 mod value;
@@ -380,33 +383,169 @@ fn hint_for_empty(word: &Word) -> Option<String> {
     (word.text.is_empty() && !word.quoted).then(|| "is an environment variable not set?".to_owned())
 }
 
-fn is_above(count: &impl RangeBounds<usize>, number: usize) -> bool {
-    use std::ops::Bound;
-    match count.end_bound() {
-        Bound::Included(most) => number > *most,
-        Bound::Excluded(above) => number >= *above,
-        Bound::Unbounded => false,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemorySources, ParseOptions, parse};
 
-/// Returns a range of counts in words: `exactly 2 arguments`, `at least 1 argument`, `from 1 to 3 arguments`.
-fn describe_count(count: &impl RangeBounds<usize>) -> String {
-    use std::ops::Bound;
-    let least = match count.start_bound() {
-        Bound::Included(least) => *least,
-        Bound::Excluded(below) => below + 1,
-        Bound::Unbounded => 0,
-    };
-    let most = match count.end_bound() {
-        Bound::Included(most) => Some(*most),
-        Bound::Excluded(above) => Some(above.saturating_sub(1)),
-        Bound::Unbounded => None,
-    };
-    let arguments = |number: usize| if number == 1 { "argument" } else { "arguments" };
-    match (least, most) {
-        (least, None) => format!("at least {least} {}", arguments(least)),
-        (least, Some(most)) if least == most => format!("exactly {most} {}", arguments(most)),
-        (0, Some(most)) => format!("at most {most} {}", arguments(most)),
-        (least, Some(most)) => format!("from {least} to {most} arguments"),
+    /// Hands the only directive of a block that holds `text` to `read`; returns its result and the messages.
+    fn with<T>(text: &str, read: impl FnOnce(&mut Options<'_>) -> T) -> (T, Vec<String>) {
+        let sources = MemorySources::new().with_file("f", format!(". {{\n{text}\n}}\n"));
+        let (corefile, mut diagnostics) = parse("f".as_ref(), &sources, &ParseOptions::default());
+        diagnostics.clear();
+        let mut options = Options::new(&corefile.blocks[0].directives[0], &mut diagnostics);
+        let read = read(&mut options);
+        let fine = options.finish();
+        assert_eq!(fine, !diagnostics.iter().any(Diagnostic::is_error), "`finish` tells of errors");
+        (read, diagnostics.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn arguments_are_read_from_left_to_right() {
+        let (read, messages) = with("cache 30 example.org b", |options| {
+            let ttl =
+                options.optional_if(|text| text.starts_with(|c: char| c.is_ascii_digit()), seconds(1..=60));
+            (ttl, options.rest(.., zone()))
+        });
+        assert_eq!(read, (Some(30), vec!["example.org.".to_owned(), "b.".to_owned()]));
+        assert_eq!(messages, Vec::<String>::new());
+        let (read, _) = with("cache a", |options| {
+            let ttl =
+                options.optional_if(|text| text.starts_with(|c: char| c.is_ascii_digit()), seconds(1..=60));
+            (ttl, options.rest(.., zone()))
+        });
+        assert_eq!(read, (None, vec!["a.".to_owned()]));
+    }
+
+    #[test]
+    fn missing_and_surplus_arguments_are_errors_at_their_place() {
+        let (_, messages) = with("file", |options| options.required(path()));
+        assert_eq!(messages, ["f:2:5: error: file: expected a path, got the end of the line"]);
+        let (_, messages) = with("file a b", |options| options.required(path()));
+        assert_eq!(messages, ["f:2:8: error: file: expected the end of the line, got `b`"]);
+        let (_, messages) =
+            with("forward .", |options| (options.word().is_some(), options.rest(1.., address())));
+        assert_eq!(
+            messages,
+            ["f:2:10: error: forward: expected at least 1 argument (each an IP address), got 0"]
+        );
+        let (_, messages) = with("bind ::1 ::2", |options| options.rest(..=1, address()));
+        assert_eq!(
+            messages,
+            ["f:2:10: error: bind: expected at most 1 argument (each an IP address), got 2"]
+        );
+    }
+
+    #[test]
+    fn surplus_is_not_said_behind_an_error() {
+        let (_, messages) =
+            with("x y 5", |options| options.required(integer(0..=9)).and_then(|_| options.word().cloned()));
+        assert_eq!(messages, ["f:2:3: error: x: expected a number from 0 to 9, got `y`"]);
+    }
+
+    #[test]
+    fn property_given_twice_is_an_error() {
+        let (read, messages) = with("x {\n a 1\n a 2\n}", |options| options.value("a", integer(0..=9)));
+        assert_eq!(read, Some(1));
+        assert_eq!(messages, ["f:4:2: error: x: property `a` is given twice"]);
+    }
+
+    #[test]
+    fn properties_of_several_names_keep_the_order_of_the_file() {
+        let (read, messages) = with("acl {\n block net a\n allow\n block\n}", |options| {
+            options.properties(&["allow", "block"], |line| {
+                let words = line.rest(.., text()).len();
+                Some(format!("{} {words}", line.name()))
+            })
+        });
+        assert_eq!(read, ["block 2", "allow 0", "block 0"]);
+        assert_eq!(messages, Vec::<String>::new());
+    }
+
+    #[test]
+    fn properties_nest_and_name_the_whole_way_in_errors() {
+        let (read, messages) = with("x {\n a {\n  b 10\n  c\n }\n}", |options| {
+            options.property("a", |a| a.value("b", integer(0..=9)))
+        });
+        assert_eq!(read, None);
+        assert_eq!(
+            messages,
+            [
+                "f:4:5: error: x: a: b: expected a number from 0 to 9, got `10`",
+                "f:5:3: error: x: a: unknown property `c`"
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_properties_get_a_suggestion_or_the_list() {
+        let mut hints = Vec::new();
+        let sources = MemorySources::new().with_file("f", ". {\nx {\n max_fials 1\n zzz\n}\ny {\n a\n}\n}");
+        let (corefile, mut diagnostics) = parse("f".as_ref(), &sources, &ParseOptions::default());
+        let mut options = Options::new(&corefile.blocks[0].directives[0], &mut diagnostics);
+        options.flag("force_tcp");
+        options.value("max_fails", integer(0..=9));
+        assert!(!options.finish());
+        assert!(!Options::new(&corefile.blocks[0].directives[1], &mut diagnostics).finish());
+        hints.extend(diagnostics.iter().filter_map(|diagnostic| diagnostic.hint.as_deref()));
+        assert_eq!(
+            hints,
+            ["did you mean `max_fails`?", "it has force_tcp, max_fails", "`y` has no properties"]
+        );
+    }
+
+    #[test]
+    fn other_lines_are_those_that_no_property_claims() {
+        let (read, messages) = with("hosts {\n 192.0.2.1 a b\n ttl 60\n 192.0.2.2 c\n}", |options| {
+            let ttl = options.value("ttl", seconds(1..=65_535));
+            let lines = options
+                .other_lines(|line| Some(format!("{} {}", line.name(), line.rest(1.., zone()).join(" "))));
+            (ttl, lines)
+        });
+        assert_eq!(read, (Some(60), vec!["192.0.2.1 a. b.".to_owned(), "192.0.2.2 c.".to_owned()]));
+        assert_eq!(messages, Vec::<String>::new());
+    }
+
+    #[test]
+    fn keyword_is_taken_only_where_it_stands_unquoted() {
+        let (read, _) = with("x no_rec", |options| options.keyword("no_rec"));
+        assert!(read);
+        let (read, messages) = with("x \"no_rec\"", |options| options.keyword("no_rec"));
+        assert!(!read && messages.len() == 1);
+    }
+
+    #[test]
+    fn empty_word_of_a_variable_is_explained() {
+        let sources = MemorySources::new().with_file("f", ". {\nx {$NOPE}\n}");
+        let (corefile, _) = parse("f".as_ref(), &sources, &ParseOptions::default());
+        let mut diagnostics = Vec::new();
+        let mut options = Options::new(&corefile.blocks[0].directives[0], &mut diagnostics);
+        assert_eq!(options.required(integer(0..=9)), None);
+        assert_eq!(diagnostics[0].hint.as_deref(), Some("is an environment variable not set?"));
+    }
+
+    #[test]
+    fn warning_leaves_the_directive_usable() {
+        let (read, messages) = with("x 2001:db8::1:53", |options| options.required(socket_address(53)));
+        assert!(read.is_some());
+        assert_eq!(
+            messages,
+            ["f:2:3: warning: x: `2001:db8::1:53` is an address without a port, `53` is its last part"]
+        );
+    }
+
+    #[test]
+    fn second_use_in_a_block_is_an_error_for_the_named_only() {
+        let sources = MemorySources::new().with_file("f", ". {\nlog\ncache\nlog\ncache\ncache\n}");
+        let (corefile, mut diagnostics) = parse("f".as_ref(), &sources, &ParseOptions::default());
+        once_per_block(&corefile.blocks[0].directives, &["cache", "tls"], &mut diagnostics);
+        let messages: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            messages,
+            [
+                "f:5:1: error: cache: expected at most once in a server block",
+                "f:6:1: error: cache: expected at most once in a server block"
+            ]
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Where the parser gets files and environment variables from.
@@ -62,7 +62,7 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Files and variables in memory, for tests.
+/// Files and variables in memory, for tests. A folder exists as long as a file is in it; `a/..` is always nothing.
 ///
 /// ```
 /// use corefile::{MemorySources, Sources};
@@ -86,7 +86,7 @@ impl MemorySources {
     /// Adds a file; the folders above it exist from now on.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
-        self.files.insert(path.into(), content.into());
+        self.files.insert(plain(&path.into()), content.into());
         self
     }
 
@@ -100,10 +100,11 @@ impl MemorySources {
 
 impl Sources for MemorySources {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if let Some(content) = self.files.get(path) {
+        let path = plain(path);
+        if let Some(content) = self.files.get(&path) {
             return Ok(content.clone());
         }
-        let is_folder = self.files.keys().any(|file| file.starts_with(path));
+        let is_folder = self.files.keys().any(|file| file.starts_with(&path));
         Err(if is_folder { io::ErrorKind::IsADirectory } else { io::ErrorKind::NotFound }.into())
     }
 
@@ -119,6 +120,23 @@ impl Sources for MemorySources {
     fn env(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
+}
+
+/// Returns `path` without `.` and `a/..`, so that two ways of writing one path are equal. Symbolic links are not followed:
+/// a circle through one ends at the limit of depth.
+pub(crate) fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        let below = matches!(plain.components().next_back(), Some(Component::Normal(_)));
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if below => {
+                plain.pop();
+            }
+            _ => plain.push(component),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]

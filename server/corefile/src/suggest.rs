@@ -1,9 +1,11 @@
 //! "Did you mean": the candidate that is the fewest edits away from a word.
 
+use std::cmp::Reverse;
+
 /// Returns the candidate nearest to `word`, or `None` if none is near enough to be meant.
 ///
 /// Distance counts insertions, deletions, substitutions and swaps of two neighbours, letter case aside; at most a
-/// third of the word may differ. The first of equals wins.
+/// third of the word may differ. Of equals the one that begins alike for longer wins, then the first.
 pub fn suggest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
     if word.is_empty() || word.len() > WORD_CHARACTERS_MAX {
@@ -12,11 +14,17 @@ pub fn suggest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let near = |candidate: &&'a str| {
         let letters: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
         let distance = distance(&word, &letters);
-        (distance <= word.len().max(letters.len()).div_ceil(3)).then_some((distance, *candidate))
+        let alike = word.iter().zip(&letters).take_while(|(a, b)| a == b).count();
+        (distance <= word.len().max(letters.len()).div_ceil(3)).then_some((
+            distance,
+            Reverse(alike),
+            *candidate,
+        ))
     };
-    let nearest = candidates.iter().filter_map(near).min_by_key(|(distance, _)| *distance)?;
-    // One edit makes any word of two letters out of another; that is no evidence.
-    (nearest.0 == 0 || nearest.0 < word.len().min(nearest.1.len())).then_some(nearest.1)
+    let (distance, _, nearest) =
+        candidates.iter().filter_map(near).min_by_key(|(distance, alike, _)| (*distance, *alike))?;
+    // One edit makes any word of one letter out of another; that is no evidence.
+    (distance == 0 || distance < word.len().min(nearest.len())).then_some(nearest)
 }
 
 /// A word longer than this is no misspelt name.
@@ -53,6 +61,7 @@ mod tests {
         assert_eq!(suggest("cach", &NAMES), Some("cache"));
         assert_eq!(suggest("error", &NAMES), Some("errors"));
         assert_eq!(suggest("LOG", &NAMES), Some("log"));
+        assert_eq!(suggest("of", &["on", "off"]), Some("off"));
     }
 
     #[test]

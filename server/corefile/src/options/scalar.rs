@@ -187,7 +187,8 @@ fn shown(duration: Duration) -> String {
         (1_000_000, "ms"),
         (1_000, "us"),
     ];
-    let fitting = units.into_iter().find(|(unit, _)| nanoseconds >= *unit && nanoseconds % unit == 0);
+    let fitting =
+        units.into_iter().find(|(unit, _)| nanoseconds >= *unit && nanoseconds.is_multiple_of(*unit));
     match fitting {
         _ if nanoseconds == 0 => "0s".to_owned(),
         Some((unit, name)) => format!("{}{name}", nanoseconds / unit),
