@@ -2,7 +2,7 @@
 
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::leaf::{LEAF_BYTES_MAX, Leaf};
-use crate::{Digest, Domain, Epoch, MessageType, ReplicaSet, Signature, SlotHeader, View};
+use crate::{Digest, Domain, Epoch, MessageType, ReplicaSet, Signature, SlotHeader, View, merkle};
 
 /// The first bytes of a certificate: `QRT` and the version.
 pub const MAGIC: [u8; 4] = *b"QRT\x01";
@@ -87,6 +87,25 @@ pub struct CertifiedAnswer {
 }
 
 impl CertifiedAnswer {
+    /// The certified answers of a whole slot, from its certificate and its encoded leaves in order.
+    ///
+    /// Errors: a leaf that does not decode. Whether the leaves are those of the header is left to `verify`.
+    pub fn of_slot<L: AsRef<[u8]>>(
+        certificate: &QuorumCertificate,
+        leaves: &[L],
+    ) -> Result<Vec<CertifiedAnswer>, DecodeError> {
+        let tree = merkle::Tree::new(leaves);
+        let answers = leaves.iter().enumerate().map(|(index, leaf)| {
+            Ok(CertifiedAnswer {
+                certificate: certificate.clone(),
+                index: index as u16,
+                proof: tree.proof(index),
+                leaf: Leaf::from_bytes(leaf.as_ref())?,
+            })
+        });
+        answers.collect()
+    }
+
     /// `0x02 || SHA-256(cluster id || sequence number || leaf)`: the same from every replica, whoever signed its certificate.
     pub fn reference(&self) -> [u8; 33] {
         let sequence = self.certificate.header.sequence.0.to_be_bytes();

@@ -59,6 +59,16 @@ impl Kinds {
     }
 }
 
+impl Decode for Kinds {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let offset = reader.offset();
+        match reader.u8()? {
+            kinds @ 0..=0x1f => Ok(Kinds(kinds)),
+            kinds => Err(Reader::invalid(offset, "kinds", "bits 0 to 4", u64::from(kinds))),
+        }
+    }
+}
+
 impl FromIterator<OperationKind> for Kinds {
     fn from_iter<I: IntoIterator<Item = OperationKind>>(kinds: I) -> Kinds {
         Kinds(kinds.into_iter().fold(0, |bits, kind| bits | 1 << (kind as u8)))
@@ -123,7 +133,7 @@ impl Decode for SlotHeader {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(SlotHeader {
             sequence: Sequence(reader.u64()?),
-            kinds: Kinds(reader.u8()?),
+            kinds: Kinds::decode(reader)?,
             entries: reader.u16()?,
             leaves_root: Digest::decode(reader)?,
             observations_root: Digest::decode(reader)?,

@@ -7,6 +7,7 @@
 pub mod certified;
 pub mod cluster;
 pub mod codec;
+pub mod delivery;
 pub mod digest;
 pub mod header;
 pub mod keys;

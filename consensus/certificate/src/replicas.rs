@@ -24,16 +24,16 @@ pub struct Sequence(pub u64);
 pub struct Epoch(pub u64);
 
 impl Sequence {
-    /// The number after this one.
+    /// The number after this one; the greatest stays, so that no peer's number can overflow.
     pub fn next(self) -> Sequence {
-        Sequence(self.0 + 1)
+        Sequence(self.0.saturating_add(1))
     }
 }
 
 impl View {
-    /// The view after this one.
+    /// The view after this one; the greatest stays, so that no peer's number can overflow.
     pub fn next(self) -> View {
-        View(self.0 + 1)
+        View(self.0.saturating_add(1))
     }
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Epoch {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplicasError {
     /// Too few replicas for the faults to be tolerated.
-    #[error("expected at least {} replicas to tolerate {faults} faulty, found {replicas} (n >= 3f+1)", 3 * faults + 1)]
+    #[error("expected at least {} replicas to tolerate {faults} faulty, found {replicas} (n >= 3f+1)", 3 * u64::from(*faults) + 1)]
     TooFew {
         /// n
         replicas: u32,
@@ -171,16 +171,20 @@ impl ReplicaSet {
     /// No replica.
     pub const EMPTY: ReplicaSet = ReplicaSet(0);
 
-    /// Adds `replica`; says whether it is new.
+    /// Adds `replica`; says whether it is new. No set can hold an id of 32 or more.
     pub fn insert(&mut self, replica: ReplicaId) -> bool {
         let before = self.0;
-        self.0 |= 1 << replica.0;
+        self.0 |= ReplicaSet::bit(replica);
         self.0 != before
     }
 
     /// Whether `replica` is in the set.
     pub fn contains(self, replica: ReplicaId) -> bool {
-        self.0 & (1 << replica.0) != 0
+        self.0 & ReplicaSet::bit(replica) != 0
+    }
+
+    fn bit(replica: ReplicaId) -> u32 {
+        1u32.checked_shl(u32::from(replica.0)).unwrap_or(0)
     }
 
     /// How many replicas are in the set.

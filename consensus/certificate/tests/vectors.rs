@@ -1,0 +1,735 @@
+//! The test vectors beside `FORMAT.md`: made here from fixed seeds, and held to what is committed.
+//!
+//! A change of the format turns `committed_vectors_are_what_this_crate_makes` red. To write new ones: `QUORATE_BLESS=1`.
+
+mod support;
+
+use certificate::codec::{Decode as _, Encode as _};
+use certificate::delivery::{self, Carried};
+use certificate::leaf::{Class, Leaf, Outcome, Policy, Question, Subject};
+use certificate::name::Presentation;
+use certificate::verify::{FUTURE_MS_MAX, GRACE_MS, verify};
+use certificate::{
+    CertifiedAnswer, Cluster, Denial, Digest, Epoch, MessageType, OperationKind, ReplicaSet, Sequence,
+    VerifyError, View, merkle,
+};
+use serde_json::{Value, json};
+use support::{Fixture, TIME, every_outcome, hex, question, rrset, wire};
+
+/// The clusters of the vectors, by name.
+struct Clusters {
+    four: Fixture,
+    four_epoch_2: Fixture,
+    five: Fixture,
+    seven: Fixture,
+    thirty_one: Fixture,
+}
+
+impl Clusters {
+    fn new() -> Clusters {
+        let four = Fixture::four();
+        let mut four_epoch_2 = Fixture::new(42, 4, 1);
+        four_epoch_2.cluster.epoch = Epoch(2);
+        four_epoch_2.cluster.cluster_id = Some(four.cluster.id());
+        let mut thirty_one = Fixture::new(31, 31, 10);
+        thirty_one.cluster.members[30].address = "[2001:db8::30]:5380".parse().unwrap();
+        Clusters { four, four_epoch_2, five: Fixture::new(5, 5, 1), seven: Fixture::new(7, 7, 2), thirty_one }
+    }
+
+    fn all(&self) -> [(&'static str, &Fixture); 5] {
+        [
+            ("n4", &self.four),
+            ("n4-epoch-2", &self.four_epoch_2),
+            ("n5", &self.five),
+            ("n7", &self.seven),
+            ("n31", &self.thirty_one),
+        ]
+    }
+
+    fn fixture(&self, name: &str) -> &Fixture {
+        self.all().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+}
+
+/// One certificate, and what is asked of it.
+struct Case {
+    name: String,
+    cluster: &'static str,
+    bytes: Vec<u8>,
+    question: Option<Question>,
+    now_ms: u64,
+    grace_ms: u64,
+    min_class: Class,
+}
+
+impl Case {
+    fn new(name: &str, cluster: &'static str, answer: &CertifiedAnswer) -> Case {
+        Case {
+            name: name.to_owned(),
+            cluster,
+            bytes: answer.to_bytes(),
+            question: answer.leaf.question().cloned(),
+            now_ms: TIME + 1000,
+            grace_ms: GRACE_MS,
+            min_class: Class::NoAgreement,
+        }
+    }
+
+    fn verify(&self, clusters: &Clusters) -> Result<certificate::Verified, VerifyError> {
+        let answer = CertifiedAnswer::from_bytes(&self.bytes)?;
+        let cluster = &clusters.fixture(self.cluster).cluster;
+        verify(&answer, cluster, self.question.as_ref(), self.now_ms, self.grace_ms, self.min_class)
+    }
+
+    fn to_json(&self) -> Value {
+        let question = self.question.as_ref().map(|question| {
+            json!({
+                "name": Presentation(&question.name).to_string(),
+                "type": question.qtype,
+                "class": question.qclass,
+                "flags": question.flags,
+                "encoded": hex(&question.to_bytes()),
+            })
+        });
+        json!({
+            "name": self.name,
+            "cluster": self.cluster,
+            "certificate": hex(&self.bytes),
+            "question": question,
+            "now_ms": self.now_ms,
+            "grace_ms": self.grace_ms,
+            "min_class": self.min_class.name(),
+        })
+    }
+}
+
+fn merge(mut left: Value, right: Value) -> Value {
+    let Value::Object(right) = right else { panic!("expected an object") };
+    left.as_object_mut().unwrap().extend(right);
+    left
+}
+
+fn clusters_json(clusters: &Clusters) -> Value {
+    let mut all: Vec<Value> = clusters
+        .all()
+        .iter()
+        .map(|(name, fixture)| cluster_json(name, &fixture.cluster.to_toml(), &fixture.cluster))
+        .collect();
+    all.push(cluster_json("n4-terse", &terse(&clusters.four.cluster), &clusters.four.cluster));
+    Value::Array(all)
+}
+
+/// The same cluster as `cluster.to_toml()` writes, but as another person may write it: replicas backwards, defaults left out.
+fn terse(cluster: &Cluster) -> String {
+    let mut text = "faults=1\nepoch = 0x1\nname = 'example'\nttl-max='3600s'\n".to_owned();
+    for member in cluster.members.iter().rev() {
+        text += &format!(
+            "[[replica]]\nupstream-group='{}'\naddress='{}'\nid={}\ntransport-key='{}'\npublic-key='{}'\nname='{}'\n",
+            member.upstream_group,
+            member.address,
+            member.id,
+            member.transport_key,
+            member.public_key,
+            member.name
+        );
+    }
+    text += "[agreement]\n";
+    for (zone, policy) in cluster.policies.iter().filter(|(zone, _)| zone.len() > 1) {
+        let name = Presentation(zone).to_string().to_ascii_uppercase();
+        text += &format!("'{}' = '{policy}'\n", name.trim_end_matches('.'));
+    }
+    text
+}
+
+fn cluster_json(name: &str, toml: &str, cluster: &Cluster) -> Value {
+    assert_eq!(Cluster::parse(toml, name).as_ref(), Ok(cluster));
+    json!({
+        "name": name,
+        "toml": toml,
+        "canonical": hex(&cluster.to_bytes()),
+        "digest": cluster.digest().to_string(),
+        "cluster_id": cluster.id().to_string(),
+        "quorum": cluster.replicas.quorum(),
+    })
+}
+
+fn valid_cases(clusters: &Clusters) -> Vec<Case> {
+    let four = &clusters.four;
+    let mut cases = Vec::new();
+    let names = [
+        "positive",
+        "cname-chain",
+        "nxdomain",
+        "nodata",
+        "nxdomain-behind-cname",
+        "failure",
+        "no-agreement",
+        "class-records",
+        "class-corroborated-ttl-0",
+        "secure-single-path-do",
+        "any",
+        "dangling-cname",
+        "validate",
+    ];
+    let leaves = every_outcome(four);
+    assert_eq!(leaves.len(), names.len());
+    for (index, name) in names.iter().enumerate() {
+        cases.push(Case::new(name, "n4", &four.certify(&leaves, index)));
+    }
+    cases.push(Case::new("alone-in-its-slot", "n4", &four.certify(&[four.positive()], 0)));
+    for (name, index) in [("first-of-fifty", 0), ("last-of-fifty", 49)] {
+        cases.push(Case::new(name, "n4", &four.certify(&fifty(four), index)));
+    }
+    cases.push(Case::new(
+        "last-of-fifty",
+        "n31",
+        &clusters.thirty_one.certify(&fifty(&clusters.thirty_one), 49),
+    ));
+    for (cluster, fixture) in clusters.all() {
+        cases.push(Case::new("cname-chain", cluster, &fixture.certify(&every_outcome(fixture), 1)));
+    }
+    let mut later = four.certify(&[four.positive()], 0);
+    later.certificate = four.sign(later.certificate.header, View(7), MessageType::Commit, &[0, 2, 3]);
+    cases.push(Case::new("other-view-and-signers", "n4", &later));
+    let positive = four.certify(&leaves, 0);
+    let end = positive.leaf.not_after_ms;
+    let with = |name, change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new(name, "n4", &positive);
+        change(&mut case);
+        case
+    };
+    cases.push(with("any-question", &|case| case.question = None));
+    cases.push(with("at-its-end", &|case| (case.now_ms, case.grace_ms) = (end, 0)));
+    cases.push(with("within-grace", &|case| case.now_ms = end + GRACE_MS));
+    cases.push(with("verifier-clock-behind", &|case| case.now_ms = TIME + 3 - FUTURE_MS_MAX));
+    cases.push(with("class-as-asked", &|case| case.min_class = Class::Strong));
+    cases
+}
+
+fn fifty(fixture: &Fixture) -> Vec<Leaf> {
+    let leaf = |i: u8| {
+        let name = format!("host-{i}.example.org");
+        let set = rrset(&name, 1, 300, &[&[192, 0, 2, i]]);
+        fixture.leaf(question(&name, 1), Class::Strong, 300, Outcome::Answer(vec![set]))
+    };
+    (0..50).map(leaf).collect()
+}
+
+fn valid_json(clusters: &Clusters) -> Value {
+    let cases = valid_cases(clusters).into_iter().map(|case| {
+        let verified = case.verify(clusters).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let answer = CertifiedAnswer::from_bytes(&case.bytes).unwrap();
+        let leaf = answer.leaf.to_bytes();
+        let signers: Vec<u8> = verified.signers.iter().map(|id| id.0).collect();
+        merge(
+            case.to_json(),
+            json!({
+                "class": verified.class.name(),
+                "zone": hex(&verified.zone),
+                "signers": signers,
+                "remaining_ms": verified.remaining_ms,
+                "in_grace": verified.in_grace,
+                "header_digest": answer.certificate.header.digest().to_string(),
+                "commit_preimage": hex(&answer.certificate.commit_preimage()),
+                "leaf": hex(&leaf),
+                "leaf_digest": merkle::leaf_digest(&leaf).to_string(),
+                "reference": hex(&answer.reference()),
+            }),
+        )
+    });
+    Value::Array(cases.collect())
+}
+
+/// An invalid case and why it must be refused.
+type Refused = (&'static str, Case, &'static str);
+
+/// Bytes that are no certificate.
+fn malformed_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let answer = four.certify(&every_outcome(four), 0);
+    let bytes = answer.to_bytes();
+    let mut cases = Vec::new();
+    let mut raw = |name, change: &dyn Fn(&mut Vec<u8>), why| {
+        let mut case = Case::new(name, "n4", &answer);
+        change(&mut case.bytes);
+        cases.push(("malformed", case, why));
+    };
+    raw("empty", &|bytes| bytes.clear(), "no byte at all");
+    raw("last-byte-missing", &|bytes| drop(bytes.pop()), "truncated");
+    raw("one-byte-more", &|bytes| bytes.push(0), "bytes after the leaf");
+    raw("other-magic", &|bytes| bytes[0] = b'q', "magic is not `QRT`");
+    raw("version-2", &|bytes| bytes[3] = 2, "unknown version");
+    raw("scheme-2", &|bytes| bytes[4] = 2, "unknown scheme");
+    let signers = 5 + 32 + 8 + 8 + 155;
+    raw("signer-bit-31", &|bytes| bytes[signers] |= 0x80, "a bitmap of at most 31 replicas");
+    raw("kinds-bit-5", &|bytes| bytes[5 + 48 + 8] |= 0x20, "unknown kind in the header");
+    let proof_length = signers + 4 + 3 * 64 + 2;
+    raw("proof-of-17", &|bytes| bytes[proof_length] = 17, "a proof has at most 16 digests");
+    raw(
+        "leaf-length-4-gib",
+        &|bytes| bytes[proof_length + 1 + 4 * 32..][..4].fill(0xff),
+        "length beyond the end",
+    );
+    assert_eq!(bytes[proof_length], 4);
+    let mut signed = |name, change: fn(&mut Leaf), why| {
+        let mut leaf = four.positive();
+        change(&mut leaf);
+        let mut case = Case::new(name, "n4", &four.certify(&[leaf], 0));
+        case.question = None;
+        cases.push(("malformed", case, why));
+    };
+    signed(
+        "upper-case-question",
+        |leaf| question_of(leaf).name[1] = b'W',
+        "names are lower-case; signed nevertheless",
+    );
+    signed("question-flag-4", |leaf| question_of(leaf).flags = 4, "unknown flag of the question");
+    signed("rdata-unsorted", |leaf| sets_of(leaf)[0].rdatas.reverse(), "RDATA must ascend");
+    signed("rdata-twice", |leaf| sets_of(leaf)[0].rdatas = vec![vec![1]; 2], "RDATA must be unique");
+    signed("no-rdata", |leaf| sets_of(leaf)[0].rdatas.clear(), "an RRset has a record");
+    signed("no-rrset", |leaf| sets_of(leaf).clear(), "an answer has an RRset");
+    signed(
+        "answer-of-other-type",
+        |leaf| sets_of(leaf)[0].rtype = 16,
+        "the last RRset has the type asked for",
+    );
+    signed(
+        "answer-of-other-owner",
+        |leaf| sets_of(leaf)[0].owner = wire("a.org"),
+        "the chain starts at the name asked for",
+    );
+    signed(
+        "ttl-above-rrset",
+        |leaf| (leaf.ttl, leaf.not_after_ms) = (301, TIME + 301_000),
+        "TTL above that of the RRset",
+    );
+    signed("end-later-than-ttl", |leaf| leaf.not_after_ms += 1, "the end is time plus TTL");
+    signed("answer-of-class-failure", |leaf| leaf.class = Class::Failure, "class and outcome differ");
+    signed("verdict-on-answer", |leaf| leaf.verdict = vec![1], "an answer has no verdict");
+    signed(
+        "rcode-3-as-failure",
+        |leaf| (leaf.class, leaf.outcome) = (Class::Failure, Outcome::Failure(3)),
+        "NXDOMAIN is no failure",
+    );
+    cases
+}
+
+fn question_of(leaf: &mut Leaf) -> &mut Question {
+    match &mut leaf.subject {
+        Subject::Resolve(question) => question,
+        _ => panic!("expected a question"),
+    }
+}
+
+fn sets_of(leaf: &mut Leaf) -> &mut Vec<certificate::RrSet> {
+    match &mut leaf.outcome {
+        Outcome::Answer(sets) => sets,
+        _ => panic!("expected an answer"),
+    }
+}
+
+/// Certificates of which the slot's signatures are wrong.
+fn signature_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let leaves = every_outcome(four);
+    let answer = four.certify(&leaves, 0);
+    let mut cases = Vec::new();
+    let mut push = |error, name, change: &dyn Fn(&mut CertifiedAnswer), why| {
+        let mut changed = answer.clone();
+        change(&mut changed);
+        cases.push((error, Case::new(name, "n4", &changed), why));
+    };
+    let sign = |answer: &mut CertifiedAnswer, phase, signers: &[u8]| {
+        answer.certificate = four.sign(answer.certificate.header.clone(), View(0), phase, signers);
+    };
+    use MessageType::{Checkpoint, Commit, PrePrepare, Prepare};
+    push("signer-count", "one-signature-less", &|answer| sign(answer, Commit, &[0, 1]), "q-1");
+    push("signer-count", "one-signature-more", &|answer| sign(answer, Commit, &[0, 1, 2, 3]), "q+1");
+    push("signer-count", "no-signature", &|answer| sign(answer, Commit, &[]), "nobody signed");
+    push(
+        "unknown-signer",
+        "signer-outside",
+        &|answer| answer.certificate.signers = ReplicaSet(0b1_0011),
+        "n4 has no replica 4",
+    );
+    push(
+        "signature",
+        "one-signer-twice",
+        &|answer| answer.certificate.signatures[1] = answer.certificate.signatures[0],
+        "replica 0 twice",
+    );
+    push(
+        "signature",
+        "signatures-swapped",
+        &|answer| answer.certificate.signatures.swap(0, 1),
+        "not in the order of ids",
+    );
+    push(
+        "signature",
+        "signers-of-others",
+        &|answer| answer.certificate.signers = ReplicaSet(0b1011),
+        "replica 3 did not sign",
+    );
+    push(
+        "signature",
+        "signed-as-prepare",
+        &|answer| sign(answer, Prepare, &[0, 1, 2]),
+        "type 3 instead of 4",
+    );
+    push(
+        "signature",
+        "signed-as-pre-prepare",
+        &|answer| sign(answer, PrePrepare, &[0, 1, 2]),
+        "type 2 instead of 4",
+    );
+    push(
+        "signature",
+        "signed-as-checkpoint",
+        &|answer| sign(answer, Checkpoint, &[0, 1, 2]),
+        "type 5 instead of 4",
+    );
+    push("signature", "other-view", &|answer| answer.certificate.view = View(1), "view 0 was signed");
+    push(
+        "signature",
+        "other-sequence",
+        &|answer| answer.certificate.header.sequence = Sequence(1),
+        "slot 1042 was signed",
+    );
+    push(
+        "signature",
+        "other-time",
+        &|answer| answer.certificate.header.time_ms += 1,
+        "another time was signed",
+    );
+    push(
+        "signature",
+        "other-entries",
+        &|answer| answer.certificate.header.entries += 1,
+        "another count was signed",
+    );
+    push(
+        "signature",
+        "other-observations",
+        &|answer| answer.certificate.header.observations_root = Digest::ZERO,
+        "other evidence was signed",
+    );
+    push(
+        "signature",
+        "other-prefix",
+        &|answer| answer.certificate.header.prefix_digest = Digest::ZERO,
+        "another history was signed",
+    );
+    push(
+        "signature",
+        "scalar-plus-order",
+        &|answer| add_order(&mut answer.certificate.signatures[0].0),
+        "S >= L: malleable",
+    );
+    push(
+        "signature",
+        "small-order-r",
+        &|answer| answer.certificate.signatures[2].0 = [0; 64],
+        "R of small order",
+    );
+    push(
+        "other-cluster",
+        "other-cluster-id",
+        &|answer| answer.certificate.domain.cluster_id.0[0] ^= 1,
+        "cluster id changed",
+    );
+    push(
+        "unknown-epoch",
+        "relabelled-epoch",
+        &|answer| answer.certificate.domain.epoch = Epoch(2),
+        "n4 is epoch 1",
+    );
+    let other_file = |answer: &mut CertifiedAnswer| {
+        answer.certificate.header.cluster_digest = Digest::of(b"another file");
+        sign(answer, Commit, &[0, 1, 2]);
+    };
+    push(
+        "other-cluster-file",
+        "other-cluster-file",
+        &other_file,
+        "judged by another file of the same epoch, and signed",
+    );
+    let five = clusters.five.certify(&[clusters.five.positive()], 0);
+    let mut two_f_plus_one = five.clone();
+    two_f_plus_one.certificate = clusters.five.sign(five.certificate.header, View(0), Commit, &[0, 1, 2]);
+    cases.push((
+        "signer-count",
+        Case::new("two-f-plus-one-of-five", "n5", &two_f_plus_one),
+        "q of n = 5, f = 1 is 4",
+    ));
+    let second = clusters.four_epoch_2.certify(&[clusters.four_epoch_2.positive()], 0);
+    cases.push((
+        "unknown-epoch",
+        Case::new("later-epoch", "n4", &second),
+        "the keys of epoch 2 are not in this file",
+    ));
+    cases.push((
+        "unknown-epoch",
+        Case::new("earlier-epoch", "n4-epoch-2", &answer),
+        "the keys of epoch 1 are not in this file",
+    ));
+    let seven = clusters.seven.certify(&[clusters.seven.positive()], 0);
+    cases.push(("other-cluster", Case::new("of-another-cluster", "n4", &seven), "signed by another cluster"));
+    cases
+}
+
+/// S + L instead of S. RFC 8032 §5.1.7.
+fn add_order(signature: &mut [u8; 64]) {
+    const ORDER: [u8; 16] =
+        [0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14];
+    let mut carry = 0;
+    for (position, byte) in signature[32..].iter_mut().enumerate() {
+        let order = match position {
+            0..16 => u16::from(ORDER[position]),
+            31 => 0x10,
+            _ => 0,
+        };
+        let sum = u16::from(*byte) + order + carry;
+        (*byte, carry) = (sum as u8, sum >> 8);
+    }
+}
+
+/// Certificates whose leaf is not in the slot, is not what was asked, or no longer counts.
+fn leaf_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let leaves = every_outcome(four);
+    let answer = four.certify(&leaves, 0);
+    let mut cases = Vec::new();
+    let mut push = |error, name, change: &dyn Fn(&mut CertifiedAnswer), why| {
+        let mut changed = answer.clone();
+        change(&mut changed);
+        cases.push((error, Case::new(name, "n4", &changed), why));
+    };
+    let denied = four.leaf(
+        question("www.example.org", 1),
+        Class::Strong,
+        300,
+        Outcome::Negative {
+            chain: Vec::new(),
+            denial: Denial::NxDomain,
+            zone: wire("example.org"),
+            minimum: 300,
+        },
+    );
+    push(
+        "inclusion",
+        "leaf-swapped",
+        &|answer| answer.leaf = leaves[1].clone(),
+        "the leaf of another question of the slot",
+    );
+    push(
+        "inclusion",
+        "nxdomain-for-answer",
+        &|answer| answer.leaf = denied.clone(),
+        "a denial in the place of the answer",
+    );
+    push(
+        "inclusion",
+        "proof-with-extra-node",
+        &|answer| answer.proof.push(Digest::ZERO),
+        "one digest too many",
+    );
+    push("inclusion", "proof-without-last-node", &|answer| drop(answer.proof.pop()), "one digest missing");
+    push("inclusion", "other-index", &|answer| answer.index = 1, "the index of its neighbour");
+    push("inclusion", "index-beyond-slot", &|answer| answer.index = 13, "the slot has 13 leaves");
+    let announce = |answer: &mut CertifiedAnswer| {
+        let mut header = answer.certificate.header.clone();
+        header.kinds = [OperationKind::Validate].into_iter().collect();
+        answer.certificate = four.commit(header, View(0));
+    };
+    push("kind", "kind-not-announced", &announce, "the header announces no resolve");
+    let mut ask = |error, name, index, change: &dyn Fn(&mut Case), why| {
+        let mut case = Case::new(name, "n4", &four.certify(&leaves, index));
+        change(&mut case);
+        cases.push((error, case, why));
+    };
+    ask(
+        "other-question",
+        "other-type",
+        0,
+        &|case| case.question = Some(question("www.example.org", 28)),
+        "A was asked and signed, AAAA is expected",
+    );
+    ask(
+        "other-question",
+        "other-name",
+        0,
+        &|case| case.question = Some(question("example.org", 1)),
+        "another name is expected",
+    );
+    ask(
+        "other-question",
+        "other-class",
+        0,
+        &|case| case.question.as_mut().unwrap().qclass = 3,
+        "another class is expected",
+    );
+    ask(
+        "other-question",
+        "other-flags",
+        0,
+        &|case| case.question.as_mut().unwrap().flags = 1,
+        "an answer with DO is expected",
+    );
+    ask(
+        "not-an-answer",
+        "verdict-for-answer",
+        12,
+        &|case| case.question = Some(question("www.example.org", 1)),
+        "an answer is expected",
+    );
+    let end = leaves[0].not_after_ms;
+    ask("expired", "expired", 0, &|case| case.now_ms = end + GRACE_MS + 1, "one millisecond after the grace");
+    ask(
+        "expired",
+        "expired-without-grace",
+        0,
+        &|case| (case.now_ms, case.grace_ms) = (end + 1, 0),
+        "no grace was given",
+    );
+    ask(
+        "expired",
+        "expired-and-class-too-low",
+        0,
+        &|case| (case.now_ms, case.min_class) = (end + 9000, Class::Secure),
+        "the time is checked before the class",
+    );
+    ask(
+        "future",
+        "from-the-future",
+        0,
+        &|case| case.now_ms = TIME + 2 - FUTURE_MS_MAX,
+        "the slot's time is 60 001 ms ahead",
+    );
+    ask("class-too-low", "class-too-low", 0, &|case| case.min_class = Class::Secure, "strong is not secure");
+    ask(
+        "class-too-low",
+        "no-agreement-for-an-answer",
+        6,
+        &|case| case.min_class = Class::Failure,
+        "no agreement",
+    );
+    cases
+}
+
+/// Certificates that an honest quorum cannot have made.
+fn contradiction_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let mut cases = Vec::new();
+    let mut push = |name, change: fn(&mut Leaf), why| {
+        let mut leaf = four.positive();
+        change(&mut leaf);
+        cases.push(("contradiction", Case::new(name, "n4", &four.certify(&[leaf], 0)), why));
+    };
+    push("observer-outside", |leaf| leaf.observers.0 |= 1 << 4, "n4 has no replica 4");
+    push("too-few-observers", |leaf| leaf.observers.0 = 0b0011, "fewer than q observations");
+    push(
+        "supporter-without-observation",
+        |leaf| leaf.observers.0 = 0b1110,
+        "replica 0 supports, but did not observe",
+    );
+    push(
+        "too-few-supporters",
+        |leaf| (leaf.support.0, leaf.groups) = (0b0011, 0b0011),
+        "strong needs q supporters",
+    );
+    push("other-groups", |leaf| leaf.groups = 0b1111, "not the groups of the supporters");
+    push("false-single-path", |leaf| leaf.single_path = true, "three groups are enough");
+    push("other-policy", |leaf| leaf.policy = Policy::Records, "example.org is strong");
+    push(
+        "class-beyond-policy",
+        |leaf| leaf.class = Class::Corroborated,
+        "the policy strong gives no corroborated answer",
+    );
+    let set = rrset("www.example.org", 1, 7200, &[&[192, 0, 2, 1]]);
+    let leaf = four.leaf(question("www.example.org", 1), Class::Strong, 3601, Outcome::Answer(vec![set]));
+    cases.push((
+        "contradiction",
+        Case::new("ttl-beyond-cluster", "n4", &four.certify(&[leaf], 0)),
+        "ttl-max is 3600 s",
+    ));
+    let mut leaf = four.leaf(question("split.example.org", 1), Class::Failure, 5, Outcome::Failure(2));
+    (leaf.support.0, leaf.groups) = (1, 1);
+    cases.push((
+        "contradiction",
+        Case::new("failure-of-one", "n4", &four.certify(&[leaf], 0)),
+        "a failure needs f+1 supporters",
+    ));
+    cases
+}
+
+fn invalid_json(clusters: &Clusters) -> Value {
+    let cases = [
+        malformed_cases(clusters),
+        signature_cases(clusters),
+        leaf_cases(clusters),
+        contradiction_cases(clusters),
+    ];
+    let cases = cases.into_iter().flatten().map(|(expected, case, why)| {
+        let error = match case.verify(clusters) {
+            Ok(_) => panic!("{}: accepted", case.name),
+            Err(error) => error,
+        };
+        assert_eq!(error.code(), expected, "{}: {error}", case.name);
+        merge(case.to_json(), json!({ "error": expected, "exit": error.exit_code(), "why": why }))
+    });
+    Value::Array(cases.collect())
+}
+
+/// How the first valid certificate travels, and the history of two slots.
+fn delivery_json(clusters: &Clusters) -> Value {
+    let four = &clusters.four;
+    let answer = four.certify(&every_outcome(four), 0);
+    let bytes = answer.to_bytes();
+    let reference = answer.reference();
+    let strings = delivery::to_txt(&answer);
+    assert_eq!(delivery::from_txt(&strings), Ok(bytes.clone()));
+    let carried = Carried::from_option(&reference).unwrap();
+    assert_eq!(carried.to_option(), reference);
+    let header = answer.certificate.header;
+    let first = header.extend_history(Digest::ZERO);
+    let mut empty = header.clone();
+    empty.sequence = header.sequence.next();
+    empty.kinds = certificate::Kinds::default();
+    empty.entries = 0;
+    empty.leaves_root = Digest::ZERO;
+    empty.observations_root = Digest::ZERO;
+    json!({
+        "certificate": hex(&bytes),
+        "option_with_certificate": hex(&Carried::Certificate(bytes.clone()).to_option()),
+        "option_with_reference": hex(&reference),
+        "txt": strings,
+        "history": [
+            { "header": hex(&header.to_bytes()), "digest": header.digest().to_string(), "history": first.to_string() },
+            { "header": hex(&empty.to_bytes()), "digest": empty.digest().to_string(),
+              "history": empty.extend_history(first).to_string() },
+        ],
+    })
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "vectors are files")]
+fn committed_vectors_are_what_this_crate_makes() {
+    let clusters = Clusters::new();
+    for (file, made) in [
+        ("clusters.json", clusters_json(&clusters)),
+        ("valid.json", valid_json(&clusters)),
+        ("invalid.json", invalid_json(&clusters)),
+        ("delivery.json", delivery_json(&clusters)),
+    ] {
+        let path = format!("{}/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = serde_json::to_string_pretty(&made).unwrap() + "\n";
+        if std::env::var_os("QUORATE_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "vectors/{file} differs; the format has changed, or write it with QUORATE_BLESS=1"
+        );
+    }
+}
