@@ -1,2 +1,10 @@
-//! Placeholder.
+//! Quorate: a DNS server whose answers a quorum has signed.
+
+mod cookie;
+mod edns;
+mod engine;
+mod message;
+mod reply;
+mod zones;
+
 fn main() {}
