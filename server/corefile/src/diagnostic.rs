@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::tree::Span;
+use crate::tree::{SourceFile, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,16 @@ pub fn quote(text: &str) -> String {
 /// Characters of a word that a message repeats.
 const QUOTE_CHARACTERS_MAX: usize = 80;
 
+/// Orders `diagnostics` by place: files in the order of `files`, then lines and columns. Repeated ones go.
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &[SourceFile]) {
+    let rank = |span: &Span| files.iter().position(|file| file.path == span.file).unwrap_or(usize::MAX);
+    diagnostics.sort_by_cached_key(|diagnostic| {
+        let span = &diagnostic.span;
+        (rank(span), span.line, span.column, diagnostic.severity, diagnostic.message.clone())
+    });
+    diagnostics.dedup();
+}
+
 /// Diagnostics of one parse. The same one is kept once: a snippet may be used many times.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -129,12 +139,8 @@ impl Report {
     }
 
     /// Returns what was kept, ordered by place: files in the order of `files`, then lines and columns.
-    pub(crate) fn finish(mut self, files: &[crate::tree::SourceFile]) -> Vec<Diagnostic> {
-        let rank = |span: &Span| files.iter().position(|file| file.path == span.file).unwrap_or(usize::MAX);
-        self.diagnostics.sort_by_cached_key(|diagnostic| {
-            let span = &diagnostic.span;
-            (rank(span), span.line, span.column, diagnostic.severity)
-        });
+    pub(crate) fn finish(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+        sort(&mut self.diagnostics, files);
         if self.left_out > 0 {
             let span = self.diagnostics.last().expect("left out only once the list is full").span.clone();
             let more = format!("and {} more errors or warnings, not shown", self.left_out);

@@ -1,8 +1,8 @@
 //! Environment variables in words: `{$NAME}` and `{%NAME%}`.
 //!
 //! Put in after the text was split, so a value never makes two words, a comment or structure.
-//! Deviates: values are not searched again (CoreDNS loops for ever on one that names itself), and a variable that
-//! is not set is still empty, but with a warning.
+//! Deviates: values are not searched again (CoreDNS loops for ever on one that names itself), and a variable
+//! that is not set is still empty, but with a warning.
 
 use crate::{
     diagnostic::{Diagnostic, Report, quote},

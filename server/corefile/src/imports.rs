@@ -1,7 +1,7 @@
 //! What `import` finds: the lines of a snippet, of a file, or of the files that match a pattern.
 //!
-//! A snippet wins over a file. Paths are relative to the file that holds the word. A snippet or file that comes to
-//! import itself is an error with the whole way round; CoreDNS counts to ten thousand instead.
+//! A snippet wins over a file. Paths are relative to the file that holds the word. A snippet or file that
+//! comes to import itself is an error with the whole way round; CoreDNS counts to ten thousand instead.
 
 use std::{
     collections::HashMap,
@@ -101,7 +101,7 @@ impl<'a> Imports<'a> {
         self.snippets.insert(name.to_owned(), Snippet { declared: token.span.clone(), lines });
     }
 
-    /// Returns what the `import` of `line` stands for; nothing after an error, or if a pattern matches no file.
+    /// Returns what the `import` of `line` stands for; nothing after an error or if no file matches.
     pub(crate) fn resolve(&mut self, line: &Line, report: &mut Report) -> Vec<Imported> {
         let Some(word) = self.argument(line, report) else { return Vec::new() };
         if self.trail.len() > IMPORT_DEPTH_MAX {

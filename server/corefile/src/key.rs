@@ -90,7 +90,8 @@ fn scheme(word: &Word) -> Result<(Scheme, &str), Refused> {
     Err(refuse(word, message, hint))
 }
 
-/// Refuses an address: CoreDNS would silently serve the zone `127.0.0.1.`, or take the end of an IPv6 address for a port.
+/// Refuses an address: CoreDNS would silently serve the zone `127.0.0.1.`, or take the end of an IPv6 address
+/// for a port.
 fn refuse_address(word: &Word, text: &str) -> Result<(), Refused> {
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let before_port = text.rsplit_once(':').and_then(|(name, _)| name.parse::<Ipv4Addr>().ok());
@@ -104,7 +105,7 @@ fn refuse_address(word: &Word, text: &str) -> Result<(), Refused> {
     let length = if address.is_ipv4() { 32 } else { 128 };
     let message = format!("expected a zone, got the address {}", quote(text));
     let hint = format!(
-        "to listen on one address use `bind {address}` inside the block; its reverse zone is `{address}/{length}`"
+        "to listen on an address use `bind {address}` in the block; its reverse zone is `{address}/{length}`"
     );
     Err(refuse(word, message, hint))
 }
@@ -192,6 +193,7 @@ mod tests {
             ("TLS://.", "tls://.:853"),
             ("https://.:80", "https://.:80"),
             (".:0", "dns://.:0"),
+            ("0.2.0.192.in-addr.arpa:53", "dns://0.2.0.192.in-addr.arpa.:53"),
             ("32/27.2.0.192.in-addr.arpa", "dns://32/27.2.0.192.in-addr.arpa.:1053"),
         ] {
             assert_eq!(keys_of(text), Ok(vec![expected.to_owned()]), "{text}");

@@ -1,7 +1,7 @@
 //! Text -> words. Knows blanks, quotes and comments; nothing of braces or lines of meaning.
 //!
-//! CoreDNS's lexer (caddyfile/lexer.go), but: words remember their quotes, `#` inside a word is text, a lone carriage
-//! return and a quote that never closes are errors, and what is probably misread gives a warning.
+//! CoreDNS's lexer (caddyfile/lexer.go), but: words remember their quotes, `#` inside a word is text, a lone
+//! carriage return and a quote that never closes are errors, and what is probably misread gives a warning.
 
 use std::{path::Path, sync::Arc};
 
@@ -159,7 +159,7 @@ impl<'a> Lexer<'a> {
         });
     }
 
-    /// Goes back to the end of the line where an unclosed quote opened, so that the lines below are still judged.
+    /// Goes back to the end of the line where a quote opened in vain, so that the lines below are judged.
     fn rewind_to_line_end(&mut self, start: Span, before: &'a str, starts_line: bool) -> Token {
         let length = before.find(['\r', '\n']).unwrap_or(before.len());
         let characters = before[..length].chars().count() as u32;

@@ -16,15 +16,16 @@
 //! | a variable that is not set | empty | empty, a warning |
 //! | import cycle | counts to 10 000 | error that names the cycle |
 //!
-//! All errors come at once, with file, line, column and a hint; [`Corefile::render`] shows them beside their line.
-//! [`options`] reads the arguments and properties of one directive for the plugin that it belongs to.
+//! All errors come at once, with file, line, column and a hint; [`Corefile::render`] shows them beside their
+//! line. [`options`] reads the arguments and properties of one directive for the plugin that it belongs to.
 //!
 //! Whether two blocks claim the same zone is not judged here: that depends on `bind`.
 //!
 //! ```
 //! use corefile::{MemorySources, ParseOptions, parse};
 //!
-//! let sources = MemorySources::new().with_file("Corefile", "example.org:1053 {\n    forwrad . 192.0.2.1\n}\n");
+//! let text = "example.org:1053 {\n    forwrad . 192.0.2.1\n}\n";
+//! let sources = MemorySources::new().with_file("Corefile", text);
 //! let options = ParseOptions { directives: Some(&["forward", "log"]), ..ParseOptions::default() };
 //! let (corefile, diagnostics) = parse("Corefile".as_ref(), &sources, &options);
 //!
@@ -82,8 +83,9 @@ impl Default for ParseOptions<'_> {
 
 /// Reads the Corefile at `path`, and what it imports, through `sources`.
 ///
-/// Returns the tree and all errors and warnings, ordered by place. With an error among them ([`has_errors`]) the tree holds
-/// what could be understood and must not be served. An empty file has no blocks and no errors. Never panics.
+/// Returns the tree and all errors and warnings, ordered by place. With an error among them ([`has_errors`])
+/// the tree holds what could be understood and must not be served. An empty file has no blocks and no errors.
+/// Never panics.
 pub fn parse(path: &Path, sources: &dyn Sources, options: &ParseOptions<'_>) -> (Corefile, Vec<Diagnostic>) {
     match sources.read(path) {
         Ok(bytes) => parser::parse(path, &bytes, sources, options),
@@ -94,8 +96,8 @@ pub fn parse(path: &Path, sources: &dyn Sources, options: &ParseOptions<'_>) -> 
     }
 }
 
-/// Reads a Corefile whose content is at hand, as from standard input; `path` names it in messages and is the base of
-/// relative imports.
+/// Reads a Corefile whose content is at hand, as from standard input; `path` names it in messages and is the
+/// base of relative imports.
 pub fn parse_bytes(
     path: &Path,
     bytes: &[u8],

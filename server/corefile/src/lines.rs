@@ -1,7 +1,7 @@
 //! Words -> lines, with the lines between their braces. Knows nothing of zones, snippets or imports.
 //!
-//! Every file is made into lines by itself, so an imported file must be balanced. A brace is structure when it is a whole
-//! unquoted word; `{` may stand on the line below, `}` ends a block wherever it stands.
+//! Every file is made into lines by itself, so an imported file must be balanced. A brace is structure when
+//! it is a whole unquoted word; `{` may stand on the line below, `}` ends a block wherever it stands.
 
 use std::rc::Rc;
 
@@ -150,7 +150,8 @@ impl Builder {
                 Diagnostic::error(&opener.span, "expected a `}` for this `{`, got the end of the file");
             report.push(match &self.suspect {
                 Some((close, open)) => error.with_hint(format!(
-                    "the `}}` of line {} closes the `{{` of line {}, though it is indented otherwise; is one missing before it?",
+                    "the `}}` of line {} closes the `{{` of line {}, though indented otherwise; \
+                     is one missing before it?",
                     close.line, open.line
                 )),
                 None => error.with_hint("close the block with a `}` on a line of its own"),
@@ -163,7 +164,7 @@ impl Builder {
 
 /// Splits braces off the last word of a line, `cache{` and `whoami}`, with an error: it is what was meant.
 ///
-/// Words that may end so by right are left alone: quoted ones, balanced ones like `{remote}` and template marks.
+/// Words that may end so by right stay: quoted ones, balanced ones like `{remote}` and template marks.
 fn split_glued_braces(tokens: Vec<Token>, report: &mut Report) -> Vec<Token> {
     let mut whole = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
@@ -275,6 +276,12 @@ mod tests {
         lines(lex(&Path::new("f").into(), text, &mut report), &mut report);
         let hint = report.finish(&[])[0].hint.clone().expect("a hint");
         assert!(hint.starts_with("the `}` of line 5 closes the `{` of line 2"), "{hint}");
+
+        let mut report = Report::default();
+        let text = ". {\n    cache {\n        success 1\n    }\n";
+        lines(lex(&Path::new("f").into(), text, &mut report), &mut report);
+        let hint = report.finish(&[])[0].hint.clone().expect("a hint");
+        assert_eq!(hint, "close the block with a `}` on a line of its own");
     }
 
     #[test]
@@ -294,7 +301,7 @@ mod tests {
 
     #[test]
     fn braces_that_belong_to_a_word_stay() {
-        let text = "log {remote}\nx a{2}\ny }} {{\nz \"a{\"\n{$A} {%B%}";
+        let text = "log {remote} a{ b} c\nx a{2}\ny }} {{\nz \"a{\"\n{$A} {%B%}";
         assert_eq!(read(text).1, Vec::<String>::new());
     }
 

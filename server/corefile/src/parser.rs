@@ -1,4 +1,5 @@
-//! Lines -> server blocks: which lines are keys, snippets, imports and directives. Recovers and goes on after an error.
+//! Lines -> server blocks: which lines are keys, snippets, imports and directives. Goes on after an
+//! error.
 
 use std::{borrow::Cow, path::Path};
 
@@ -84,7 +85,8 @@ impl Parser<'_> {
         self.report.push(Diagnostic::error(span, message).with_hint(hint));
     }
 
-    /// Reads lines that stand outside of blocks. `below` are braces that follow them, for the last line without any.
+    /// Reads lines that stand outside of blocks. `below` are braces that follow them, for the last line
+    /// without any.
     fn top(&mut self, lines: &[Line], below: Option<&Braces>) {
         for (index, line) in lines.iter().enumerate() {
             let below = below.filter(|_| index + 1 == lines.len());

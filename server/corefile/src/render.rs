@@ -52,7 +52,7 @@ impl Excerpt {
             carets.push(' ');
         }
         for (column, &character) in characters.iter().enumerate().take(to).skip(from) {
-            // A tab stays a tab in both lines, so that they stay aligned; what could move the cursor is replaced.
+            // A tab stays a tab in both lines, which keeps them aligned; what moves the cursor is replaced.
             let tab = character == '\t';
             shown.push(if character.is_control() && !tab { '\u{fffd}' } else { character });
             if column < start {
@@ -106,6 +106,7 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         let column = lines[2].find('^').expect("a caret");
         assert!(lines[1].chars().skip(column).collect::<String>().starts_with("wrong"), "{shown}");
+        assert_eq!(lines[1].matches('…').count(), 2, "{shown}");
     }
 
     #[test]

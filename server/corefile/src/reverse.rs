@@ -9,10 +9,10 @@ pub(crate) struct PrefixLengthFault {
     pub(crate) longest: u8,
 }
 
-/// Returns the reverse zones of the network `text`, or `None` if it is not of the form `ADDRESS/LENGTH` at all.
+/// Returns the reverse zones of the network `text`, or `None` if it is not of the form `ADDRESS/LENGTH`.
 ///
-/// The network is split at the next octet (IPv4) or nibble (IPv6), into 128 zones at most; bits behind the prefix are
-/// ignored. `32/27.2.0.192.in-addr.arpa`, as of RFC 2317, is a plain name.
+/// The network is split at the next octet (IPv4) or nibble (IPv6), into 128 zones at most; bits behind the
+/// prefix are ignored. `32/27.2.0.192.in-addr.arpa`, as of RFC 2317, is a plain name.
 pub(crate) fn reverse_zones(text: &str) -> Option<Result<Vec<String>, PrefixLengthFault>> {
     let (address, length) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;

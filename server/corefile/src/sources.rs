@@ -14,7 +14,8 @@ pub trait Sources {
     /// Errors: as of the file system; a directory gives [`io::ErrorKind::IsADirectory`].
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Returns the paths that match `pattern` (`*` and `?` within one path component, `[x]` for a literal x), sorted.
+    /// Returns the paths that match `pattern` (`*` and `?` within one path component, `[x]` for a literal x),
+    /// sorted.
     ///
     /// Errors: the pattern is malformed, or a folder cannot be read.
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>>;
@@ -29,12 +30,8 @@ pub struct SystemSources;
 
 impl Sources for SystemSources {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
         let mut bytes = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -62,7 +59,8 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Files and variables in memory, for tests. A folder exists as long as a file is in it; `a/..` is always nothing.
+/// Files and variables in memory, for tests. A folder exists as long as a file is in it; `a/..` is always
+/// nothing.
 ///
 /// ```
 /// use corefile::{MemorySources, Sources};
@@ -122,8 +120,8 @@ impl Sources for MemorySources {
     }
 }
 
-/// Returns `path` without `.` and `a/..`, so that two ways of writing one path are equal. Symbolic links are not followed:
-/// a circle through one ends at the limit of depth.
+/// Returns `path` without `.` and `a/..`, so that two ways of writing one path are equal. Symbolic links are
+/// not followed: a circle through one ends at the limit of depth.
 pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

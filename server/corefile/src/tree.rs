@@ -1,15 +1,19 @@
-//! The tree that a Corefile becomes: server blocks, their keys, directives in file order, words with positions.
+//! The tree that a Corefile becomes: server blocks, their keys, directives in file order, words with
+//! positions.
 //!
 //! Says what is written and where. What a directive means is for the plugin that it names.
 
 use std::{fmt, path::Path, sync::Arc};
 
-use crate::{diagnostic::Diagnostic, render};
+use crate::{
+    diagnostic::{self, Diagnostic},
+    render,
+};
 
 /// A stretch of one line of a source file.
 ///
-/// Lines and columns count from 1, columns in characters (a tab is one). `line` is 0 when a diagnostic concerns a
-/// file as a whole, as when it cannot be read.
+/// Lines and columns count from 1, columns in characters (a tab is one). `line` is 0 when a diagnostic
+/// concerns a file as a whole, as when it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The file, as it was named on the command line or composed from an `import`.
@@ -172,6 +176,13 @@ impl Corefile {
     /// Ends in a line feed. A diagnostic about a file that is not in `files` is shown without its line.
     pub fn render(&self, diagnostic: &Diagnostic) -> String {
         render::render(diagnostic, &self.files)
+    }
+
+    /// Orders `diagnostics` by place and drops repeated ones: those of plugins among those of the parser.
+    ///
+    /// A snippet that several blocks import makes each of its mistakes several times.
+    pub fn sort(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostic::sort(diagnostics, &self.files);
     }
 
     /// Returns all `diagnostics` as `render` shows them, a blank line between two.

@@ -52,7 +52,8 @@ impl fmt::Display for ZoneFault {
     }
 }
 
-/// Returns `text` as the name of a zone: lower-case, absolute, with a dot at the end. Escapes stay as written.
+/// Returns `text` as the name of a zone: lower-case, absolute, with a dot at the end. Escapes stay as
+/// written.
 ///
 /// Errors: the first fault. `text` may be relative; the limit of 255 octets is that of the absolute name.
 pub fn zone_name(text: &str) -> Result<String, ZoneFault> {

@@ -1,4 +1,5 @@
-//! What the real CoreDNS parser did with 67 texts, and what ours must do with them: the same, or as the case advises.
+//! What the real CoreDNS parser did with 67 texts, and what ours must do with them: the same, or as the case
+//! advises.
 
 mod support;
 
@@ -32,14 +33,14 @@ struct ObservedBlock {
 /// The words that CoreDNS's parser was given as directives.
 const DIRECTIVES: &[&str] = &["cache", "errors", "log", "rewrite", "template", "whoami"];
 
-/// Cases advised `same` that CoreDNS's parser accepts, but the code behind it does not, or should not: the keys are read here
-/// at once, and `a.org,b.org` is refused as the study of its keys asks.
+/// Cases advised `same` that CoreDNS's parser accepts, but the code behind it does not, or should not: the
+/// keys are read here at once, and `a.org,b.org` is refused as the study of its keys asks.
 const REFUSED_AS_KEYS: &[&str] = &["env unset key+port", "comma no space"];
 
 fn cases() -> Vec<Case> {
     let Some(folder) = support::data("coredns") else { return Vec::new() };
-    let text = fs::read_to_string(folder.join("corefile-grammar.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text = fs::read_to_string(folder.join("corefile-grammar.jsonl")).expect("the cases can be read");
+    text.lines().map(|line| serde_json::from_str(line).expect("a case a line")).collect()
 }
 
 fn read(case: &Case) -> (Corefile, Vec<Diagnostic>) {
@@ -54,7 +55,8 @@ fn read(case: &Case) -> (Corefile, Vec<Diagnostic>) {
     parse("Corefile".as_ref(), &sources, &options)
 }
 
-/// A block as CoreDNS stores it: words by directive, with their lines. Braces go without line: our tree does not keep it.
+/// A block as CoreDNS stores it: words by directive, with their lines. Braces go without line: our tree does
+/// not keep it.
 type Stored = (Vec<String>, BTreeMap<String, Vec<String>>);
 
 fn ours(corefile: &Corefile) -> Vec<Stored> {
@@ -85,8 +87,8 @@ fn shown(text: &str, line: u32) -> String {
 fn theirs(blocks: &[ObservedBlock]) -> Vec<Stored> {
     let absolute = |key: &String| if key.ends_with('.') { key.clone() } else { format!("{key}.") };
     let word = |word: &String| {
-        let (text, line) = word.rsplit_once('@').unwrap();
-        shown(text, line.parse().unwrap())
+        let (text, line) = word.rsplit_once('@').expect("words are `text@line`");
+        shown(text, line.parse().expect("a line number"))
     };
     let stored = |block: &ObservedBlock| {
         let directives =

@@ -1,4 +1,5 @@
-//! Corefiles of public repositories parse, and name the plugins that they are known to use.
+//! Corefiles of public repositories parse, and name the plugins that they are known to use; those of the
+//! behaviour cases parse without a warning.
 
 mod support;
 
@@ -41,5 +42,21 @@ fn every_real_corefile_parses_as_its_index_says() {
             .map(|rest| rest.trim_end_matches('`').to_owned())
             .collect();
         assert_eq!(unknown, entry.not_in_tree, "{file}");
+    }
+}
+
+#[test]
+fn corefiles_of_the_behaviour_cases_parse_without_a_warning() {
+    let Some(folder) = support::data("coredns") else { return };
+    let text = fs::read_to_string(folder.join("behaviour.jsonl")).unwrap();
+    for line in text.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let Some(corefile) = case["corefile"].as_str() else { continue };
+        let ports = ["@PORT@", "@UP1@", "@UP2@", "@UP3@"];
+        let corefile = ports.iter().fold(corefile.to_owned(), |text, port| text.replace(port, "1053"));
+        let sources = MemorySources::new().with_file("Corefile", corefile);
+        let (corefile, diagnostics) = parse("Corefile".as_ref(), &sources, &ParseOptions::default());
+        assert!(diagnostics.is_empty(), "{}:\n{}", case["name"], corefile.render_all(&diagnostics));
+        assert!(!corefile.blocks.is_empty());
     }
 }

@@ -6,9 +6,25 @@ use std::time::{Duration, Instant};
 
 use corefile::{Corefile, Diagnostic, MemorySources, ParseOptions, has_errors, parse};
 
-const OWN: &str = "\u{feff}# comment\n(snip) {\n\tlog \"a \\\"b\\\" {$A}\" # x\n\terrors\n}\nimport d/*.conf\n\
-    tls://example.org:8853, 10.0.0.0/15,\n2001:db8::/30 {\n    import snip\n    cache 30 {\n        success 100\n    }\n    \
-    template IN A {\n answer \"{{ .Name }} 60 IN A 192.0.2.1\"\n }\n}\n. { whoami }\n";
+/// A bit of everything.
+const OWN: &str = "\u{feff}# comment
+(snip) {
+\tlog \"a \\\"b\\\" {$A}\" # x
+\terrors
+}
+import d/*.conf
+tls://example.org:8853, 10.0.0.0/15,
+2001:db8::/30 {
+    import snip
+    cache 30 {
+        success 100
+    }
+    template IN A {
+ answer \"{{ .Name }} 60 IN A 192.0.2.1\"
+ }
+}
+. { whoami }
+";
 
 fn corpus() -> Vec<Vec<u8>> {
     let mut texts: Vec<Vec<u8>> = support::real_corefiles().into_iter().map(|(_, content)| content).collect();

@@ -2,7 +2,7 @@
 
 mod support;
 
-use corefile::{Diagnostic, MemorySources, ParseOptions, Severity, has_errors, parse};
+use corefile::{Diagnostic, MemorySources, ParseOptions, Severity, SystemSources, has_errors, parse};
 use support::{messages, read, tree};
 
 /// Asserts that `text` is read as `expected`, without a word of complaint.
@@ -18,7 +18,8 @@ fn reads_with(text: &str, files: &[(&str, &str)], expected: &str) {
     assert_eq!(tree(&corefile), expected, "{text}");
 }
 
-/// Asserts that `text` gives exactly the diagnostics `expected`, without their file's name if that is `Corefile`.
+/// Asserts that `text` gives exactly the diagnostics `expected`, without their file's name if that is
+/// `Corefile`.
 #[track_caller]
 fn complains(text: &str, expected: &[&str]) {
     complains_with(text, &[], expected);
@@ -190,6 +191,7 @@ fn empty_zone_is_refused_unless_a_variable_is_and_others_are_left() {
 
 #[test]
 fn unusual_names_are_served_with_a_warning() {
+    complains("\"{x\" {\n}", &["1:1: warning: `{x.` is no usual name of a zone"]);
     complains("*.example.org {\n}", &["1:1: warning: `*.example.org.` is no usual name of a zone"]);
     reads(
         "_tcp.example.org 32/27.2.0.192.in-addr.arpa {\n}",
@@ -276,7 +278,10 @@ fn snippet_wins_over_a_file() {
 fn snippet_needs_one_name_braces_and_to_be_declared_once_and_before() {
     complains("(s) (t) {\n log\n}", &["1:5: error: expected `{` after the name of a snippet, got `(t)`"]);
     complains("(my snippet) {\n}", &["1:5: error: expected `{` after the name of a snippet, got `snippet)`"]);
-    complains("(s)\n log\n. {\n}", &["1:1: error: expected `{` after the name of the snippet `(s)`"]);
+    complains(
+        "(s)\n log\n errors\n. {\n}",
+        &["1:1: error: expected `{` after the name of the snippet `(s)`"],
+    );
     complains("(s) {\n}\n(s) {\n}", &["3:1: error: snippet `s` is declared twice"]);
     hint(
         ". {\n import s\n}\n(s) {\n}",
@@ -333,6 +338,18 @@ fn zones_may_come_from_a_file() {
         "import *.none\n{\n whoami\n}",
         &["1:8: warning: no file matches `*.none`", "2:1: error: expected a zone before `{`, got nothing"],
     );
+}
+
+#[test]
+fn files_of_the_system_are_found_whatever_their_folder_is_called() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("[a]*b");
+    std::fs::create_dir_all(folder.join("zones")).unwrap();
+    std::fs::write(folder.join("Corefile"), "import zones/*.conf\n").unwrap();
+    std::fs::write(folder.join("zones/x.conf"), "x {\n import ../common\n}\n").unwrap();
+    std::fs::write(folder.join("common"), "log\n").unwrap();
+    let (corefile, diagnostics) = parse(&folder.join("Corefile"), &SystemSources, &ParseOptions::default());
+    assert_eq!((tree(&corefile), diagnostics), ("dns://x.:53 { log }".to_owned(), vec![]));
 }
 
 #[test]
@@ -395,6 +412,26 @@ fn files_are_listed_once_the_corefile_first() {
     let (corefile, _) = read("a {\n import x\n import y\n import x\n}", &[("x", "log"), ("y", "errors")]);
     let paths: Vec<String> = corefile.files.iter().map(|file| file.path.display().to_string()).collect();
     assert_eq!(paths, ["Corefile", "x", "y"]);
+}
+
+#[test]
+fn diagnostics_of_plugins_are_sorted_among_those_of_the_parser() {
+    let (corefile, mut diagnostics) =
+        read("a {\n import x\n bogus\n log\n}\nb {\n import x\n}", &[("x", "log")]);
+    for block in corefile.blocks.iter().rev() {
+        for directive in block.directives_named("log") {
+            diagnostics.push(Diagnostic::warning(&directive.span, "log: seen"));
+        }
+    }
+    corefile.sort(&mut diagnostics);
+    assert_eq!(
+        messages(&diagnostics),
+        [
+            "Corefile:3:2: error: unknown directive `bogus`",
+            "Corefile:4:2: warning: log: seen",
+            "x:1:1: warning: log: seen"
+        ]
+    );
 }
 
 #[test]

@@ -14,7 +14,8 @@ pub fn address() -> Value<IpAddr> {
     })
 }
 
-/// An IP address with or without a port, `default_port` without: `192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`.
+/// An IP address with or without a port, `default_port` without: `192.0.2.1`, `192.0.2.1:53`,
+/// `[2001:db8::1]:53`.
 ///
 /// `2001:db8::1:53` is an address, with a warning that the port of an IPv6 address needs brackets.
 pub fn socket_address(default_port: u16) -> Value<SocketAddr> {

@@ -109,7 +109,7 @@ pub fn seconds(range: RangeInclusive<u32>) -> Value<u32> {
     Value::new("a time", read).bounded(least, most, " seconds")
 }
 
-/// A number of bytes in `range`: `512`, `64K`, `10M`, `1G`, with `B` or `iB` behind if wanted; powers of 1024.
+/// A number of bytes in `range`: `512`, `64K`, `10MB`, `1GiB`; all units are powers of 1024.
 pub fn size(range: RangeInclusive<u64>) -> Value<u64> {
     let (least, most) = (*range.start(), *range.end());
     Value::new("a size", move |text| match read_size(text) {

@@ -13,7 +13,8 @@ use corefile::{Block, Corefile, Diagnostic, Directive, MemorySources, ParseOptio
 pub const DIRECTIVES: &[&str] =
     &["auto", "cache", "chaos", "errors", "file", "forward", "hosts", "log", "rewrite", "template", "whoami"];
 
-/// Parses `text` as the file `Corefile` beside `files`, with the variables A=`a`, ZONE=`example.org`, BRACE=`}`.
+/// Parses `text` as the file `Corefile` beside `files`, with the variables A=`a`, ZONE=`example.org`,
+/// BRACE=`}`.
 pub fn read(text: &str, files: &[(&str, &str)]) -> (Corefile, Vec<Diagnostic>) {
     let mut sources = MemorySources::new()
         .with_file("Corefile", text)
@@ -27,7 +28,8 @@ pub fn read(text: &str, files: &[(&str, &str)]) -> (Corefile, Vec<Diagnostic>) {
     parse("Corefile".as_ref(), &sources, &options)
 }
 
-/// Returns the blocks as `KEY KEY { directive arg { property }; directive }`, one a line, quoted words in `"`.
+/// Returns the blocks as `KEY KEY { directive arg { property }; directive }`, one a line, quoted words in
+/// `"`.
 pub fn tree(corefile: &Corefile) -> String {
     corefile.blocks.iter().map(block).collect::<Vec<_>>().join("\n")
 }
@@ -55,9 +57,11 @@ pub fn messages(diagnostics: &[Diagnostic]) -> Vec<String> {
     diagnostics.iter().map(ToString::to_string).collect()
 }
 
-/// Returns the folder of the shared test data called `name`, or `None` (said aloud) where they are not at hand.
+/// Returns the folder of the shared test data called `name`, or `None` (said aloud) where they are not at
+/// hand.
 ///
-/// `QUORATE_TEST_DATA` names their place; without it they lie beside the repository. With `CI=true` they must be there.
+/// `QUORATE_TEST_DATA` names their place; without it they lie beside the repository. With `CI=true` they must
+/// be there.
 pub fn data(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("QUORATE_TEST_DATA").map_or(beside, PathBuf::from).join(name);
