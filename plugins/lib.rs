@@ -4,8 +4,10 @@
 //! in the order in which a query meets them. No plugin imports another.
 
 pub mod byzantine_consensus;
+pub mod cache;
 pub mod chain;
 pub mod error;
+pub mod file;
 pub mod metrics;
 pub mod plugin;
 pub mod query;
@@ -13,6 +15,13 @@ pub mod registry;
 pub mod response;
 pub mod setup;
 pub mod view;
+
+#[cfg(test)]
+mod behaviour_tests;
+#[cfg(test)]
+mod rehearsal;
+#[cfg(test)]
+mod testing_blocks;
 
 pub use chain::{Chain, Next, Rest};
 pub use error::{ExtendedError, ServeError};
