@@ -1,7 +1,31 @@
 //! One replica on tokio: the write-ahead log, the QUIC connections to its peers, and the one thread that owns the state machine.
 //!
 //! `pbft` decides everything; this crate gives it time, messages and a disk, and keeps the order that safety rests on: what is
-//! recorded is on disk before what was promised leaves.
+//! recorded is on disk before what was promised leaves. It knows nothing of DNS: the [`Host`] looks things up.
 
+mod clock;
+mod counters;
+mod driver;
+mod evidence;
 pub mod frame;
+mod genesis;
+mod handle;
+mod host;
+mod inbox;
+mod keyring;
 pub mod log;
+mod node;
+mod status;
+#[cfg(test)]
+mod testing;
+mod transport;
+
+pub use counters::Counters;
+pub use evidence::EVIDENCE_FILES_MAX;
+pub use genesis::{InitialiseError, initialise, initialise_sized};
+pub use handle::NodeHandle;
+pub use host::Host;
+pub use inbox::{Busy, HOST_EVENTS_MAX, PEER_BYTES_MAX, PEER_MESSAGES_MAX};
+pub use node::{Node, NodeConfig, StartError, identify};
+pub use status::{NodeStatus, PeerState};
+pub use transport::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, peer_socket};

@@ -12,7 +12,7 @@
 //! order, but a record of a later group proves that all before its group had reached the disk.
 
 /// The longest payload of a record: the state of a stable checkpoint is the largest.
-pub const RECORD_BYTES_MAX: usize = 16 << 20;
+pub const RECORD_BYTES_MAX: usize = 32 << 20;
 
 /// Length of a segment's header.
 pub(crate) const HEADER_BYTES: usize = 8 + 8 + 8 + 8 + 1 + 4;
@@ -75,7 +75,7 @@ pub(crate) struct StoredRecord<'a> {
 impl<'a> StoredRecord<'a> {
     pub(crate) fn encode_onto(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
-        let length = u32::try_from(self.payload.len()).expect("the log bounds a record at 16 MiB");
+        let length = u32::try_from(self.payload.len()).expect("the log bounds a record at 32 MiB");
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.number.to_be_bytes());

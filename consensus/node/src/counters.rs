@@ -1,0 +1,86 @@
+//! What a node counts, for graphs. All counters only grow.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One counter.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The live counters, shared by the driver and the connections.
+#[derive(Debug, Default)]
+pub(crate) struct LiveCounters {
+    pub slots_decided: Counter,
+    pub operations_decided: Counter,
+    pub faults: Counter,
+    pub bytes_in: Counter,
+    pub bytes_out: Counter,
+    pub messages_in: Counter,
+    pub messages_out: Counter,
+    pub strangers: Counter,
+    pub queue_drops: Counter,
+    pub inbox_drops: Counter,
+    pub refused_frames: Counter,
+    pub log_syncs: Counter,
+    pub evidence_lost: Counter,
+}
+
+/// The counters of a node at one moment, since its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Slots decided and executed.
+    pub slots_decided: u64,
+    /// Operations in them.
+    pub operations_decided: u64,
+    /// Faults reported, proven or not.
+    pub faults: u64,
+    /// Bytes of frames from peers.
+    pub bytes_in: u64,
+    /// Bytes of frames to peers.
+    pub bytes_out: u64,
+    /// Messages from peers.
+    pub messages_in: u64,
+    /// Messages to peers.
+    pub messages_out: u64,
+    /// Connections whose key is not in the cluster file.
+    pub strangers: u64,
+    /// Messages not sent: the queue to a peer was full (its connection is then reset), or the message was too long.
+    pub queue_drops: u64,
+    /// Messages of peers dropped because too many of that peer were waiting.
+    pub inbox_drops: u64,
+    /// Frames or messages of peers that could not be read; each costs its sender the connection.
+    pub refused_frames: u64,
+    /// Syncs of the log.
+    pub log_syncs: u64,
+    /// Faults whose evidence was not written because too much was waiting, or the disk refused.
+    pub evidence_lost: u64,
+}
+
+impl LiveCounters {
+    pub(crate) fn values(&self) -> Counters {
+        Counters {
+            slots_decided: self.slots_decided.value(),
+            operations_decided: self.operations_decided.value(),
+            faults: self.faults.value(),
+            bytes_in: self.bytes_in.value(),
+            bytes_out: self.bytes_out.value(),
+            messages_in: self.messages_in.value(),
+            messages_out: self.messages_out.value(),
+            strangers: self.strangers.value(),
+            queue_drops: self.queue_drops.value(),
+            inbox_drops: self.inbox_drops.value(),
+            refused_frames: self.refused_frames.value(),
+            log_syncs: self.log_syncs.value(),
+            evidence_lost: self.evidence_lost.value(),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The one thread that owns the state machine.
+//!
+//! A turn: take what waits, step for each event, write all records, sync once if any of them vouches for a message, and only then
+//! send, ask and report. If the disk fails, nothing of that turn leaves and there is no next turn.
+
+use std::sync::{Arc, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use certificate::codec::Encode;
+use certificate::{Cluster, ReplicaId};
+use pbft::{Application, Event, Fault, Ready, Record, Replica};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::{Clock, wall_ms};
+use crate::counters::LiveCounters;
+use crate::evidence::Evidence;
+use crate::handle::{Inner, NodeHandle};
+use crate::host::Host;
+use crate::inbox::{Inbox, Next};
+use crate::keyring::ClusterKeys;
+use crate::log::{LogError, Wal};
+use crate::status::NodeStatus;
+use crate::transport::{CloseCode, Peers};
+
+/// Events in one turn: a bound on what waits for one sync.
+const TURN_EVENTS_MAX: usize = 256;
+
+/// A turn takes no more events after so long: votes that are ready should not wait for ever more work.
+const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+
+/// Any application.
+pub(crate) type AnyApplication = Arc<dyn Application + Send + Sync>;
+
+/// The state machine as the driver runs it.
+pub(crate) type AnyReplica = Replica<AnyApplication, ClusterKeys>;
+
+/// The host in charge, which a reload may replace.
+pub(crate) type HostCell = Arc<RwLock<Arc<dyn Host>>>;
+
+/// What the driver works with.
+pub(crate) struct Driver {
+    pub me: ReplicaId,
+    pub cluster: Arc<Cluster>,
+    pub replica: AnyReplica,
+    pub wal: Wal,
+    pub inbox: Arc<Inbox>,
+    pub peers: Arc<Peers>,
+    pub host: HostCell,
+    pub handle: Weak<Inner>,
+    pub status: watch::Sender<NodeStatus>,
+    pub counters: Arc<LiveCounters>,
+    pub evidence: Evidence,
+    pub clock: Clock,
+    /// When the state machine wants to be woken, on the monotonic clock.
+    pub deadline: Option<u64>,
+}
+
+/// Ends the node when the driver ends, however that happens.
+struct LastWord {
+    inbox: Arc<Inbox>,
+    peers: Arc<Peers>,
+    status: watch::Sender<NodeStatus>,
+    /// Why the replica stops; stays so when the driver panics.
+    reason: String,
+    code: CloseCode,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.peers.close(self.code, &self.reason);
+        let reason = std::mem::take(&mut self.reason);
+        let peers = self.peers.states();
+        self.status.send_modify(|status| {
+            status.refusing = Some(reason);
+            status.present = 0;
+            status.peers = peers;
+        });
+    }
+}
+
+impl Driver {
+    /// Runs until the node is shut down or its log fails.
+    pub(crate) fn run(mut self) {
+        let mut last_word = LastWord {
+            inbox: self.inbox.clone(),
+            peers: self.peers.clone(),
+            status: self.status.clone(),
+            reason: "the driver panicked".to_owned(),
+            code: CloseCode::Failed,
+        };
+        let ended = self.turns();
+        // The log and its lock are gone before the node says that it has stopped.
+        drop(self);
+        match ended {
+            Ok(()) => {
+                last_word.reason = "shut down".to_owned();
+                last_word.code = CloseCode::ShuttingDown;
+                info!("replica stopped");
+            }
+            Err(reason) => {
+                error!(%reason, "the log failed: this replica does not vote any more");
+                last_word.reason = reason.to_string();
+            }
+        }
+    }
+
+    fn turns(&mut self) -> Result<(), LogError> {
+        // The first step arms the timers of what was restored.
+        self.turn(Event::Tick)?;
+        loop {
+            let deadline = self.deadline.map(|deadline| self.clock.instant(deadline));
+            match self.inbox.next(deadline) {
+                Next::Event(event) => self.turn(event)?,
+                Next::Deadline => self.turn(Event::Tick)?,
+                Next::Nudge => self.publish(),
+                Next::Closed => return Ok(()),
+            }
+        }
+    }
+
+    fn turn(&mut self, first: Event) -> Result<(), LogError> {
+        let began = Instant::now();
+        let mut turn = Vec::new();
+        let mut sync = false;
+        let mut next = Some(first);
+        let mut events = 0;
+        while let Some(event) = next {
+            sync |= self.step(event, &mut turn)?;
+            events += 1;
+            if self.deadline.is_some_and(|deadline| deadline <= self.clock.now().monotonic_ms) {
+                // A stream of events must not keep the timers from firing.
+                self.deadline = None;
+                sync |= self.step(Event::Tick, &mut turn)?;
+            }
+            let full = events >= TURN_EVENTS_MAX || began.elapsed() >= TURN_TIME_MAX;
+            next = if full { None } else { self.inbox.poll() };
+        }
+        self.wal.commit(sync)?;
+        self.counters.log_syncs.add(u64::from(sync));
+        for ready in turn {
+            self.deliver(ready);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Steps once and writes the records; says whether they must be synced.
+    fn step(&mut self, event: Event, turn: &mut Vec<Ready>) -> Result<bool, LogError> {
+        let mut ready = self.replica.step(self.clock.now(), event);
+        self.deadline = ready.deadline;
+        let sync = ready.sync() || ready.discard_below.is_some();
+        let mut head = ready.discard_below.is_some();
+        for record in ready.persist.drain(..) {
+            if std::mem::take(&mut head) {
+                debug_assert!(
+                    matches!(record, Record::Stable { .. }),
+                    "a discard begins with the checkpoint"
+                );
+                self.wal.append_head(&record.to_bytes())?;
+            } else {
+                self.wal.append(&record.to_bytes())?;
+            }
+        }
+        turn.push(ready);
+        Ok(sync)
+    }
+
+    /// Sends and reports what one step asked for. Its records are on disk.
+    fn deliver(&self, ready: Ready) {
+        for (recipients, message) in &ready.send {
+            self.peers.send(*recipients, message);
+        }
+        let host = self.host.read().expect("nothing panics while it replaces the host").clone();
+        if let Some(inner) = self.handle.upgrade() {
+            let node = NodeHandle::from_inner(inner);
+            for lookup in ready.lookups {
+                host.lookup(&node, lookup);
+            }
+        }
+        for decided in &ready.decided {
+            self.counters.slots_decided.add(1);
+            self.counters.operations_decided.add(decided.operations.len() as u64);
+            host.decided(decided);
+        }
+        for (from, operation, bytes) in &ready.answers {
+            host.answered(*from, *operation, bytes);
+        }
+        for operation in ready.refused {
+            host.refused(operation);
+        }
+        for fault in &ready.faults {
+            self.report(fault);
+            host.fault(fault);
+        }
+    }
+
+    fn report(&self, fault: &Fault) {
+        self.counters.faults.add(1);
+        match fault {
+            Fault::Diverged { .. } => error!(%fault, "a quorum's state is not ours"),
+            Fault::ClockSkew { .. } => warn!(%fault, "refused a proposal because of its time"),
+            fault if fault.is_proof() => warn!(%fault, "a peer is proven faulty"),
+            fault => debug!(%fault, "refused a peer's message"),
+        }
+        self.evidence.keep(fault, wall_ms());
+    }
+
+    fn publish(&self) {
+        let peers = self.peers.states();
+        let present = 1 + peers.iter().filter(|peer| peer.connected).count();
+        self.status.send_replace(NodeStatus {
+            me: self.me,
+            replica: self.replica.status(),
+            refusing: None,
+            peers,
+            present,
+            quorum: self.cluster.replicas.quorum(),
+            counters: self.counters.values(),
+        });
+    }
+}

@@ -1,0 +1,24 @@
+//! What a node asks of the program around it.
+
+use certificate::{Digest, ReplicaId};
+
+use crate::NodeHandle;
+
+/// The program around a node. All methods are called on the driver's thread and must return at once: work is handed on.
+pub trait Host: Send + Sync + 'static {
+    /// Look this up on our own path, then call `NodeHandle::observed`; or, when another replica asks for what is certified already,
+    /// `NodeHandle::answer`.
+    fn lookup(&self, node: &NodeHandle, lookup: pbft::Lookup);
+
+    /// A slot was decided and executed. Slots come in order; after a restart only those that were not executed before it.
+    fn decided(&self, decided: &pbft::Decided);
+
+    /// A peer returned a certified answer to a request of ours. Not verified here.
+    fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]);
+
+    /// The replica did not take a request or observation: too many are open, or the payload is malformed or too long.
+    fn refused(&self, operation: Digest);
+
+    /// A peer misbehaved, or something looks like it.
+    fn fault(&self, fault: &pbft::Fault);
+}

@@ -1,0 +1,336 @@
+//! Starts a replica: keys, log, socket, peers, driver, in this order; nothing is started when one of them is refused.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use certificate::codec::{Decode, DecodeError};
+use certificate::{Cluster, ReplicaId, SeedKey};
+use pbft::{Pace, Parameters, Record, Replica, RestoreError, Timeouts};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::clock::Clock;
+use crate::counters::LiveCounters;
+use crate::driver::{AnyApplication, AnyReplica, Driver};
+use crate::evidence::Evidence;
+use crate::handle::{Inner, NodeHandle};
+use crate::host::Host;
+use crate::inbox::Inbox;
+use crate::keyring::ClusterKeys;
+use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage, Wal};
+use crate::status::NodeStatus;
+use crate::transport::{Peers, PeersConfig, PeersError, peer_socket};
+
+/// What a node is started with.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// The cluster file.
+    pub cluster: Arc<Cluster>,
+    /// Which of its replicas this is; `identify` finds it by the key.
+    pub me: ReplicaId,
+    /// The secret from which both keys are derived.
+    pub seed: SeedKey,
+    /// The state folder: log and evidence.
+    pub state: PathBuf,
+    /// Where the peer port is bound; `None` for the address in the cluster file.
+    pub bind: Option<SocketAddr>,
+    /// A socket that is bound already, for instance with a filter attached; takes the place of `bind`.
+    pub socket: Option<UdpSocket>,
+    /// Whether long messages are sent compressed.
+    pub compression: bool,
+    /// How fast this replica proposes, within the cluster file's limits; `None` for these limits.
+    pub pace: Option<Pace>,
+    /// How long things wait.
+    pub timeouts: Timeouts,
+    /// Size of a segment of the log, in bytes.
+    pub segment_bytes: u64,
+}
+
+impl NodeConfig {
+    /// The defaults.
+    pub fn new(cluster: Arc<Cluster>, me: ReplicaId, seed: SeedKey, state: PathBuf) -> NodeConfig {
+        NodeConfig {
+            cluster,
+            me,
+            seed,
+            state,
+            bind: None,
+            socket: None,
+            compression: true,
+            pace: None,
+            timeouts: Timeouts::default(),
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The key is not that of the replica.
+    #[error(
+        "the key is not that of replica {me} in the cluster file: expected {expected}, the key gives {found}"
+    )]
+    OtherKey {
+        /// The replica.
+        me: ReplicaId,
+        /// The public key in the cluster file.
+        expected: String,
+        /// The public key that belongs to the secret.
+        found: String,
+    },
+    /// The cluster has no such replica.
+    #[error("the cluster file has no replica {me}")]
+    UnknownReplica {
+        /// The replica.
+        me: ReplicaId,
+    },
+    /// A limit of the cluster file, or the pace, is beyond what this version can do.
+    #[error("expected `{field}` from 1 to {most}, got {found}")]
+    Limit {
+        /// Its name in the cluster file.
+        field: &'static str,
+        /// The bound.
+        most: u64,
+        /// What was asked for.
+        found: u64,
+    },
+    /// The state folder is in use or cannot be opened.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log is missing or damaged.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A whole record cannot be understood: it was written by another version.
+    #[error("log in `{state}`: record {index} cannot be read: {source}")]
+    Record {
+        /// The state folder.
+        state: PathBuf,
+        /// Its place, from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// The log is not the memory of this replica.
+    #[error("log in `{state}`: {source}")]
+    Restore {
+        /// The state folder.
+        state: PathBuf,
+        /// Why.
+        #[source]
+        source: RestoreError,
+    },
+    /// The peer port cannot be bound.
+    #[error("binding peer port {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS does not take the key, or QUIC does not take the socket.
+    #[error("starting the peer port: {0}")]
+    Transport(String),
+    /// The operating system gives no thread.
+    #[error("starting the driver: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Finds the replica whose keys the secret gives.
+pub fn identify(cluster: &Cluster, seed: &SeedKey) -> Option<ReplicaId> {
+    let key = seed.signing_key().public_key();
+    cluster.members.iter().find(|member| member.public_key == key).map(|member| member.id)
+}
+
+/// One replica.
+pub struct Node;
+
+impl Node {
+    /// Starts a replica over its log. Must be called within a tokio runtime, on which the connections run.
+    ///
+    /// Errors: see `StartError`; above all, no log, no vote.
+    pub fn start(
+        config: NodeConfig,
+        application: AnyApplication,
+        host: Arc<dyn Host>,
+    ) -> Result<NodeHandle, StartError> {
+        check_key(&config)?;
+        let folder = StateFolder::lock(&config.state).map_err(|refused| missing_folder(&config, refused))?;
+        let mut storage = SegmentFolder::new(folder);
+        if !storage.segments().unwrap_or_default().is_empty() {
+            storage.prepare_spare(config.segment_bytes);
+        }
+        Node::start_on(config, Box::new(storage), application, host)
+    }
+
+    /// Starts a replica over a log in any storage; the state folder then holds evidence only. For tests of a failing disk.
+    ///
+    /// Errors: as `start`.
+    pub fn start_on(
+        mut config: NodeConfig,
+        storage: Box<dyn Storage>,
+        application: AnyApplication,
+        host: Arc<dyn Host>,
+    ) -> Result<NodeHandle, StartError> {
+        check_key(&config)?;
+        let parameters = parameters(&config)?;
+        let state = config.state.display().to_string();
+        let recovered = Wal::open(storage, config.segment_bytes, &state)?;
+        let replica = restore(&config, parameters, application, recovered.records)?;
+        let (socket, address) = bind(&mut config)?;
+        let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
+        let counters = Arc::new(LiveCounters::default());
+        let peers = Arc::new(Peers::start(PeersConfig {
+            cluster: config.cluster.clone(),
+            me: config.me,
+            key: config.seed.transport_key(),
+            socket,
+            compression: config.compression,
+            inbox: inbox.clone(),
+            counters: counters.clone(),
+            runtime: Handle::current(),
+        })?);
+        let status = watch::Sender::new(first_status(&config, &replica, &peers));
+        let host = Arc::new(RwLock::new(host));
+        let inner = Arc::new(Inner {
+            me: config.me,
+            cluster: config.cluster.clone(),
+            address,
+            inbox: inbox.clone(),
+            peers: peers.clone(),
+            host: host.clone(),
+            status: status.subscribe(),
+        });
+        let driver = Driver {
+            me: config.me,
+            evidence: Evidence::start(
+                config.state.join("evidence"),
+                config.cluster.domain(),
+                counters.clone(),
+            ),
+            cluster: config.cluster,
+            replica,
+            wal: recovered.wal,
+            inbox,
+            peers,
+            host,
+            handle: Arc::downgrade(&inner),
+            status,
+            counters,
+            clock: Clock::new(),
+            deadline: None,
+        };
+        info!(me = %config.me, %address, %state, "replica started");
+        let thread = std::thread::Builder::new().name(format!("replica-{}", config.me));
+        thread.spawn(move || driver.run()).map_err(StartError::Thread)?;
+        Ok(NodeHandle::from_inner(inner))
+    }
+}
+
+/// A state folder that does not exist holds no log either, and that is what the operator must hear.
+fn missing_folder(config: &NodeConfig, refused: FolderError) -> StartError {
+    match refused {
+        FolderError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            StartError::Log(LogError::Missing { folder: config.state.display().to_string() })
+        }
+        refused => StartError::Folder(refused),
+    }
+}
+
+fn check_key(config: &NodeConfig) -> Result<(), StartError> {
+    let me = config.me;
+    let member = config.cluster.member(me).ok_or(StartError::UnknownReplica { me })?;
+    let signing = (member.public_key, config.seed.signing_key().public_key());
+    let transport = (member.transport_key, config.seed.transport_key().public_key());
+    for (expected, found) in [signing, transport] {
+        if expected != found {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            return Err(StartError::OtherKey { me, expected, found });
+        }
+    }
+    Ok(())
+}
+
+fn parameters(config: &NodeConfig) -> Result<Parameters, StartError> {
+    let cluster = &config.cluster;
+    let entries = usize::from(cluster.batch_entries);
+    let pipeline = u64::from(cluster.pipeline);
+    let pace = config.pace.unwrap_or(Pace { entries, pipeline });
+    let batch_bytes_most = (pbft::MESSAGE_BYTES_MAX - 4096) as u64;
+    for (field, most, found) in [
+        ("batch-bytes", batch_bytes_most, u64::from(cluster.batch_bytes)),
+        ("batch-entries", pbft::BATCH_ENTRIES_MAX as u64, entries as u64),
+        ("pipeline", cluster.checkpoint_interval, pipeline),
+        ("batch", entries as u64, pace.entries as u64),
+        ("pipeline", pipeline, pace.pipeline),
+    ] {
+        if found == 0 || found > most {
+            return Err(StartError::Limit { field, most, found });
+        }
+    }
+    Ok(Parameters {
+        checkpoint_interval: cluster.checkpoint_interval,
+        window: cluster.window(),
+        batch_entries: entries,
+        batch_bytes: cluster.batch_bytes as usize,
+        pipeline,
+        observation_window_ms: cluster.observation_window_ms,
+        pace,
+        timeouts: config.timeouts,
+        ..Parameters::new(config.me, cluster.replicas, cluster.domain(), cluster.digest())
+    })
+}
+
+fn restore(
+    config: &NodeConfig,
+    parameters: Parameters,
+    application: AnyApplication,
+    stored: Vec<Vec<u8>>,
+) -> Result<AnyReplica, StartError> {
+    let mut records = Vec::with_capacity(stored.len());
+    for (index, bytes) in stored.iter().enumerate() {
+        let record = Record::from_bytes(bytes);
+        records.push(record.map_err(|source| StartError::Record {
+            state: config.state.clone(),
+            index,
+            source,
+        })?);
+    }
+    let keyring = ClusterKeys::new(&config.cluster, &config.seed);
+    Replica::restore(parameters, application, keyring, records.into_iter())
+        .map_err(|source| StartError::Restore { state: config.state.clone(), source })
+}
+
+fn bind(config: &mut NodeConfig) -> Result<(UdpSocket, SocketAddr), StartError> {
+    let member = config.cluster.member(config.me).expect("checked with the key");
+    let address = config.bind.unwrap_or(member.address);
+    let socket = match config.socket.take() {
+        Some(socket) => Ok(socket),
+        None => peer_socket(address),
+    };
+    let bound = socket.and_then(|socket| socket.local_addr().map(|address| (socket, address)));
+    bound.map_err(|source| StartError::Bind { address, source })
+}
+
+fn first_status(config: &NodeConfig, replica: &AnyReplica, peers: &Peers) -> NodeStatus {
+    NodeStatus {
+        me: config.me,
+        replica: replica.status(),
+        refusing: None,
+        peers: peers.states(),
+        present: 1,
+        quorum: config.cluster.replicas.quorum(),
+        counters: LiveCounters::default().values(),
+    }
+}
+
+impl From<PeersError> for StartError {
+    fn from(refused: PeersError) -> StartError {
+        StartError::Transport(refused.to_string())
+    }
+}

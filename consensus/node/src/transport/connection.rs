@@ -1,0 +1,242 @@
+//! One connection: the exchange of Hellos, then framed messages, one stream each way for consensus and one for bulk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use certificate::ReplicaId;
+use certificate::codec::{Decode, DecodeError, Encode};
+use pbft::Message;
+use quinn::{Connection, ReadExactError, RecvStream, SendStream};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::hello::{Hello, HelloError};
+use crate::frame::{FrameError, FrameRules, LENGTH_BYTES};
+
+/// Messages to one peer, of one class, that may wait to be sent.
+pub const QUEUE_MESSAGES_MAX: usize = 4096;
+
+/// Bytes of frames to one peer that may wait to be sent.
+pub const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// A peer has so long to say Hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Frames that are handed to QUIC at once.
+const WRITE_FRAMES_MAX: usize = 64;
+
+/// A Hello is far shorter than a message may be.
+pub(crate) const HELLO_RULES: FrameRules = FrameRules { message_bytes_max: 256, compression: false };
+
+/// Which stream a message takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Class {
+    Consensus = 0,
+    Bulk = 1,
+}
+
+impl Class {
+    pub(crate) fn of(message: &Message) -> Class {
+        match message {
+            Message::Slot(_) | Message::StableCheckpoint(_) | Message::Answer { .. } => Class::Bulk,
+            Message::Resolve { .. }
+            | Message::Observe(_)
+            | Message::PrePrepare(_)
+            | Message::Prepare(_)
+            | Message::Commit(_)
+            | Message::Checkpoint(_)
+            | Message::Status(_)
+            | Message::Fetch { .. }
+            | Message::FetchState { .. } => Class::Consensus,
+        }
+    }
+}
+
+/// The bounds of each class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClassRules {
+    pub consensus: FrameRules,
+    pub bulk: FrameRules,
+}
+
+impl ClassRules {
+    /// `message-size` of the cluster file bounds consensus. Parts of a state and decided slots have bounds of their own.
+    pub(crate) fn new(message_size: usize, compression: bool) -> ClassRules {
+        let bulk = message_size.max(pbft::MESSAGE_BYTES_MAX);
+        ClassRules {
+            consensus: FrameRules { message_bytes_max: message_size, compression },
+            bulk: FrameRules { message_bytes_max: bulk, compression },
+        }
+    }
+
+    pub(crate) fn of(&self, class: Class) -> FrameRules {
+        match class {
+            Class::Consensus => self.consensus,
+            Class::Bulk => self.bulk,
+        }
+    }
+}
+
+/// Why a connection does not go on.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+    #[error("{0}")]
+    Connection(#[from] quinn::ConnectionError),
+    #[error("stream ended: {0}")]
+    Read(#[from] ReadExactError),
+    #[error("stream ended: {0}")]
+    Write(#[from] quinn::WriteError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("message cannot be read: {0}")]
+    Message(#[from] DecodeError),
+    #[error("expected stream {expected:?}, got stream {found}")]
+    Stream { expected: Class, found: u8 },
+    #[error("no answer to a handshake within 3 s")]
+    NoHandshake,
+    #[error("own transport key cannot be used")]
+    OwnKey,
+    #[error("{0}")]
+    Dial(#[from] quinn::ConnectError),
+    #[error("no Hello within {} s", HELLO_TIMEOUT.as_secs())]
+    NoHello,
+}
+
+impl LinkError {
+    /// Whether the peer sent what no replica sends.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, LinkError::Frame(_) | LinkError::Message(_) | LinkError::Stream { .. })
+    }
+}
+
+/// A connection whose two ends have said Hello and mean the same cluster.
+pub(crate) struct Greeted {
+    pub connection: Connection,
+    pub peer: ReplicaId,
+    pub hello: Hello,
+    pub send: SendStream,
+    pub receive: RecvStream,
+}
+
+/// Says Hello and judges that of `peer`, whose key the handshake has proven.
+pub(crate) async fn greet(
+    connection: &Connection,
+    peer: ReplicaId,
+    hello: &Hello,
+) -> Result<Greeted, LinkError> {
+    let exchange = async {
+        let mut send = open(connection, Class::Consensus).await?;
+        send.write_chunk(HELLO_RULES.encode(&hello.to_bytes())?).await?;
+        let mut receive = accept(connection, Class::Consensus).await?;
+        let theirs = Hello::from_bytes(&read_frame(&mut receive, HELLO_RULES).await?)?;
+        hello.judge(&theirs, peer)?;
+        Ok(Greeted { connection: connection.clone(), peer, hello: theirs, send, receive })
+    };
+    let exchanged = tokio::time::timeout(HELLO_TIMEOUT, exchange).await.unwrap_or(Err(LinkError::NoHello));
+    exchanged.map_err(|reason| match (reason, connection.close_reason()) {
+        // The peer has judged first: what it says is the reason, not that a stream broke off.
+        (LinkError::Read(_) | LinkError::Write(_), Some(closed)) => LinkError::Connection(closed),
+        (reason, _) => reason,
+    })
+}
+
+/// Opens our stream of a class.
+pub(crate) async fn open(connection: &Connection, class: Class) -> Result<SendStream, LinkError> {
+    let mut send = connection.open_uni().await?;
+    let priority = match class {
+        Class::Consensus => 1,
+        Class::Bulk => 0,
+    };
+    // Fails only on a closed stream, which the write reports.
+    let _ = send.set_priority(priority);
+    send.write_all(&[class as u8]).await?;
+    Ok(send)
+}
+
+/// Accepts the peer's stream of a class. Streams come in the order in which they are opened.
+pub(crate) async fn accept(connection: &Connection, expected: Class) -> Result<RecvStream, LinkError> {
+    let mut receive = connection.accept_uni().await?;
+    let mut class = [0];
+    receive.read_exact(&mut class).await?;
+    if class[0] != expected as u8 {
+        return Err(LinkError::Stream { expected, found: class[0] });
+    }
+    Ok(receive)
+}
+
+/// Reads one frame and takes its message out.
+pub(crate) async fn read_frame(receive: &mut RecvStream, rules: FrameRules) -> Result<Bytes, LinkError> {
+    let mut length = [0; LENGTH_BYTES];
+    receive.read_exact(&mut length).await?;
+    let mut frame = vec![0; rules.length(length)?];
+    receive.read_exact(&mut frame).await?;
+    Ok(rules.decode(frame.into())?)
+}
+
+/// Where frames for one connection wait. Never blocks: what does not fit is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct SendQueue {
+    consensus: mpsc::Sender<Bytes>,
+    bulk: mpsc::Sender<Bytes>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// The other end of a queue's class.
+pub(crate) struct QueuedFrames {
+    frames: mpsc::Receiver<Bytes>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl SendQueue {
+    /// A queue and what is taken from it, consensus first.
+    pub(crate) fn new() -> (SendQueue, QueuedFrames, QueuedFrames) {
+        let (consensus, consensus_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        let (bulk, bulk_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let queued = |frames| QueuedFrames { frames, bytes: bytes.clone() };
+        let (first, second) = (queued(consensus_frames), queued(bulk_frames));
+        (SendQueue { consensus, bulk, bytes }, first, second)
+    }
+
+    /// Queues a frame; says whether there was room.
+    pub(crate) fn push(&self, class: Class, frame: Bytes) -> bool {
+        let length = frame.len();
+        if self.bytes.fetch_add(length, Ordering::Relaxed) + length > QUEUE_BYTES_MAX {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            return false;
+        }
+        let sender = match class {
+            Class::Consensus => &self.consensus,
+            Class::Bulk => &self.bulk,
+        };
+        let pushed = sender.try_send(frame).is_ok();
+        if !pushed {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+        }
+        pushed
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl QueuedFrames {
+    /// Writes frames as they come until the queue or the stream ends.
+    pub(crate) async fn write_to(mut self, mut send: SendStream) -> Result<(), LinkError> {
+        let mut frames = Vec::with_capacity(WRITE_FRAMES_MAX);
+        while self.frames.recv_many(&mut frames, WRITE_FRAMES_MAX).await > 0 {
+            let length: usize = frames.iter().map(Bytes::len).sum();
+            send.write_all_chunks(&mut frames).await?;
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            frames.clear();
+        }
+        Ok(())
+    }
+}

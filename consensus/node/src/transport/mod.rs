@@ -1,0 +1,46 @@
+//! The peers: one QUIC connection to each other replica, whoever dialled it.
+//!
+//! `tls.rs` says who may connect, `hello.rs` whether both ends mean the same cluster, `connection.rs` how messages go over one
+//! connection, `peers.rs` which connection is kept, and `dial.rs` when a new one is tried. Consensus and bulk have a stream each,
+//! so that a replica that catches up does not hold up votes.
+
+mod connection;
+mod dial;
+mod hello;
+mod peers;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use connection::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+pub(crate) use peers::{Peers, PeersConfig, PeersError};
+pub use socket::peer_socket;
+
+/// Peers are told by this number why a connection ends; the text beside it is for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum CloseCode {
+    ShuttingDown = 0,
+    /// Another connection between the two is kept.
+    Duplicate = 1,
+    /// The Hello was refused.
+    Refused = 2,
+    /// A frame or message could not be read.
+    Unreadable = 3,
+    /// Messages were queued faster than the peer took them.
+    QueueFull = 4,
+    /// The replica does not take part any more.
+    Failed = 5,
+}
+
+impl CloseCode {
+    pub(crate) fn close(self, connection: &quinn::Connection, reason: &str) {
+        connection.close(quinn::VarInt::from(self as u8), reason.as_bytes());
+    }
+
+    pub(crate) fn is_of(self, closed: &quinn::ConnectionError) -> bool {
+        let code = quinn::VarInt::from(self as u8);
+        matches!(closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == code)
+    }
+}

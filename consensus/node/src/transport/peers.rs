@@ -1,0 +1,496 @@
+//! All connections of a node: accepts, dials, keeps one to each peer, and says which are up.
+//!
+//! A stranger's handshake fails before it can open a stream; it is counted and gets nothing. A peer counts as connected only
+//! after its Hello: an end that dials believes in a finished handshake before the other has judged its key.
+
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use certificate::codec::{Decode, Encode};
+use certificate::{Cluster, ReplicaId, TransportKey};
+use pbft::{Message, Recipients};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, TokioRuntime, VarInt};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tracing::{debug, error, info, warn};
+
+use super::CloseCode;
+use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
+use super::dial::{BACK_OFF_LEAST, BackOff, Origin, replaces};
+use super::hello::{Hello, HelloError};
+use super::tls::{Identities, SERVER_NAME};
+use crate::clock;
+use crate::counters::LiveCounters;
+use crate::inbox::Inbox;
+use crate::status::PeerState;
+
+/// Handshakes that may be under way at once.
+const HANDSHAKES_MAX: usize = 64;
+
+/// Beyond so many, who dials must first prove that it owns its address.
+const HANDSHAKES_UNPROVEN_MAX: usize = 16;
+
+/// A handshake may take so long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const IDLE_TIMEOUT_MS: u32 = 5000;
+
+/// What a peer may have in flight to us, on one stream and on all.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Consensus and bulk.
+const STREAMS_MAX: u8 = 2;
+
+/// What the transport is made of.
+pub(crate) struct PeersConfig {
+    pub cluster: Arc<Cluster>,
+    pub me: ReplicaId,
+    pub key: TransportKey,
+    pub socket: UdpSocket,
+    pub compression: bool,
+    pub inbox: Arc<Inbox>,
+    pub counters: Arc<LiveCounters>,
+    pub runtime: Handle,
+}
+
+/// Why the transport does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeersError {
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Socket(#[from] std::io::Error),
+}
+
+/// The connections.
+pub(crate) struct Peers {
+    shared: Arc<Shared>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    cluster: Arc<Cluster>,
+    me: ReplicaId,
+    hello: Hello,
+    identities: Identities,
+    endpoint: Endpoint,
+    rules: ClassRules,
+    transport: Arc<quinn::TransportConfig>,
+    links: Vec<Link>,
+    handshakes: Arc<Semaphore>,
+    inbox: Arc<Inbox>,
+    counters: Arc<LiveCounters>,
+}
+
+/// What we have with one peer.
+struct Link {
+    state: Mutex<LinkState>,
+    up: watch::Sender<bool>,
+    /// When the peer's last message came, in milliseconds since 1970; 0 before the first.
+    last_seen_ms: AtomicU64,
+}
+
+#[derive(Default)]
+struct LinkState {
+    active: Option<Active>,
+    /// Why there is no connection, as far as we know.
+    problem: Option<String>,
+}
+
+struct Active {
+    connection: Connection,
+    origin: Origin,
+    queue: SendQueue,
+}
+
+impl Peers {
+    /// Listens on the socket and begins to dial.
+    ///
+    /// Errors: when the key or the socket is not usable.
+    pub(crate) fn start(config: PeersConfig) -> Result<Peers, PeersError> {
+        let _entered = config.runtime.enter();
+        let identities = Identities::new(&config.cluster, config.me, &config.key)?;
+        let transport = Arc::new(transport_config());
+        let mut server = quinn::ServerConfig::with_crypto(identities.server()?);
+        server.transport_config(transport.clone()).migration(false).max_incoming(HANDSHAKES_MAX);
+        let endpoint =
+            Endpoint::new(EndpointConfig::default(), Some(server), config.socket, Arc::new(TokioRuntime))?;
+        let links = config.cluster.members.iter().map(|_| Link::new()).collect();
+        let shared = Arc::new(Shared {
+            hello: Hello::new(&config.cluster, config.me, identities.random()),
+            me: config.me,
+            identities,
+            endpoint,
+            rules: ClassRules::new(config.cluster.message_size as usize, config.compression),
+            transport,
+            links,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            cluster: config.cluster,
+            inbox: config.inbox,
+            counters: config.counters,
+        });
+        let mut tasks = vec![config.runtime.spawn(shared.clone().accept())];
+        for peer in shared.cluster.replicas.ids().filter(|peer| *peer != shared.me) {
+            tasks.push(config.runtime.spawn(shared.clone().keep_dialling(peer)));
+        }
+        Ok(Peers { shared, tasks: Mutex::new(tasks) })
+    }
+
+    /// Queues a message. A peer whose queue is full loses its connection: with the next one both ends find out what is missing.
+    pub(crate) fn send(&self, recipients: Recipients, message: &Message) {
+        let class = Class::of(message);
+        let frame = match self.shared.rules.of(class).encode(&message.to_bytes()) {
+            Ok(frame) => frame,
+            Err(reason) => {
+                self.shared.counters.queue_drops.add(1);
+                error!(%reason, "own message is longer than the cluster allows");
+                return;
+            }
+        };
+        match recipients {
+            Recipients::One(peer) => self.shared.push(peer, class, frame),
+            Recipients::All => {
+                for peer in self.shared.cluster.replicas.ids() {
+                    self.shared.push(peer, class, frame.clone());
+                }
+            }
+        }
+    }
+
+    /// How we stand with every other replica, by id.
+    pub(crate) fn states(&self) -> Vec<PeerState> {
+        let others = self.shared.cluster.members.iter().filter(|member| member.id != self.shared.me);
+        others.map(|member| self.shared.link(member.id).state_of(member)).collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn open_connections(&self) -> usize {
+        self.shared.endpoint.open_connections()
+    }
+
+    /// Closes all connections and takes no more.
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) {
+        for task in self.tasks.lock().expect(NO_PANIC).drain(..) {
+            task.abort();
+        }
+        self.shared.endpoint.close(VarInt::from(code as u8), reason.as_bytes());
+    }
+
+    /// Returns when the peers have been told of the close, or after `most`.
+    pub(crate) async fn closed(&self, most: Duration) {
+        let _ = tokio::time::timeout(most, self.shared.endpoint.wait_idle()).await;
+    }
+}
+
+impl Shared {
+    fn link(&self, peer: ReplicaId) -> &Link {
+        &self.links[usize::from(peer.0)]
+    }
+
+    fn push(&self, peer: ReplicaId, class: Class, frame: Bytes) {
+        let state = self.link(peer).lock();
+        let Some(active) = &state.active else { return };
+        let bytes = frame.len() as u64;
+        if active.queue.push(class, frame) {
+            self.counters.bytes_out.add(bytes);
+            self.counters.messages_out.add(1);
+            return;
+        }
+        self.counters.queue_drops.add(1);
+        if active.connection.close_reason().is_none() {
+            warn!(%peer, "peer takes messages too slowly, resetting its connection");
+            CloseCode::QueueFull.close(&active.connection, "the send queue is full");
+        }
+    }
+
+    async fn accept(self: Arc<Shared>) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
+                incoming.refuse();
+                continue;
+            };
+            let under_way = HANDSHAKES_MAX - self.handshakes.available_permits();
+            if under_way > HANDSHAKES_UNPROVEN_MAX && incoming.may_retry() {
+                // Fails only when no retry may be asked for.
+                let _ = incoming.retry();
+                continue;
+            }
+            let shared = self.clone();
+            tokio::spawn(async move {
+                shared.admit(incoming).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Takes one incoming connection through handshake and Hello.
+    async fn admit(self: &Arc<Shared>, incoming: quinn::Incoming) {
+        let address = incoming.remote_address();
+        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.into_future()).await;
+        let connection = match handshake {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(reason)) => {
+                if matches!(reason, ConnectionError::TransportError(_)) {
+                    self.count_stranger();
+                }
+                debug!(%address, %reason, "refused a handshake at the peer port");
+                return;
+            }
+            Err(_) => {
+                debug!(%address, "a handshake at the peer port took too long");
+                return;
+            }
+        };
+        match self.identities.replica(&connection) {
+            Some(peer) => {
+                let _ = self.greet(connection, peer, peer).await;
+            }
+            None => {
+                self.count_stranger();
+                CloseCode::Refused.close(&connection, "the key is not in the cluster file");
+            }
+        }
+    }
+
+    fn count_stranger(&self) {
+        self.counters.strangers.add(1);
+        self.inbox.nudge();
+    }
+
+    async fn keep_dialling(self: Arc<Shared>, peer: ReplicaId) {
+        let mut up = self.link(peer).up.subscribe();
+        let mut back_off = BackOff::new();
+        // When all start at once, the lower id's connection is the one that stays: let it be the first.
+        if peer < self.me {
+            tokio::time::sleep(BACK_OFF_LEAST).await;
+        }
+        loop {
+            // The sender lives as long as the link, so this ends with its value only.
+            if up.wait_for(|up| !up).await.is_err() {
+                return;
+            }
+            match self.dial(peer).await {
+                Ok(()) => back_off = BackOff::new(),
+                Err(reason) => self.note_problem(peer, &reason),
+            }
+            if !*up.borrow() {
+                tokio::time::sleep(back_off.next(self.identities.random())).await;
+            }
+        }
+    }
+
+    async fn dial(self: &Arc<Shared>, peer: ReplicaId) -> Result<(), LinkError> {
+        let member = self.cluster.member(peer).expect("only members are dialled");
+        let crypto = self.identities.client(&member.transport_key).map_err(|_| LinkError::OwnKey)?;
+        let mut config = quinn::ClientConfig::new(crypto);
+        config.transport_config(self.transport.clone());
+        let connecting = self.endpoint.connect_with(config, member.address, SERVER_NAME)?;
+        let connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting)
+            .await
+            .map_err(|_| LinkError::NoHandshake)??;
+        self.greet(connection, peer, self.me).await
+    }
+
+    /// Exchanges Hellos and takes the connection into use, unless a better one is there.
+    async fn greet(
+        self: &Arc<Shared>,
+        connection: Connection,
+        peer: ReplicaId,
+        dialled_by: ReplicaId,
+    ) -> Result<(), LinkError> {
+        match connection::greet(&connection, peer, &self.hello).await {
+            Ok(greeted) => {
+                self.register(greeted, dialled_by);
+                Ok(())
+            }
+            Err(reason) => {
+                let code = if reason.is_unreadable() { CloseCode::Unreadable } else { CloseCode::Refused };
+                code.close(&connection, &reason.to_string());
+                self.note_problem(peer, &reason);
+                Err(reason)
+            }
+        }
+    }
+
+    fn register(self: &Arc<Shared>, greeted: Greeted, dialled_by: ReplicaId) {
+        let Greeted { connection, peer, hello, send, receive } = greeted;
+        let origin = Origin { dialled_by, instance: hello.instance };
+        let (queue, consensus, bulk) = SendQueue::new();
+        {
+            let link = self.link(peer);
+            let mut state = link.lock();
+            if let Some(kept) = &state.active {
+                if !replaces(origin, kept.origin) {
+                    CloseCode::Duplicate.close(&connection, "another connection is kept");
+                    return;
+                }
+                CloseCode::Duplicate.close(&kept.connection, "a newer connection is kept");
+                self.inbox.disconnected(peer);
+            }
+            state.active = Some(Active { connection: connection.clone(), origin, queue });
+            state.problem = None;
+            link.up.send_replace(true);
+            self.inbox.connected(peer);
+        }
+        info!(%peer, %dialled_by, address = %connection.remote_address(), "connected to peer");
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let reason = shared.run(&connection, peer, send, receive, consensus, bulk).await;
+            shared.lost(&connection, peer, &reason);
+        });
+    }
+
+    /// Moves messages both ways until the connection ends; returns why.
+    async fn run(
+        &self,
+        connection: &Connection,
+        peer: ReplicaId,
+        send: quinn::SendStream,
+        receive: RecvStream,
+        consensus: connection::QueuedFrames,
+        bulk: connection::QueuedFrames,
+    ) -> LinkError {
+        let write_bulk = async { bulk.write_to(connection::open(connection, Class::Bulk).await?).await };
+        let read_bulk = async {
+            let receive = connection::accept(connection, Class::Bulk).await?;
+            self.read(peer, receive, Class::Bulk).await
+        };
+        let ended = tokio::try_join!(
+            consensus.write_to(send),
+            write_bulk,
+            self.read(peer, receive, Class::Consensus),
+            read_bulk
+        );
+        match ended {
+            Err(reason) if reason.is_unreadable() => {
+                self.counters.refused_frames.add(1);
+                CloseCode::Unreadable.close(connection, &reason.to_string());
+                reason
+            }
+            // Streams end with their connection, which knows better why.
+            Err(_) | Ok(_) => {
+                CloseCode::ShuttingDown.close(connection, "the stream ended");
+                LinkError::Connection(connection.closed().await)
+            }
+        }
+    }
+
+    async fn read(&self, peer: ReplicaId, mut receive: RecvStream, class: Class) -> Result<(), LinkError> {
+        let rules = self.rules.of(class);
+        loop {
+            let bytes = connection::read_frame(&mut receive, rules).await?;
+            let message = Message::from_bytes(&bytes)?;
+            self.counters.bytes_in.add(bytes.len() as u64);
+            self.counters.messages_in.add(1);
+            self.link(peer).last_seen_ms.store(clock::wall_ms(), Ordering::Relaxed);
+            if !self.inbox.push_message(peer, bytes.len(), message) {
+                self.counters.inbox_drops.add(1);
+            }
+        }
+    }
+
+    fn lost(&self, connection: &Connection, peer: ReplicaId, reason: &LinkError) {
+        let link = self.link(peer);
+        let mut state = link.lock();
+        let is_ours = |active: &Active| active.connection.stable_id() == connection.stable_id();
+        if !state.active.as_ref().is_some_and(is_ours) {
+            return;
+        }
+        state.active = None;
+        state.problem = Some(reason.to_string());
+        if reason.is_misconfiguration() {
+            error!(%peer, %reason, "peer refused the connection: the replicas are configured differently");
+        } else if reason.is_unreadable() {
+            warn!(%peer, %reason, "peer sent what cannot be read, closed its connection");
+        } else {
+            info!(%peer, %reason, "lost the connection to a peer");
+        }
+        link.up.send_replace(false);
+        self.inbox.disconnected(peer);
+    }
+
+    /// Keeps, and says once, why there is no connection to a peer.
+    fn note_problem(&self, peer: ReplicaId, reason: &LinkError) {
+        let mut state = self.link(peer).lock();
+        let text = reason.to_string();
+        if state.active.is_some() || reason.is_duplicate() || state.problem.as_ref() == Some(&text) {
+            return;
+        }
+        if reason.is_misconfiguration() {
+            error!(%peer, %reason, "refused connection: the replicas are configured differently");
+        } else {
+            info!(%peer, %reason, "no connection to peer");
+        }
+        state.problem = Some(text);
+        drop(state);
+        self.inbox.nudge();
+    }
+}
+
+impl LinkError {
+    fn is_duplicate(&self) -> bool {
+        matches!(self, LinkError::Connection(closed) if CloseCode::Duplicate.is_of(closed))
+    }
+
+    /// Whether an operator must act: one of the two ends refused the other's Hello.
+    fn is_misconfiguration(&self) -> bool {
+        match self {
+            LinkError::Hello(HelloError::OtherCluster { .. } | HelloError::OtherEpoch { .. }) => true,
+            LinkError::Hello(HelloError::OtherFile { .. } | HelloError::OtherReplica { .. }) => true,
+            LinkError::Connection(closed) => CloseCode::Refused.is_of(closed),
+            _ => false,
+        }
+    }
+}
+
+impl Link {
+    fn new() -> Link {
+        Link {
+            state: Mutex::new(LinkState::default()),
+            up: watch::Sender::new(false),
+            last_seen_ms: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().expect(NO_PANIC)
+    }
+
+    fn state_of(&self, member: &certificate::Member) -> PeerState {
+        let state = self.lock();
+        let last_seen_ms = self.last_seen_ms.load(Ordering::Relaxed);
+        PeerState {
+            id: member.id,
+            name: member.name.clone(),
+            address: member.address,
+            connected: state.active.is_some(),
+            last_seen_ms: (last_seen_ms > 0).then_some(last_seen_ms),
+            queued_bytes: state.active.as_ref().map_or(0, |active| active.queue.queued_bytes()),
+            round_trip: state.active.as_ref().map(|active| active.connection.rtt()),
+            problem: state.problem.clone(),
+        }
+    }
+}
+
+fn transport_config() -> quinn::TransportConfig {
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from(0_u8))
+        .max_concurrent_uni_streams(VarInt::from(STREAMS_MAX))
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(VarInt::from(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from(CONNECTION_WINDOW_BYTES))
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .send_fairness(false)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(VarInt::from(IDLE_TIMEOUT_MS).into()));
+    transport
+}
+
+const NO_PANIC: &str = "nothing panics while it holds the lock";

@@ -1,0 +1,308 @@
+//! Peers over real QUIC on loopback: who gets in, which connection stays, what ends one.
+
+use std::sync::Arc;
+
+use certificate::{Cluster, ReplicaId, SeedKey, Sequence};
+use pbft::{Event, Message, Recipients, StateChunk};
+use quinn::{Connection, ConnectionError, Endpoint};
+use tokio::runtime::Handle;
+
+use super::connection::{self, Class, HELLO_RULES, LinkError};
+use super::hello::Hello;
+use super::tls::{Identities, SERVER_NAME};
+use super::*;
+use crate::counters::LiveCounters;
+use crate::inbox::Inbox;
+use crate::testing::{Setting, until};
+
+struct End {
+    peers: Peers,
+    inbox: Arc<Inbox>,
+    counters: Arc<LiveCounters>,
+}
+
+fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
+    let inbox = Arc::new(Inbox::new(4));
+    let counters = Arc::new(LiveCounters::default());
+    let peers = Peers::start(PeersConfig {
+        cluster: cluster.clone(),
+        me: ReplicaId(id),
+        key: setting.seeds[usize::from(id)].transport_key(),
+        socket: setting.socket(id),
+        compression: true,
+        inbox: inbox.clone(),
+        counters: counters.clone(),
+        runtime: Handle::current(),
+    });
+    End { peers: peers.unwrap(), inbox, counters }
+}
+
+fn end(setting: &Setting, id: u8) -> End {
+    end_of(setting, &setting.cluster, id)
+}
+
+impl End {
+    fn is_connected(&self, peer: u8) -> bool {
+        self.peers.states().iter().any(|state| state.id.0 == peer && state.connected)
+    }
+
+    fn problem(&self, peer: u8) -> String {
+        let states = self.peers.states();
+        states.into_iter().find(|state| state.id.0 == peer).unwrap().problem.unwrap_or_default()
+    }
+
+    async fn message(&self) -> (ReplicaId, Message) {
+        let mut found = None;
+        until("a message comes", || {
+            found = match self.inbox.poll() {
+                Some(Event::Message { from, message }) => Some((from, message)),
+                _ => None,
+            };
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+}
+
+fn fetch(from: u64) -> Message {
+    Message::Fetch { from: Sequence(from) }
+}
+
+/// A client that can break every rule: dials replica 0 with the key of `seed`, as replica `me`.
+async fn dial(setting: &Setting, seed: &SeedKey, me: u8) -> Result<(Endpoint, Connection), ConnectionError> {
+    let identities = Identities::new(&setting.cluster, ReplicaId(me), &seed.transport_key()).unwrap();
+    let target = &setting.cluster.members[0];
+    let crypto = identities.client(&target.transport_key).unwrap();
+    let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(crypto);
+    let connection = endpoint.connect_with(config, target.address, SERVER_NAME).unwrap().await?;
+    Ok((endpoint, connection))
+}
+
+/// A peer with the key of replica 1 that has said Hello and then does what the test wants.
+async fn greeted(setting: &Setting, instance: u64) -> (Endpoint, connection::Greeted) {
+    let (endpoint, connection) = dial(setting, &setting.seeds[1], 1).await.unwrap();
+    let hello = Hello::new(&setting.cluster, ReplicaId(1), instance);
+    let greeted = connection::greet(&connection, ReplicaId(0), &hello).await.unwrap();
+    (endpoint, greeted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_replicas_that_dial_at_once_end_with_one_connection_for_each_pair() {
+    let setting = Setting::new();
+    let ends: Vec<End> = (0..4).map(|id| end(&setting, id)).collect();
+    until("every pair is connected", || {
+        (0..4).all(|me| (0..4).all(|peer| me == peer || ends[usize::from(me)].is_connected(peer)))
+    })
+    .await;
+    until("no second connection is left", || ends.iter().all(|end| end.peers.open_connections() == 3)).await;
+    for (id, end) in ends.iter().enumerate() {
+        end.peers.send(Recipients::All, &fetch(id as u64));
+    }
+    for (id, end) in ends.iter().enumerate() {
+        let mut from = vec![end.message().await, end.message().await, end.message().await];
+        from.sort_by_key(|(from, _)| *from);
+        let others = (0..4).filter(|other| *other != id as u64);
+        let expected: Vec<_> = others.map(|other| (ReplicaId(other as u8), fetch(other))).collect();
+        assert_eq!(from, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_messages_take_the_bulk_stream_and_arrive_whole() {
+    let setting = Setting::new();
+    let ends = [end(&setting, 0), end(&setting, 1)];
+    until("both are connected", || ends[0].is_connected(1) && ends[1].is_connected(0)).await;
+    let chunk = |byte: u8| {
+        let certificate = pbft::CheckpointCertificate {
+            sequence: Sequence(100),
+            digest: certificate::Digest::ZERO,
+            signers: Default::default(),
+            signatures: Vec::new(),
+        };
+        Message::StableCheckpoint(StateChunk {
+            certificate,
+            total: 48 * 1024,
+            offset: 0,
+            bytes: (0..48 * 1024).map(|index| (index as u8).wrapping_mul(byte)).collect(),
+        })
+    };
+    assert_eq!(Class::of(&chunk(7)), Class::Bulk);
+    ends[0].peers.send(Recipients::One(ReplicaId(1)), &chunk(7));
+    assert_eq!(ends[1].message().await, (ReplicaId(0), chunk(7)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stranger_gets_no_byte_and_is_counted() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    for (count, stranger) in [(1, SeedKey::new([99; 32])), (2, SeedKey::new([98; 32]))] {
+        // The client believes in its handshake until the server has judged its key.
+        if let Ok((_endpoint, connection)) = dial(&setting, &stranger, 1).await {
+            let refused = connection.accept_uni().await.err();
+            assert!(matches!(refused, Some(ConnectionError::ConnectionClosed(_))), "{refused:?}");
+        }
+        until("the stranger is counted", || zero.counters.strangers.value() == count).await;
+    }
+    assert_eq!(zero.peers.states().iter().filter(|state| state.connected).count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_is_not_who_was_dialled_gets_no_hello() {
+    let setting = Setting::new();
+    // At the address of replica 0 sits somebody with the key of replica 2.
+    let two = Identities::new(&setting.cluster, ReplicaId(2), &setting.seeds[2].transport_key()).unwrap();
+    let server = quinn::ServerConfig::with_crypto(two.server().unwrap());
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let endpoint =
+        Endpoint::new(quinn::EndpointConfig::default(), Some(server), setting.socket(0), runtime).unwrap();
+    let one = end(&setting, 1);
+    let incoming = endpoint.accept().await.unwrap();
+    let refused = incoming.await.err();
+    assert!(matches!(refused, Some(ConnectionError::ConnectionClosed(_))), "{refused:?}");
+    assert!(!one.is_connected(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_counts_as_connected_only_after_its_hello() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, connection) = dial(&setting, &setting.seeds[1], 1).await.unwrap();
+    // Its Hello shows that the handshake is complete there, too.
+    let mut receive = connection::accept(&connection, Class::Consensus).await.unwrap();
+    connection::read_frame(&mut receive, HELLO_RULES).await.unwrap();
+    assert!(!zero.is_connected(1));
+    let hello = Hello::new(&setting.cluster, ReplicaId(1), 1);
+    let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
+    let frame = HELLO_RULES.encode(&certificate::codec::Encode::to_bytes(&hello)).unwrap();
+    send.write_chunk(frame).await.unwrap();
+    until("the Hello counts", || zero.is_connected(1)).await;
+}
+
+async fn refusals(change: impl FnOnce(&mut Cluster)) -> (String, String) {
+    let setting = Setting::new();
+    let mut other = Cluster::clone(&setting.cluster);
+    change(&mut other);
+    let (zero, one) = (end(&setting, 0), end_of(&setting, &Arc::new(other), 1));
+    let refused = |problem: String| problem.contains("differ");
+    until("both ends say why", || refused(zero.problem(1)) && refused(one.problem(0))).await;
+    assert!(!zero.is_connected(1) && !one.is_connected(0));
+    (zero.problem(1), one.problem(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_cluster_file_is_reported_on_both_sides() {
+    let (zero, one) = refusals(|cluster| cluster.pipeline = 2).await;
+    for problem in [zero, one] {
+        assert!(problem.contains("cluster files differ at epoch 1"), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_cluster_is_reported_on_both_sides() {
+    let (zero, one) = refusals(|cluster| cluster.name = "other".to_owned()).await;
+    for problem in [zero, one] {
+        assert!(problem.contains("clusters differ"), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oversized_frame_closes_the_connection_with_its_reason() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, mut peer) = greeted(&setting, 1).await;
+    until("the peer is connected", || zero.is_connected(1)).await;
+    peer.send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+    let closed = peer.connection.closed().await;
+    assert!(CloseCode::Unreadable.is_of(&closed), "{closed}");
+    assert!(closed.to_string().contains("at most 65537 bytes"), "{closed}");
+    until("it is seen", || zero.counters.refused_frames.value() == 1 && !zero.is_connected(1)).await;
+    // What follows in the same name is judged anew.
+    let (_endpoint, _peer) = greeted(&setting, 2).await;
+    until("the peer is back", || zero.is_connected(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_that_cannot_be_read_closes_the_connection() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, mut peer) = greeted(&setting, 1).await;
+    let frame = HELLO_RULES.encode(&[255, 1, 2, 3]).unwrap();
+    peer.send.write_chunk(frame).await.unwrap();
+    let closed = peer.connection.closed().await;
+    assert!(CloseCode::Unreadable.is_of(&closed), "{closed}");
+    until("it is seen", || zero.counters.refused_frames.value() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, peer) = greeted(&setting, 1).await;
+    until("the peer is connected", || zero.is_connected(1)).await;
+    let message = Message::Answer { operation: certificate::Digest::ZERO, bytes: noise(60_000) };
+    let mut queued = 0;
+    while zero.counters.queue_drops.value() == 0 {
+        zero.peers.send(Recipients::One(ReplicaId(1)), &message);
+        queued = queued.max(zero.peers.states()[0].queued_bytes);
+    }
+    assert!(queued <= QUEUE_BYTES_MAX);
+    let closed = peer.connection.closed().await;
+    assert!(CloseCode::QueueFull.is_of(&closed), "{closed}");
+    until("the connection is gone", || !zero.is_connected(1)).await;
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_peer_replaces_its_dead_connection_at_once() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_first_endpoint, first) = greeted(&setting, 1).await;
+    until("the peer is connected", || zero.is_connected(1)).await;
+    // The first is still open: to replica 0 it looks alive.
+    let (_second_endpoint, mut second) = greeted(&setting, 2).await;
+    let closed = first.connection.closed().await;
+    assert!(CloseCode::Duplicate.is_of(&closed), "{closed}");
+    zero.peers.send(Recipients::One(ReplicaId(1)), &fetch(5));
+    let frame = connection::read_frame(&mut second.receive, HELLO_RULES).await.unwrap();
+    assert_eq!(frame, certificate::codec::Encode::to_bytes(&fetch(5)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hello_of_another_replica_than_the_key_is_refused() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, connection) = dial(&setting, &setting.seeds[1], 1).await.unwrap();
+    let hello = Hello::new(&setting.cluster, ReplicaId(2), 1);
+    // Our end judges the answer well; only replica 0 sees the difference.
+    let ours = connection::greet(&connection, ReplicaId(0), &hello).await;
+    assert!(!matches!(ours, Err(LinkError::Hello(_))));
+    let closed = connection.closed().await;
+    assert!(CloseCode::Refused.is_of(&closed), "{closed}");
+    assert!(!zero.is_connected(1) && !zero.is_connected(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_peer_is_dialled_until_it_is_back() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let one = end(&setting, 1);
+    until("both are connected", || zero.is_connected(1) && one.is_connected(0)).await;
+    one.peers.close(CloseCode::ShuttingDown, "shut down");
+    until("the loss is seen", || !zero.is_connected(1)).await;
+    assert_ne!(zero.problem(1), "");
+    one.peers.closed(crate::testing::PATIENCE).await;
+    drop(one);
+    let one = end(&setting, 1);
+    until("it is back", || zero.is_connected(1) && one.is_connected(0)).await;
+}
