@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the system tests share: whole servers as processes, real clients, and an independent upstream.
+//!
+//! Nothing here knows the inside of Quorate: the program is started as people start it and asked as people ask it.
+
+pub mod clients;
+pub mod cluster;
+pub mod data;
+pub mod program;
+pub mod upstream;

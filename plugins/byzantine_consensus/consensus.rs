@@ -1,0 +1,340 @@
+//! One cluster as this process takes part in it: the node, what it has decided, and who waits for it. Outlives reloads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use agreement::canonical::{self, SERVFAIL};
+use agreement::history::History;
+use agreement::observation::payload_bytes_max;
+use agreement::{Dnssec, Observed, ObservedOutcome};
+use certificate::codec::{Decode, Encode, Reader, Writer};
+use certificate::leaf::{Class, Question};
+use certificate::verify::{GRACE_MS, verify};
+use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, merkle};
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use node::{Host, NodeHandle};
+use pbft::{Batch, Decided, Fault, Lookup};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::judge::{self, Judge};
+use super::metrics::ConsensusMetrics;
+use super::store::{Evidence, Held, Store};
+use super::waiting::Waiting;
+use crate::chain::Rest;
+use crate::error::ServeError;
+use crate::query::Query;
+use crate::response::{Certified, Response};
+
+/// A decision that has just expired is still told to those who wait, since agreeing takes a while and some answers have a TTL of 0.
+/// An older one, executed while this replica catches up, is not.
+const TOLD_AFTER_EXPIRY_MS: u64 = 2000;
+
+/// The cluster, seen from this process.
+pub struct Consensus {
+    /// The cluster file.
+    pub cluster: Arc<Cluster>,
+    /// This replica.
+    pub me: ReplicaId,
+    /// Judges observations.
+    pub judge: Arc<Judge>,
+    /// What was decided.
+    pub store: Store,
+    /// Who waits for it.
+    pub waiting: Arc<Waiting>,
+    /// Counters.
+    pub metrics: ConsensusMetrics,
+    node: OnceLock<NodeHandle>,
+    history: Mutex<History>,
+    chains: RwLock<BTreeMap<u64, Attached>>,
+    runtime: Handle,
+}
+
+/// A chain of this process through which names are looked up for the cluster.
+#[derive(Clone)]
+pub struct Attached {
+    /// The zones of its block.
+    pub zones: Vec<Name>,
+    /// The plugins behind `byzantine-consensus`.
+    pub rest: Rest,
+    /// How long a lookup may take before its time-out is the observation.
+    pub observe_timeout: Duration,
+    /// The EDNS option that carries certificates.
+    pub option_code: u16,
+}
+
+impl Consensus {
+    /// A cluster without its node yet. Must be called on the runtime that lookups shall run on.
+    pub fn new(cluster: Arc<Cluster>, me: ReplicaId, metrics: ConsensusMetrics) -> Consensus {
+        Consensus {
+            judge: Arc::new(Judge { cluster: cluster.clone() }),
+            history: Mutex::new(History::new(cluster.history_ms)),
+            cluster,
+            me,
+            store: Store::default(),
+            waiting: Arc::default(),
+            metrics,
+            node: OnceLock::new(),
+            chains: RwLock::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Gives it the node, once.
+    pub fn set_node(&self, node: NodeHandle) {
+        assert!(self.node.set(node).is_ok(), "the node is started once");
+    }
+
+    /// The node.
+    pub fn node(&self) -> &NodeHandle {
+        self.node.get().expect("the node is set before the first query")
+    }
+
+    /// Looks names up through `attached` from now on, under the number `id` of its plugin.
+    pub fn attach(&self, id: u64, attached: Attached) {
+        self.chains.write().unwrap_or_else(PoisonError::into_inner).insert(id, attached);
+    }
+
+    /// Forgets the chain of the plugin `id`; says whether another is left.
+    pub fn detach(&self, id: u64) -> bool {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        chains.remove(&id);
+        !chains.is_empty()
+    }
+
+    /// The chain whose zone is the longest match for `name`. While a reload replaces a chain by its like, the newer one.
+    fn chain_for(&self, name: &Name) -> Option<Attached> {
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        let matches = chains.values().flat_map(|attached| {
+            attached.zones.iter().filter(|zone| zone.zone_of(name)).map(move |zone| (zone.num_labels(), attached))
+        });
+        matches.max_by_key(|(labels, _)| *labels).map(|(_, attached)| attached.clone())
+    }
+
+    fn option_code(&self) -> u16 {
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        chains.values().next_back().map_or(certificate::delivery::OPTION_CODE, |attached| attached.option_code)
+    }
+
+    /// Looks a name up on this replica's own path and signs what it saw; or hands the certified answer to the replica that asked.
+    async fn look_up(self: Arc<Self>, lookup: Lookup) {
+        let now_ms = wall_ms();
+        if let Some(origin) = lookup.origin
+            && let Some(held) = self.store.valid(&lookup.digest, now_ms)
+        {
+            self.metrics.handed_out.inc();
+            let _ = self.node().answer(origin, lookup.digest, encode_answer(&held));
+            return;
+        }
+        let Some(question) = judge::question(&lookup.operation) else {
+            return debug!("asked for an operation that no plugin here answers");
+        };
+        let reading = self.observe(&question).await;
+        let time_ms = wall_ms();
+        let history = {
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.remember(&reading.outcome, time_ms);
+            history.of(&question, time_ms)
+        };
+        let group = self.cluster.member(self.me).map_or(0, |member| member.group);
+        // Whether upstream claims to have validated proves nothing, so nothing is claimed here.
+        let observed = Observed::compose(
+            reading,
+            Dnssec::Indeterminate,
+            group,
+            history,
+            payload_bytes_max(&self.cluster),
+        );
+        if let Err(busy) = self.node().observed(lookup.digest, time_ms, observed.to_bytes()) {
+            debug!(%busy, "dropped an observation");
+        }
+    }
+
+    async fn observe(&self, question: &Question) -> canonical::Reading {
+        let failure =
+            |rcode| canonical::Reading { outcome: ObservedOutcome::Failure(rcode), extra: Vec::new() };
+        let Some(name) = agreement::name::from_wire(&question.name) else {
+            return failure(SERVFAIL);
+        };
+        let Some(attached) = self.chain_for(&name) else {
+            return failure(canonical::REFUSED);
+        };
+        let deadline = Instant::now() + attached.observe_timeout;
+        let query = Query {
+            checking_disabled: question.flags & Question::CHECKING_DISABLED != 0,
+            ..Query::internal(
+                name,
+                RecordType::from(question.qtype),
+                DNSClass::from(question.qclass),
+                question.flags & Question::DNSSEC_OK != 0,
+                deadline.into_std(),
+            )
+        };
+        match tokio::time::timeout_at(deadline, attached.rest.next().serve(&query)).await {
+            Ok(Ok(response)) => canonical::read(question, &to_message(response)).unwrap_or_else(|unusable| {
+                debug!(%question, %unusable, "upstream's response cannot be agreed on");
+                failure(SERVFAIL)
+            }),
+            Err(_) | Ok(Err(ServeError::TimedOut(_))) => {
+                canonical::Reading { outcome: ObservedOutcome::TimedOut, extra: Vec::new() }
+            }
+            Ok(Err(error)) => {
+                debug!(%question, %error, "lookup");
+                failure(u8::try_from(u16::from(error.rcode())).unwrap_or(SERVFAIL))
+            }
+        }
+    }
+
+    /// Keeps the decisions of a slot and tells those who wait.
+    fn take_slot(&self, decided: &Decided) {
+        let now_ms = wall_ms();
+        let certificate = QuorumCertificate {
+            domain: self.cluster.domain(),
+            view: decided.view,
+            header: decided.header.clone(),
+            signers: decided.signers,
+            signatures: decided.signatures.clone(),
+        };
+        let tree = merkle::Tree::new(&decided.leaves);
+        let evidence = evidence(&decided.evidence);
+        for (index, (operation, leaf)) in decided.operations.iter().zip(&decided.leaves).enumerate() {
+            let Ok(leaf) = certificate::leaf::Leaf::from_bytes(leaf) else {
+                continue; // Of a kind that only its own plugin reads.
+            };
+            self.metrics.decided(leaf.class);
+            let observations = &evidence[index];
+            let extra = if leaf.extra_digest == Digest::ZERO {
+                Vec::new()
+            } else {
+                self.judge.extra(operation, &counted(observations))
+            };
+            let answer = CertifiedAnswer {
+                certificate: certificate.clone(),
+                index: index as u16,
+                proof: tree.proof(index),
+                leaf,
+            };
+            self.take(operation.digest(), answer, extra, observations.clone(), now_ms);
+        }
+    }
+
+    fn take(
+        &self,
+        key: Digest,
+        answer: CertifiedAnswer,
+        extra: Vec<u8>,
+        evidence: Vec<Evidence>,
+        now_ms: u64,
+    ) {
+        let certified = Certified {
+            bytes: answer.to_bytes(),
+            reference: answer.reference(),
+            answer,
+            option_code: self.option_code(),
+        };
+        let held = Arc::new(Held { certified: Arc::new(certified), extra, evidence });
+        self.store.insert(key, &held);
+        if now_ms < held.leaf().not_after_ms.saturating_add(TOLD_AFTER_EXPIRY_MS) {
+            self.waiting.tell(&key, &held);
+        }
+    }
+
+    /// Takes a certified answer that `from` handed out, if it proves itself.
+    fn take_answer(&self, from: ReplicaId, key: Digest, bytes: &[u8]) {
+        let now_ms = wall_ms();
+        let Ok((answer, extra)) = decode_answer(bytes) else {
+            return warn!(%from, "answer from a replica is none");
+        };
+        let question = answer.leaf.question().cloned();
+        if question.as_ref().map(judge::key) != Some(key) {
+            return warn!(%from, "answer from a replica is to another question");
+        }
+        match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
+            Ok(_) => self.take(key, answer, extra, Vec::new(), now_ms),
+            Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
+        }
+    }
+}
+
+/// Lets the node call back into the cluster's shared state.
+pub struct Callbacks(pub Arc<Consensus>);
+
+impl Host for Callbacks {
+    fn lookup(&self, _node: &NodeHandle, lookup: Lookup) {
+        self.0.runtime.spawn(self.0.clone().look_up(lookup));
+    }
+
+    fn decided(&self, decided: &Decided) {
+        // Hashing and encoding must not hold the replica up.
+        let (consensus, decided) = (self.0.clone(), decided.clone());
+        self.0.runtime.spawn(async move { consensus.take_slot(&decided) });
+    }
+
+    fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]) {
+        let (consensus, bytes) = (self.0.clone(), bytes.to_vec());
+        self.0.runtime.spawn(async move { consensus.take_answer(from, operation, &bytes) });
+    }
+
+    fn fault(&self, fault: &Fault) {
+        self.0.metrics.faults.inc();
+        warn!(%fault, "fault");
+    }
+}
+
+/// The wall clock in milliseconds since 1970.
+pub fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
+}
+
+/// The observations of each entry of a batch, lowest replica first.
+fn evidence(batch: &Batch) -> Vec<Vec<Evidence>> {
+    let entries = batch.observations();
+    let copy = |counted: &pbft::Counted<'_>| Evidence {
+        replica: counted.replica,
+        time_ms: counted.time_ms,
+        payload: counted.payload.to_vec(),
+    };
+    entries.iter().map(|entry| entry.iter().map(copy).collect()).collect()
+}
+
+fn counted(evidence: &[Evidence]) -> Vec<pbft::Counted<'_>> {
+    evidence
+        .iter()
+        .map(|one| pbft::Counted { replica: one.replica, time_ms: one.time_ms, payload: &one.payload })
+        .collect()
+}
+
+/// `length (4) || certificate || length (4) || records beside it`.
+fn encode_answer(held: &Held) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.bytes32(&held.certified.bytes);
+    writer.bytes32(&held.extra);
+    writer.finish()
+}
+
+fn decode_answer(bytes: &[u8]) -> Result<(CertifiedAnswer, Vec<u8>), certificate::codec::DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let answer = CertifiedAnswer::from_bytes(reader.bytes32()?)?;
+    let extra = reader.bytes32()?.to_vec();
+    reader.finish()?;
+    Ok((answer, extra))
+}
+
+/// The response as a message, the form in which `agreement` reads it.
+fn to_message(response: Response) -> Message {
+    let mut message = Message::new(0, MessageType::Response, OpCode::Query);
+    message.metadata.response_code = response.rcode;
+    message.metadata.authoritative = response.authoritative;
+    message.answers = response.answers;
+    message.authorities = response.authorities;
+    message.additionals = response.additionals;
+    message
+}
+
+/// Whether a class is an answer that a client can use.
+pub fn rcode_of_failure(class: Class) -> Option<ResponseCode> {
+    (class <= Class::Failure).then_some(ResponseCode::ServFail)
+}

@@ -1,0 +1,312 @@
+//! The plugin: a query waits for the cluster's decision, or is answered with one that still holds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use certificate::leaf::{Policy, Question};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::answer::{ORIGIN, certificate_text, response, undecided};
+use super::consensus::{Attached, Consensus, wall_ms};
+use super::judge::{key, operation};
+use super::nodes::{Identity, Nodes};
+use super::store::Held;
+use super::{api, judge};
+use crate::chain::{Next, Rest};
+use crate::error::{ExtendedError, ServeError, StartError, code};
+use crate::plugin::Plugin;
+use crate::query::Query;
+use crate::response::Response;
+
+/// The label below which the certificate of a name is found: `_certificate.NAME`, `_certificate._TYPE.NAME`.
+const CERTIFICATE_LABEL: &[u8] = b"_certificate";
+/// So long before the client's deadline waiting ends, so that the failure still reaches it.
+const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+/// How long an own, uncertified answer may be cached, in seconds.
+const LOCAL_TTL_SECONDS: u32 = 30;
+
+/// What a client gets when replicas do not agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnDisagreement {
+    /// SERVFAIL with an extended error that says the counts.
+    ServFail,
+    /// This replica's own answer, uncertified, marked by an extended error.
+    Local,
+}
+
+/// The directive's options that concern queries.
+#[derive(Clone, Debug)]
+pub struct QuerySettings {
+    /// The zones of the block.
+    pub zones: Vec<Name>,
+    /// How long a lookup may take before its time-out is the observation.
+    pub observe_timeout: Duration,
+    /// What a client gets when replicas do not agree.
+    pub on_disagreement: OnDisagreement,
+    /// The EDNS option that carries certificates.
+    pub option_code: u16,
+}
+
+/// `byzantine-consensus`
+pub struct ByzantineConsensus {
+    settings: QuerySettings,
+    identity: Identity,
+    nodes: Arc<Nodes>,
+    /// Tells this plugin's chain from its predecessor's during a reload; later plugins have higher numbers.
+    id: u64,
+    consensus: OnceLock<Arc<Consensus>>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl ByzantineConsensus {
+    /// The plugin for one block; the node starts with `Plugin::start`.
+    pub fn new(settings: QuerySettings, identity: Identity, nodes: Arc<Nodes>) -> ByzantineConsensus {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        ByzantineConsensus { settings, identity, nodes, id, consensus: OnceLock::new() }
+    }
+
+    fn consensus(&self) -> Result<&Arc<Consensus>, ServeError> {
+        self.consensus.get().ok_or_else(|| ServeError::NotReady("the replica has not started".to_owned()))
+    }
+
+    /// The decision about `question`: one that holds, or the next one, waited for until `deadline`.
+    async fn decision(
+        &self,
+        consensus: &Consensus,
+        question: &Question,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Held>>, ServeError> {
+        let key = key(question);
+        // A place is taken before the store is looked at, so that no decision falls between the two.
+        let too_many = || ServeError::NotReady("too many questions wait for a decision".to_owned());
+        let mut place = consensus.waiting.join(key).ok_or_else(too_many)?;
+        if let Some(held) = consensus.store.valid(&key, wall_ms()) {
+            consensus.metrics.held.inc();
+            return Ok(Some(held));
+        }
+        if place.first {
+            let requested = consensus.node().request(operation(question));
+            requested.map_err(|busy| ServeError::NotReady(busy.to_string()))?;
+        }
+        let started = Instant::now();
+        let told = tokio::time::timeout_at(deadline, place.decision()).await.ok();
+        if told.is_some() {
+            consensus.metrics.decision_seconds.observe(started.elapsed().as_secs_f64());
+        }
+        Ok(told)
+    }
+
+    async fn agreed(&self, query: &Query, next: Next, question: &Question) -> Result<Response, ServeError> {
+        let consensus = self.consensus()?;
+        let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
+        let numbers = consensus.cluster.replicas;
+        let held = self.decision(consensus, question, deadline).await?;
+        let agreed = match &held {
+            Some(held) => response(held, query, numbers.quorum(), numbers.count(), wall_ms()),
+            None => {
+                consensus.metrics.undecided.inc();
+                let answered = consensus.node().observers(key(question)).await;
+                undecided(answered, numbers.count(), numbers.quorum())
+            }
+        };
+        if self.settings.on_disagreement == OnDisagreement::Local && !held.is_some_and(|held| held.is_answer()) {
+            return local(query, next, agreed).await;
+        }
+        Ok(agreed)
+    }
+
+    /// The certificate of a name, as text: `TXT _certificate[._TYPE].NAME`.
+    async fn certificate(&self, query: &Query, question: &Question) -> Result<Response, ServeError> {
+        let consensus = self.consensus()?;
+        let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
+        match self.decision(consensus, question, deadline).await? {
+            Some(held) => Ok(certificate_text(&held, &query.name_as_asked)),
+            None => {
+                let numbers = consensus.cluster.replicas;
+                let answered = consensus.node().observers(judge::key(question)).await;
+                Ok(undecided(answered, numbers.count(), numbers.quorum()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Plugin for ByzantineConsensus {
+    fn name(&self) -> &'static str {
+        ORIGIN
+    }
+
+    async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
+        if query.qclass != DNSClass::IN || is_meta(query.qtype) {
+            return next.serve(query).await;
+        }
+        let consensus = self.consensus()?;
+        if query.qtype == RecordType::TXT
+            && let Some(question) = certificate_question(&query.name)
+        {
+            return self.certificate(query, &question).await;
+        }
+        let Some(question) = question_of(query) else {
+            return next.serve(query).await;
+        };
+        match consensus.cluster.policy_for(&question.name).1 {
+            Policy::Bypass => next.serve(query).await,
+            Policy::Observe => {
+                // The own answer at once; the decision comes behind it, for the certificate and the comparison.
+                if consensus.store.valid(&key(&question), wall_ms()).is_none() {
+                    let _ = consensus.node().request(operation(&question));
+                }
+                next.serve(query).await
+            }
+            Policy::Strong | Policy::Corroborated | Policy::Records | Policy::Dnssec => {
+                self.agreed(query, next, &question).await
+            }
+        }
+    }
+
+    fn start(&self, rest: Rest) -> Result<(), StartError> {
+        let consensus = self
+            .nodes
+            .acquire(&self.identity)
+            .map_err(|error| StartError { plugin: ORIGIN, message: error.to_string() })?;
+        consensus.attach(
+            self.id,
+            Attached {
+                zones: self.settings.zones.clone(),
+                rest,
+                observe_timeout: self.settings.observe_timeout,
+                option_code: self.settings.option_code,
+            },
+        );
+        if self.consensus.set(consensus).is_err() {
+            warn!("started twice");
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let consensus = self.consensus.get().ok_or("the replica has not started")?;
+        let status = consensus.node().status();
+        if let Some(reason) = &status.refusing {
+            return Err(format!("does not vote: {reason}"));
+        }
+        if !status.can_reach_quorum {
+            let numbers = consensus.cluster.replicas;
+            let (connected, others) = (status.connected.len(), numbers.quorum() - 1);
+            return Err(format!("reaches {connected} other replicas, a quorum needs {others}"));
+        }
+        Ok(())
+    }
+
+    fn api(&self, path: &str, query: &str) -> Option<(u16, String)> {
+        api::answer(self.consensus.get()?, path, query)
+    }
+
+    fn stop(&self) {
+        if let Some(consensus) = self.consensus.get() {
+            self.nodes.release(&self.identity, consensus, self.id);
+        }
+    }
+}
+
+/// This replica's own answer in place of `agreed`, marked, and cached for half a minute at most.
+async fn local(query: &Query, next: Next, agreed: Response) -> Result<Response, ServeError> {
+    let mut response = next.serve(query).await?;
+    let why = agreed.extended_errors.first().map_or("", |error| error.text.as_str());
+    response.extended_errors.push(ExtendedError { code: code::OTHER, text: format!("uncertified: {why}") });
+    response.authentic_data = false;
+    response.cache_ttl_s = Some(response.cache_ttl_s.unwrap_or(LOCAL_TTL_SECONDS).min(LOCAL_TTL_SECONDS));
+    for record in response.answers.iter_mut().chain(&mut response.authorities) {
+        record.ttl = record.ttl.min(LOCAL_TTL_SECONDS);
+    }
+    Ok(response)
+}
+
+fn question_of(query: &Query) -> Option<Question> {
+    let mut flags = 0;
+    if query.dnssec_ok() {
+        flags |= Question::DNSSEC_OK;
+    }
+    if query.checking_disabled {
+        flags |= Question::CHECKING_DISABLED;
+    }
+    Some(Question {
+        name: agreement::name::to_wire(&query.name),
+        qtype: u16::from(query.qtype),
+        qclass: u16::from(query.qclass),
+        flags,
+    })
+}
+
+/// The question whose certificate a `_certificate` name asks for. Without a type, A is meant.
+fn certificate_question(name: &Name) -> Option<Question> {
+    let mut labels = name.iter();
+    if labels.next()? != CERTIFICATE_LABEL {
+        return None;
+    }
+    let type_of = |label: &[u8]| {
+        let word = std::str::from_utf8(label.strip_prefix(b"_")?).ok()?.to_ascii_uppercase();
+        let number = || word.strip_prefix("TYPE")?.parse::<u16>().ok();
+        word.parse::<RecordType>().map(u16::from).ok().or_else(number)
+    };
+    // `_certificate._tcp.example.org` asks about the name `_tcp.example.org`.
+    let (qtype, skip) = match labels.next().and_then(type_of) {
+        Some(qtype) => (qtype, 2),
+        None => (u16::from(RecordType::A), 1),
+    };
+    let mut base = name.clone();
+    for _ in 0..skip {
+        base = base.base_name();
+    }
+    let name = agreement::name::to_wire(&base);
+    Some(Question { name, qtype, qclass: 1, flags: 0 })
+}
+
+/// Types that ask for no data of a name. RFC 6895 §3.1.
+fn is_meta(qtype: RecordType) -> bool {
+    let number = u16::from(qtype);
+    number == 0 || number == 41 || (128..=254).contains(&number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    fn asked(name: &str) -> Option<String> {
+        certificate_question(&Name::from_str(name).unwrap()).map(|question| question.to_string())
+    }
+
+    #[test]
+    fn certificate_name_without_a_type_means_a() {
+        assert_eq!(asked("_certificate.www.example.org.").as_deref(), Some("www.example.org. IN A"));
+    }
+
+    #[test]
+    fn certificate_name_may_say_its_type() {
+        assert_eq!(asked("_certificate._mx.example.org.").as_deref(), Some("example.org. IN MX"));
+        assert_eq!(asked("_certificate._type65280.example.org.").as_deref(), Some("example.org. IN TYPE65280"));
+    }
+
+    #[test]
+    fn underscore_labels_that_are_no_types_belong_to_the_name() {
+        assert_eq!(asked("_certificate._tcp.example.org.").as_deref(), Some("_tcp.example.org. IN A"));
+    }
+
+    #[test]
+    fn other_names_ask_for_no_certificate() {
+        assert_eq!(asked("www.example.org."), None);
+    }
+
+    #[test]
+    fn transfers_and_the_like_are_not_agreed_on() {
+        assert!(is_meta(RecordType::AXFR) && is_meta(RecordType::OPT));
+        assert!(!is_meta(RecordType::A) && !is_meta(RecordType::ANY) && !is_meta(RecordType::from(65280)));
+    }
+}

@@ -1,0 +1,107 @@
+//! The replicas of this process. Each outlives the reloads of the configuration that names it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use certificate::keys::SeedKey;
+use certificate::{Cluster, Digest, ReplicaId};
+use node::{Node, NodeConfig, StartError};
+use tracing::info;
+
+use super::consensus::{Callbacks, Consensus};
+use super::metrics::ConsensusMetrics;
+
+/// Which replica of which cluster, and what its node needs.
+#[derive(Clone)]
+pub struct Identity {
+    /// The cluster file.
+    pub cluster: Arc<Cluster>,
+    /// This replica.
+    pub me: ReplicaId,
+    /// Its key.
+    pub seed: Arc<SeedKey>,
+    /// Where its log is.
+    pub state: PathBuf,
+    /// How its node behaves.
+    pub settings: NodeSettings,
+    /// Its counters.
+    pub metrics: ConsensusMetrics,
+}
+
+/// The directive's options that concern the node. They take effect when it starts; a reload does not restart it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeSettings {
+    /// Where its peer port is bound, if not at its address in the cluster file.
+    pub bind: Option<std::net::SocketAddr>,
+    /// Whether large frames are compressed.
+    pub compression: bool,
+    /// Entries at which this replica seals a batch, within what the cluster file allows.
+    pub batch_entries: u16,
+    /// How long it waits for more of them.
+    pub batch_wait: std::time::Duration,
+    /// Slots in flight, within what the cluster file allows.
+    pub pipeline: u32,
+    /// After so long without progress the primary is suspected.
+    pub timeout: std::time::Duration,
+}
+
+/// The key and the state folder: one replica, one process.
+type Key = ([u8; 32], PathBuf);
+
+/// The replicas of this process, by identity.
+#[derive(Default)]
+pub struct Nodes {
+    running: Mutex<BTreeMap<Key, Running>>,
+}
+
+struct Running {
+    cluster: Digest,
+    settings: NodeSettings,
+    consensus: Arc<Consensus>,
+}
+
+impl Identity {
+    fn key(&self) -> Key {
+        (self.seed.signing_key().public_key().to_bytes(), self.state.clone())
+    }
+}
+
+impl Nodes {
+    /// The running replica of this identity; starts it if there is none.
+    ///
+    /// Errors: the node cannot start; or it runs with another cluster file, which needs a restart of the program.
+    pub fn acquire(&self, identity: &Identity) -> Result<Arc<Consensus>, StartError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = identity.cluster.digest();
+        if let Some(known) = running.get(&identity.key()) {
+            if known.cluster != cluster {
+                return Err(StartError::OtherClusterFile);
+            }
+            if known.settings != identity.settings {
+                info!("changed options of the replica take effect at the next start of the program");
+            }
+            return Ok(known.consensus.clone());
+        }
+        let consensus =
+            Arc::new(Consensus::new(identity.cluster.clone(), identity.me, identity.metrics.clone()));
+        let node = Node::start(
+            config(identity),
+            consensus.judge.clone(),
+            Arc::new(Callbacks(consensus.clone())),
+        )?;
+        consensus.set_node(node);
+        let settings = identity.settings.clone();
+        running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });
+        Ok(consensus)
+    }
+
+    /// Takes the chain of plugin `id` away. The replica stops when no chain is left.
+    pub fn release(&self, identity: &Identity, consensus: &Consensus, id: u64) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !consensus.detach(id) {
+            running.remove(&identity.key());
+            consensus.node().shutdown();
+        }
+    }
+}

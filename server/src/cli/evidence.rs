@@ -1,0 +1,225 @@
+//! What `query` and `verify` share: reading a certificate in any form in which people have it, and showing it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use certificate::codec::Decode;
+use certificate::delivery::{TXT_VERSION, from_txt};
+use certificate::leaf::{Class, Denial, Leaf, Outcome, RrSet};
+use certificate::name::Presentation;
+use certificate::question::TypeName;
+use certificate::timestamp::Timestamp;
+use certificate::verify::{Verified, VerifyError};
+use certificate::{CertifiedAnswer, Cluster, ReplicaSet};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+/// The longest file that is read as a certificate; the longest certificate is some 70 kB, or twice that in hexadecimal.
+const INPUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Why a command that verifies has no verdict.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// A file cannot be read.
+    #[error("`{}`", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The cluster file is none.
+    #[error("{0}")]
+    Cluster(String),
+    /// The input holds no certificate in any form.
+    #[error("expected a certificate (binary, base64, hexadecimal, or dig's output), found none")]
+    NoCertificate,
+    /// The bytes are no certificate.
+    #[error(transparent)]
+    Malformed(#[from] VerifyError),
+}
+
+/// Reads the cluster file at `path`.
+pub fn read_cluster(path: &Path) -> Result<Cluster, InputError> {
+    let text = fs::read_to_string(path).map_err(|source| InputError::File { path: path.to_owned(), source })?;
+    Cluster::parse(&text, &path.display().to_string()).map_err(|errors| {
+        InputError::Cluster(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// Reads a certificate from the file at `path`, or from standard input when it is `-`.
+pub fn read_certificate(path: &Path) -> Result<CertifiedAnswer, InputError> {
+    let failed = |source| InputError::File { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        fs::File::open(path).and_then(|file| file.take(INPUT_BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+    }
+    let bytes = certificate_bytes(&bytes).ok_or(InputError::NoCertificate)?;
+    Ok(CertifiedAnswer::from_bytes(&bytes).map_err(VerifyError::from)?)
+}
+
+/// Finds the certificate in what people save: the binary file, its base64 or hexadecimal form, the strings of a `_certificate` TXT
+/// record, or dig's line about the EDNS option.
+fn certificate_bytes(input: &[u8]) -> Option<Vec<u8>> {
+    if input.starts_with(b"QRT") {
+        return Some(input.to_vec());
+    }
+    let text = std::str::from_utf8(input).ok()?;
+    let words: Vec<&str> = text.split(|c: char| c == '"' || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    if let Some(start) = words.iter().position(|word| *word == TXT_VERSION) {
+        return from_txt(&words[start..]).ok();
+    }
+    if let Some((_, option)) = text.split_once("65321") {
+        // dig: `; OPT=65321: 01 51 52 54 ... ("...")`; kdig: `EDNS option (65321): 0151..`. The first byte says what follows.
+        let digits = option.trim_start_matches([')', ':', ' ']).split(['(', '\n']).next()?;
+        return hexadecimal(digits).filter(|bytes| bytes.first() == Some(&1)).map(|bytes| bytes[1..].to_vec());
+    }
+    let compact: String = text.split_whitespace().collect();
+    hexadecimal(&compact).or_else(|| STANDARD.decode(compact).ok())
+}
+
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> =
+        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    if digits.is_empty() || digits.len() % 2 != 0 {
+        return None;
+    }
+    Some(digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+}
+
+/// The answer and what the certificate shows, for people.
+pub fn describe(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Verified, VerifyError>) -> String {
+    let leaf = &answer.leaf;
+    let header = &answer.certificate.header;
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<10} {value}");
+    };
+    if let Some(question) = leaf.question() {
+        line("question", question.to_string());
+    }
+    line("answer", outcome_word(leaf));
+    for rrset in chain(leaf) {
+        for rdata in &rrset.rdatas {
+            line("", record(rrset, rdata));
+        }
+    }
+    let single_path = if leaf.single_path { ", single-path: too few upstream groups" } else { "" };
+    line("class", format!("{} (policy {}{single_path})", leaf.class, leaf.policy));
+    line("cluster", format!("{}, epoch {}", cluster.name, answer.certificate.domain.epoch));
+    line("slot", format!("{} in view {}", header.sequence, answer.certificate.view));
+    line("signers", names(answer.certificate.signers, cluster));
+    line("support", format!("{} of the {} that observed", names(leaf.support, cluster), leaf.observers.len()));
+    line("seen", Timestamp(leaf.time_ms).to_string());
+    line("holds", format!("until {} (TTL {} s)", Timestamp(leaf.not_after_ms), leaf.ttl));
+    match verdict {
+        Ok(verified) if verified.in_grace => line("verdict", "valid (expired, but within the grace)".to_owned()),
+        Ok(_) => line("verdict", "valid".to_owned()),
+        Err(error) => line("verdict", format!("{}: {error}", error.code())),
+    }
+    text
+}
+
+/// The same as one JSON object.
+pub fn to_json(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Verified, VerifyError>) -> Value {
+    let leaf = &answer.leaf;
+    let header = &answer.certificate.header;
+    let records: Vec<String> =
+        chain(leaf).iter().flat_map(|rrset| rrset.rdatas.iter().map(|rdata| record(rrset, rdata))).collect();
+    let ids = |set: ReplicaSet| set.iter().map(|id| id.0).collect::<Vec<_>>();
+    json!({
+        "question": leaf.question().map(ToString::to_string),
+        "answer": outcome_word(leaf),
+        "records": records,
+        "class": leaf.class.to_string(),
+        "policy": leaf.policy.to_string(),
+        "single_path": leaf.single_path,
+        "cluster": cluster.name,
+        "epoch": answer.certificate.domain.epoch.0,
+        "view": answer.certificate.view.0,
+        "slot": header.sequence.0,
+        "signers": ids(answer.certificate.signers),
+        "support": ids(leaf.support),
+        "observers": ids(leaf.observers),
+        "time_ms": leaf.time_ms,
+        "not_after_ms": leaf.not_after_ms,
+        "ttl": leaf.ttl,
+        "valid": verdict.is_ok(),
+        "error": verdict.as_ref().err().map(|error| json!({ "code": error.code(), "text": error.to_string() })),
+    })
+}
+
+/// Reads the word for a class.
+pub fn parse_class(text: &str) -> Result<Class, String> {
+    Class::ALL.into_iter().find(|class| class.name() == text).ok_or_else(|| {
+        let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
+        format!("expected one of {}, got `{text}`", known.join(", "))
+    })
+}
+
+fn names(set: ReplicaSet, cluster: &Cluster) -> String {
+    let name = |id| cluster.member(id).map_or_else(|| format!("replica {id}?"), |member| member.name.clone());
+    set.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn outcome_word(leaf: &Leaf) -> String {
+    match &leaf.outcome {
+        Outcome::Answer(_) => "NOERROR".to_owned(),
+        Outcome::Negative { denial: Denial::NxDomain, .. } => "NXDOMAIN".to_owned(),
+        Outcome::Negative { denial: Denial::NoData, .. } => "NODATA".to_owned(),
+        Outcome::Failure(rcode) => format!("failure (rcode {rcode})"),
+        Outcome::None => "no agreement".to_owned(),
+    }
+}
+
+fn chain(leaf: &Leaf) -> &[RrSet] {
+    leaf.outcome.rrsets().unwrap_or_default()
+}
+
+/// A record in presentation form; one that hickory cannot read, as RFC 3597 §5 says.
+fn record(rrset: &RrSet, rdata: &[u8]) -> String {
+    match agreement::to_hickory(&rrset.owner, rrset.rtype, rrset.rclass, rrset.ttl, rdata) {
+        Some(record) => record.to_string(),
+        None => {
+            let hex: String = rdata.iter().map(|byte| format!("{byte:02x}")).collect();
+            let owner = Presentation(&rrset.owner);
+            format!("{owner} {} IN {} \\# {} {hex}", rrset.ttl, TypeName(rrset.rtype), rdata.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: &[u8] = b"QRT\x01\x01\x02";
+
+    #[test]
+    fn certificate_is_found_in_every_form_that_people_save() {
+        let hex = "515254010102";
+        let base64 = STANDARD.encode(BYTES);
+        let (first, second) = base64.split_at(3);
+        for form in [
+            hex.to_owned(),
+            format!("{base64}\n"),
+            format!("\"v=quorate1\" \"class=strong\" \"cert={first}\" \"{second}\"\n"),
+            "; OPT=65321: 01 51 52 54 01 01 02 (\"..QRT...\")\n;; QUESTION".to_owned(),
+            ";; Unknown EDNS option (65321): 01515254010102\n".to_owned(),
+        ] {
+            assert_eq!(certificate_bytes(form.as_bytes()).as_deref(), Some(BYTES), "{form}");
+        }
+        assert_eq!(certificate_bytes(BYTES).as_deref(), Some(BYTES));
+    }
+
+    #[test]
+    fn reference_from_an_option_is_no_certificate() {
+        assert_eq!(certificate_bytes(b"; OPT=65321: 02 51 52 (\"\")"), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! The program under test, and processes that end with their test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// The program: `$QUORATE`, or the one that the same build left beside the tests.
+///
+/// Panics: when it has not been built.
+pub fn quorate() -> PathBuf {
+    if let Some(path) = std::env::var_os("QUORATE") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the test knows its path");
+    let path = test.ancestors().nth(2).expect("tests stand in target/PROFILE/deps").join("quorate");
+    assert!(path.exists(), "{} is not built; run `cargo build` first, or `tests/run`", path.display());
+    path
+}
+
+/// Runs the program with `args` until it ends.
+pub fn run(args: &[&str]) -> Output {
+    Command::new(quorate()).args(args).output().expect("the program starts")
+}
+
+/// What a process wrote to standard output, as text.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a process wrote to standard error, as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A process that is killed when the test ends, however it ends.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: a plain system call on a child that has not been waited for.
+        unsafe { libc::kill(self.0.id() as libc::pid_t, signal) };
+    }
+
+    /// Kills it as a power failure would: no handler runs.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Asks `look` again and again until it finds what it looks for.
+///
+/// Panics: when it has not found it within `limit`; `what` says what was waited for.
+pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {limit:?} for {what}");
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}

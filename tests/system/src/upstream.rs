@@ -1,0 +1,52 @@
+//! An authoritative upstream that is not ours: hickory-server, so that a mistake shared by our client and server sides shows.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::rr::Name;
+use hickory_proto::serialize::txt::Parser;
+use hickory_server::Server;
+use hickory_server::store::in_memory::InMemoryZoneHandler;
+use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Runtime;
+
+/// A running upstream; it ends when this is dropped.
+pub struct Upstream {
+    /// Where it answers, over UDP and TCP.
+    pub address: SocketAddr,
+    _runtime: Runtime,
+}
+
+impl Upstream {
+    /// Serves the zone `text` below `origin` on a free port of loopback.
+    ///
+    /// Panics: when `text` is no zone.
+    pub fn serve(origin: &str, text: &str) -> Upstream {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads can be made");
+        let origin = Name::from_str(origin).expect("the origin is a name");
+        let (origin, records) = Parser::new(text, None, Some(origin)).parse().expect("the text is a zone");
+        let zone: InMemoryZoneHandler =
+            InMemoryZoneHandler::new(origin.clone(), records, ZoneType::Primary, AxfrPolicy::Deny, None)
+                .expect("the zone has a SOA");
+        let mut catalog = Catalog::new();
+        catalog.upsert(origin.into(), vec![Arc::new(zone)]);
+        let address = runtime.block_on(async {
+            let udp = UdpSocket::bind(("127.0.0.1", 0)).await.expect("loopback has free ports");
+            let address = udp.local_addr().expect("a bound socket has an address");
+            let tcp = TcpListener::bind(address).await.expect("the TCP port beside the UDP port is free");
+            let mut server = Server::new(catalog);
+            server.register_socket(udp);
+            server.register_listener(tcp, Duration::from_secs(5), 16);
+            tokio::spawn(async move { server.block_until_done().await });
+            address
+        });
+        Upstream { address, _runtime: runtime }
+    }
+}

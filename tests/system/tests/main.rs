@@ -1,0 +1,1 @@
+//! One binary for all system tests: linking is the slow part.
