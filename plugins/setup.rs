@@ -3,9 +3,11 @@
 //! A setup function reads one plugin's directives in one block. It checks everything and opens nothing, so that `quorate check`
 //! and a reload that fails have no effect; `Plugin::start` opens.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use corefile::{Diagnostic, Directive, Key};
@@ -22,6 +24,24 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Replicas that outlive a reload, by identity. See `byzantine_consensus`.
     pub nodes: Arc<crate::byzantine_consensus::Nodes>,
+    /// What blocks of this configuration claim for themselves alone, and where.
+    pub claims: Mutex<BTreeMap<String, String>>,
+}
+
+impl Context {
+    /// Claims `what` for the block at `place`.
+    ///
+    /// Errors: it is claimed already; the place of that claim.
+    pub fn claim(&self, what: String, place: String) -> Result<(), String> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        match claims.entry(what) {
+            Entry::Occupied(first) => Err(first.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert(place);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// One server block while it is set up.
@@ -85,3 +105,15 @@ pub enum Service {
 
 /// How a plugin is set up: all its directives in one block, in file order.
 pub type Setup = fn(&[&Directive], &mut Block<'_>, &Context, &mut Vec<Diagnostic>);
+
+/// The one directive of `directives` that a block may hold; each further one is an error.
+pub fn once<'a>(directives: &[&'a Directive], diagnostics: &mut Vec<Diagnostic>) -> Option<&'a Directive> {
+    let (first, others) = directives.split_first()?;
+    for again in others {
+        let name = &again.name.text;
+        let message = format!("{name}: expected at most once in a server block");
+        let hint = format!("the first is at {}", first.span);
+        diagnostics.push(Diagnostic::error(&again.span, message).with_hint(hint));
+    }
+    Some(first)
+}
