@@ -73,6 +73,15 @@ pub struct Batch {
     pub sets: Vec<SignedObservations>,
 }
 
+/// The observations of a batch by entry, with every digest computed once.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchEvidence<'a> {
+    /// Of each entry, lowest replica first.
+    pub(crate) entries: Vec<Vec<Evidence<'a>>>,
+    /// The digests of the items of each set.
+    pub(crate) digests: Vec<Vec<Digest>>,
+}
+
 /// One observation in a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence<'a> {
@@ -85,7 +94,7 @@ pub(crate) struct Evidence<'a> {
 
 impl Batch {
     /// The observations of each entry, lowest replica first; checks everything that makes a batch well formed.
-    pub(crate) fn evidence(&self) -> Result<Vec<Vec<Evidence<'_>>>, BatchError> {
+    pub(crate) fn evidence(&self) -> Result<BatchEvidence<'_>, BatchError> {
         if self.operations.is_empty() {
             return Err(BatchError::Null);
         }
@@ -100,6 +109,7 @@ impl Batch {
         }
         let mut entries: Vec<BTreeMap<ReplicaId, Evidence<'_>>> =
             vec![BTreeMap::new(); self.operations.len()];
+        let digests: Vec<Vec<Digest>> = self.sets.iter().map(SignedObservations::digests).collect();
         for (place, set) in self.sets.iter().enumerate() {
             let before = place.checked_sub(1).map(|before| &self.sets[before]);
             if before.is_some_and(|before| (before.replica, before.signature) >= (set.replica, set.signature))
@@ -113,7 +123,7 @@ impl Batch {
                 let entry = *places
                     .get(&observation.operation)
                     .ok_or(BatchError::ForeignObservation { set: place })?;
-                let digest = observation.digest(set.replica);
+                let digest = digests[place][item];
                 let evidence = Evidence { replica: set.replica, set: place, item, observation, digest };
                 if entries[entry].insert(set.replica, evidence).is_some() {
                     return Err(BatchError::DuplicateObservation { entry, replica: set.replica });
@@ -123,7 +133,8 @@ impl Batch {
                 return Err(BatchError::EmptySet { set: place });
             }
         }
-        Ok(entries.into_iter().map(|entry| entry.into_values().collect()).collect())
+        let entries = entries.into_iter().map(|entry| entry.into_values().collect()).collect();
+        Ok(BatchEvidence { entries, digests })
     }
 
     /// The kinds of operation in the batch.
@@ -145,16 +156,8 @@ impl Batch {
         Ok(self.leaves_of(&evidence))
     }
 
-    pub(crate) fn leaves_of(&self, evidence: &[Vec<Evidence<'_>>]) -> Vec<Vec<u8>> {
-        let sets: Vec<Digest> = self
-            .sets
-            .iter()
-            .map(|set| {
-                let mut writer = Writer::new();
-                set.digests().iter().for_each(|digest| digest.encode(&mut writer));
-                Digest::of(&writer.finish())
-            })
-            .collect();
+    pub(crate) fn leaves_of(&self, evidence: &BatchEvidence<'_>) -> Vec<Vec<u8>> {
+        let sets: Vec<Digest> = evidence.digests.iter().map(|digests| digest_of(digests)).collect();
         let leaf = |operation: &Operation, observations: &Vec<Evidence<'_>>| {
             let mut writer = Writer::new();
             operation.digest().encode(&mut writer);
@@ -169,7 +172,7 @@ impl Batch {
         };
         self.operations
             .iter()
-            .zip(evidence)
+            .zip(&evidence.entries)
             .map(|(operation, observations)| leaf(operation, observations))
             .collect()
     }
@@ -182,7 +185,7 @@ impl Batch {
 
     pub(crate) fn decided_by(
         &self,
-        evidence: &[Vec<Evidence<'_>>],
+        evidence: &BatchEvidence<'_>,
         application: &impl Application,
     ) -> Vec<Vec<u8>> {
         let leaf = |operation: &Operation, observations: &Vec<Evidence<'_>>| {
@@ -191,10 +194,16 @@ impl Batch {
         };
         self.operations
             .iter()
-            .zip(evidence)
+            .zip(&evidence.entries)
             .map(|(operation, observations)| leaf(operation, observations))
             .collect()
     }
+}
+
+/// One digest for the list of a set's.
+fn digest_of(digests: &[Digest]) -> Digest {
+    let parts: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
+    Digest::of_parts(&parts)
 }
 
 impl<'a> Evidence<'a> {

@@ -268,6 +268,12 @@ pub enum Fault {
         /// The slot.
         sequence: Sequence,
     },
+    /// A request for an operation that cannot be asked for.
+    #[error("replica {from} asked for an operation that decides nothing")]
+    NullRequest {
+        /// Whose channel.
+        from: ReplicaId,
+    },
     /// More open requests or held bytes than one replica may cause.
     #[error("replica {from} is over its quota")]
     OverQuota {
@@ -302,6 +308,7 @@ impl Fault {
             | Fault::MisplacedCheckpoint { from, .. }
             | Fault::InvalidSlot { from, .. }
             | Fault::InvalidState { from, .. }
+            | Fault::NullRequest { from }
             | Fault::OverQuota { from } => Some(*from),
             Fault::ClockSkew { .. } | Fault::OutsideWaterMarks { .. } | Fault::Diverged { .. } => None,
         }

@@ -17,17 +17,28 @@
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 
 mod application;
+mod ballot;
 mod batch;
+mod catch_up;
+mod checkpoint;
 mod fault;
+mod intake;
+mod judge;
 mod lists;
+mod log;
 mod message;
+mod normal;
 mod observation;
 mod operation;
 mod parameters;
+mod propose;
 mod ready;
 mod record;
 mod replica;
+mod requests;
+mod restore;
 mod state;
+mod timer;
 mod vote;
 
 pub use application::{Application, Counted, Keyring};
@@ -39,5 +50,9 @@ pub use operation::Operation;
 pub use parameters::*;
 pub use ready::{Decided, Event, Lookup, Now, Ready, Recipients, Status};
 pub use record::Record;
-pub use replica::{Replica, RestoreError};
+pub use replica::Replica;
+pub use restore::RestoreError;
 pub use vote::{CheckpointCertificate, CheckpointVote, CommitCertificate, Vote};
+
+#[cfg(test)]
+mod tests;

@@ -1,63 +1,195 @@
-//! The replica: one step at a time.
+//! One replica: its parts, and the step that runs them in their order.
 
-use thiserror::Error;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Application, Event, Keyring, Now, Parameters, Ready, Record, Status};
+use certificate::{MessageType, ReplicaId, ReplicaSet, Sequence, View};
 
-/// Why a log can not be the memory of this replica.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum RestoreError {
-    /// No genesis and no stable checkpoint: without its log a replica does not vote.
-    #[error(
-        "expected a genesis record or a stable checkpoint, found neither: without its log a replica does not vote"
-    )]
-    NoGenesis,
-    /// The log of another replica or cluster file.
-    #[error("expected the log of this replica and cluster file, found another's")]
-    OtherLog,
-    /// A record that no replica writes: the log is damaged.
-    #[error("record {index}: expected what a replica writes, found {found}")]
-    Inconsistent {
-        /// Place in the stream.
-        index: usize,
-        /// What.
-        found: &'static str,
-    },
-}
+use crate::catch_up::{Fetch, Peer};
+use crate::checkpoint::Checkpoints;
+use crate::intake::Outbox;
+use crate::judge::VerifiedSets;
+use crate::log::{Slot, WaterMarks};
+use crate::requests::Requests;
+use crate::state::LogState;
+use crate::timer::Clocks;
+use crate::{
+    Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Status, Vote,
+};
 
-/// One replica.
+/// One replica. Driven by [`Replica::step`] alone.
 pub struct Replica<A, K> {
     pub(crate) parameters: Parameters,
     pub(crate) application: A,
     pub(crate) keyring: K,
+    pub(crate) view: View,
+    /// Whether the replica takes part in the normal case of `view`. Not after it found that a quorum's state differs from its own.
+    pub(crate) active: bool,
+    pub(crate) log: LogState,
+    pub(crate) marks: WaterMarks,
+    /// Slots above the low water mark and up to the horizon.
+    pub(crate) slots: BTreeMap<Sequence, Slot>,
+    /// Slots to look at in this step.
+    pub(crate) touched: BTreeSet<Sequence>,
+    /// The last slot that this replica proposed, or that any record of it speaks of.
+    pub(crate) proposed: Sequence,
+    pub(crate) requests: Requests,
+    pub(crate) outbox: Outbox,
+    pub(crate) verified: VerifiedSets,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) peers: BTreeMap<ReplicaId, Peer>,
+    pub(crate) fetch: Fetch,
+    pub(crate) clocks: Clocks,
+    pub(crate) now: Now,
+    pub(crate) ready: Ready,
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {
-    /// A replica at genesis. The driver must have stored `Record::Genesis` before: `restore` of that record gives the same replica.
+    /// A replica at genesis. The driver has stored `Record::Genesis` before: [`Replica::restore`] of that record alone gives the same.
     pub fn new(parameters: Parameters, application: A, keyring: K) -> Replica<A, K> {
         parameters.assert_possible();
-        Replica { parameters, application, keyring }
-    }
-
-    /// The replica whose records these are, in the order in which it stored them.
-    pub fn restore(
-        parameters: Parameters,
-        application: A,
-        keyring: K,
-        records: impl Iterator<Item = Record>,
-    ) -> Result<Replica<A, K>, RestoreError> {
-        let _ = records.count();
-        Ok(Replica::new(parameters, application, keyring))
+        let marks = WaterMarks { low: Sequence(0), window: parameters.window };
+        let others = parameters.replicas.ids().filter(|replica| *replica != parameters.me);
+        let peers = others.map(|replica| (replica, Peer::default())).collect();
+        Replica {
+            parameters,
+            application,
+            keyring,
+            view: View(0),
+            active: true,
+            log: LogState::genesis(),
+            marks,
+            slots: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            proposed: Sequence(0),
+            requests: Requests::default(),
+            outbox: Outbox::default(),
+            verified: VerifiedSets::default(),
+            checkpoints: Checkpoints::default(),
+            peers,
+            fetch: Fetch::default(),
+            clocks: Clocks::default(),
+            now: Now { wall_ms: 0, monotonic_ms: 0 },
+            ready: Ready::default(),
+        }
     }
 
     /// Takes one event and says what to do about it.
     pub fn step(&mut self, now: Now, event: Event) -> Ready {
-        let _ = (now, event);
-        Ready::default()
+        self.now = Now { monotonic_ms: now.monotonic_ms.max(self.now.monotonic_ms), ..now };
+        self.clocks.start(self.now.monotonic_ms);
+        match event {
+            Event::Request(operation) => self.on_request(operation),
+            Event::Observed { operation, time_ms, payload } => self.on_observed(operation, time_ms, payload),
+            Event::Answer { to, operation, bytes } => self.on_answer(to, operation, bytes),
+            Event::Message { from, message } => self.on_message(from, message),
+            Event::Connected(peer) => self.on_connected(peer),
+            Event::Disconnected(peer) => self.on_disconnected(peer),
+            Event::Tick => {}
+        }
+        self.advance();
+        self.run_alarms();
+        self.flush();
+        self.propose();
+        self.advance();
+        self.ask_when_stuck();
+        self.drive_fetch();
+        self.ready.suspect = self.suspects();
+        self.ready.deadline = self.deadline();
+        std::mem::take(&mut self.ready)
     }
 
     /// How the replica stands.
     pub fn status(&self) -> Status {
-        Status::default()
+        let connected = self.peers.iter().filter(|(_, peer)| peer.connected).map(|(id, _)| *id);
+        let proposed = self.slots.iter().rev().find(|(_, slot)| slot.seen.is_some());
+        Status {
+            view: self.view,
+            primary: Some(self.primary()),
+            active: self.active,
+            executed: self.executed(),
+            stable: self.marks.low,
+            proposed: proposed.map_or(self.executed(), |(sequence, _)| (*sequence).max(self.executed())),
+            log_time_ms: self.log.last().time_ms,
+            open_requests: self.requests.len(),
+            held_bytes: self.requests.held_bytes(),
+            slots: self.slots.len(),
+            used_observations: self.log.used_len(),
+            connected: connected.collect::<ReplicaSet>(),
+            catching_up: self.fetch.is_running(),
+            suspect: self.suspects(),
+        }
+    }
+
+    fn on_message(&mut self, from: ReplicaId, message: Message) {
+        if !self.peers.contains_key(&from) {
+            self.fault(Fault::UnknownReplica { from, claimed: from });
+            return;
+        }
+        match message {
+            Message::Resolve { operation, after } => self.on_resolve(from, operation, after),
+            Message::Observe(set) => self.on_observe(from, set),
+            Message::PrePrepare(proposal) => self.on_pre_prepare(from, proposal),
+            Message::Prepare(vote) => self.on_vote(from, MessageType::Prepare, vote),
+            Message::Commit(vote) => self.on_vote(from, MessageType::Commit, vote),
+            Message::Checkpoint(vote) => self.on_checkpoint(from, vote),
+            Message::Status(status) => self.on_status(from, status),
+            Message::Fetch { from: first } => self.on_fetch(from, first),
+            Message::Slot(slot) => self.on_slot(from, slot),
+            Message::FetchState { sequence, offset } => self.on_fetch_state(from, sequence, offset),
+            Message::StableCheckpoint(chunk) => self.on_state_chunk(from, chunk),
+            Message::Answer { operation, bytes } => self.on_answered(from, operation, bytes),
+        }
+    }
+
+    /// Runs the phases of the slots that something happened to, then executes what is decided, until nothing moves.
+    fn advance(&mut self) {
+        loop {
+            while let Some(sequence) = self.touched.pop_first() {
+                self.progress(sequence);
+            }
+            if !self.execute_next() {
+                break;
+            }
+        }
+        self.sign_checkpoints();
+    }
+
+    pub(crate) fn executed(&self) -> Sequence {
+        self.log.executed()
+    }
+
+    pub(crate) fn me(&self) -> ReplicaId {
+        self.parameters.me
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        self.parameters.replicas.quorum()
+    }
+
+    pub(crate) fn primary(&self) -> ReplicaId {
+        self.parameters.replicas.primary(self.view)
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        self.active && self.primary() == self.me()
+    }
+
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.ready.faults.push(fault);
+    }
+
+    pub(crate) fn send_all(&mut self, message: Message) {
+        self.ready.send.push((Recipients::All, message));
+    }
+
+    pub(crate) fn send_one(&mut self, to: ReplicaId, message: Message) {
+        self.ready.send.push((Recipients::One(to), message));
+    }
+
+    /// Signs a vote of the current view. The caller stores the record.
+    pub(crate) fn sign(&self, phase: MessageType, sequence: Sequence, digest: certificate::Digest) -> Vote {
+        let preimage = self.parameters.domain.vote_preimage(phase, self.view, sequence, digest);
+        let signature = self.keyring.sign(&preimage);
+        Vote { view: self.view, sequence, digest, replica: self.me(), signature }
     }
 }

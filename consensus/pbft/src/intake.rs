@@ -1,0 +1,396 @@
+//! Requests and observations on their way in: what opens a request, what is held for it, what is told to whom again.
+//!
+//! `requests.rs` is the store; here stands who may put what into it, and when.
+
+use std::sync::Arc;
+
+use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
+
+use crate::replica::Replica;
+use crate::requests::{Alarm, Held, Own, Seal, prune};
+use crate::{
+    ANSWER_BYTES_MAX, Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX,
+    OBSERVE_BYTES_MAX, Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,
+};
+
+/// Own observations that wait to be signed together.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    waiting: Vec<Observation>,
+    bytes: usize,
+    since_ms: u64,
+}
+
+impl Outbox {
+    /// When the oldest has waited long enough.
+    pub(crate) fn due(&self, wait_ms: u64) -> Option<u64> {
+        (!self.waiting.is_empty()).then(|| self.since_ms.saturating_add(wait_ms))
+    }
+}
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    /// This host wants an operation decided.
+    pub(crate) fn on_request(&mut self, operation: Operation) {
+        let digest = operation.digest();
+        let (me, after) = (self.me(), self.executed());
+        if operation.kind == OperationKind::Null || operation.subject.len() > SUBJECT_BYTES_MAX {
+            self.ready.refused.push(digest);
+            return;
+        }
+        if self.requests.of(&digest).is_some() {
+            self.requests.ask(&digest, true, Sequence(0));
+            return;
+        }
+        if !self.open(operation.clone(), digest, me) {
+            self.ready.refused.push(digest);
+            return;
+        }
+        self.requests.ask(&digest, true, after);
+        self.send_all(Message::Resolve { operation, after });
+    }
+
+    /// Opens a request and starts our lookup, if there is room on the account of `origin`.
+    fn open(&mut self, operation: Operation, digest: Digest, origin: ReplicaId) -> bool {
+        let (me, after, now) = (self.me(), self.executed(), self.now.monotonic_ms);
+        if self.requests.open(operation.clone(), digest, origin, after).is_err() {
+            if origin != me {
+                self.fault(Fault::OverQuota { from: origin });
+            }
+            return false;
+        }
+        let timeouts = self.parameters.timeouts;
+        self.requests.set_alarm(&digest, Alarm::Expire, Some(now.saturating_add(timeouts.request_ms)));
+        let resend = now.saturating_add(timeouts.resend_ms.saturating_mul(2));
+        self.requests.set_alarm(&digest, Alarm::Resend, Some(resend));
+        self.ready.lookups.push(Lookup { operation, digest, origin: (origin != me).then_some(origin) });
+        true
+    }
+
+    /// A peer wants an operation decided. One that was decided after the peer asked opens nothing: the peer is behind and will see it.
+    pub(crate) fn on_resolve(&mut self, from: ReplicaId, operation: Operation, after: Sequence) {
+        if operation.kind == OperationKind::Null {
+            self.fault(Fault::NullRequest { from });
+            return;
+        }
+        let digest = operation.digest();
+        if after < self.requests.last_slot(&digest) {
+            return;
+        }
+        if self.requests.of(&digest).is_some() || self.open(operation, digest, from) {
+            self.requests.ask(&digest, false, after);
+        }
+    }
+
+    /// The host's own lookup is done.
+    pub(crate) fn on_observed(&mut self, digest: Digest, time_ms: u64, payload: Vec<u8>) {
+        let Some(after) = self.requests.looked(&digest) else { return };
+        let Some(request) = self.requests.of(&digest) else { return };
+        let observation = Observation { operation: request.operation.clone(), after, time_ms, payload };
+        let fits = observation.encoded_len() <= self.parameters.observation_bytes_max();
+        if !fits || !self.application.check(&observation.operation, self.me(), &observation.payload) {
+            self.ready.refused.push(digest);
+            return;
+        }
+        if self.outbox.waiting.is_empty() {
+            self.outbox.since_ms = self.now.monotonic_ms;
+        }
+        self.outbox.bytes += observation.encoded_len();
+        self.outbox.waiting.push(observation);
+    }
+
+    /// Signs and sends own observations: when so many wait, or so long, or when no other lookup of ours is under way.
+    pub(crate) fn flush(&mut self) {
+        let wait_ms = self.parameters.timeouts.observe_wait_ms;
+        let Some(due) = self.outbox.due(wait_ms) else { return };
+        let full = self.outbox.waiting.len() >= OBSERVATIONS_PER_SET_MAX || self.outbox.bytes >= OBSERVE_BYTES_MAX;
+        if !full && self.requests.looking() > 0 && self.now.monotonic_ms < due {
+            return;
+        }
+        self.outbox.bytes = 0;
+        let mut waiting = std::mem::take(&mut self.outbox.waiting);
+        while !waiting.is_empty() {
+            let mut bytes = 0;
+            let fits = waiting.iter().take(OBSERVATIONS_PER_SET_MAX).take_while(|observation| {
+                bytes += observation.encoded_len();
+                bytes <= OBSERVE_BYTES_MAX
+            });
+            let count = fits.count().max(1);
+            let rest = waiting.split_off(count.min(waiting.len()));
+            let (me, domain) = (self.me(), self.parameters.domain);
+            let set = SignedObservations::sign(me, waiting, &domain, &self.keyring);
+            waiting = rest;
+            self.verified.insert_own(&set, &domain);
+            self.hold(&set, |_, _| true);
+            self.send_all(Message::Observe(set));
+        }
+    }
+
+    /// Observations of a peer, from itself or relayed.
+    pub(crate) fn on_observe(&mut self, from: ReplicaId, set: SignedObservations) {
+        let replica = set.replica;
+        if !self.parameters.replicas.contains(replica) {
+            self.fault(Fault::UnknownReplica { from, claimed: replica });
+            return;
+        }
+        if replica == self.me() || !set.items.iter().any(|item| self.is_wanted(replica, item)) {
+            return;
+        }
+        if !self.verified.verify(&set, &self.parameters.domain, &self.keyring) {
+            let message = MessageType::Observation;
+            self.fault(Fault::InvalidSignature { from, message, sequence: Sequence(0) });
+            return;
+        }
+        let longest = self.parameters.observation_bytes_max();
+        for (item, observed) in set.items.iter().enumerate() {
+            let Item::Full(observation) = observed else { continue };
+            let kind = observation.operation.kind;
+            if kind == OperationKind::Null
+                || observation.encoded_len() > longest
+                || !self.application.check(&observation.operation, replica, &observation.payload)
+            {
+                self.fault(Fault::MalformedObservation { from, set: Box::new(set), item });
+                return;
+            }
+        }
+        for item in &set.items {
+            let Item::Full(observation) = item else { continue };
+            let digest = observation.operation.digest();
+            if self.is_wanted(replica, item) && self.requests.of(&digest).is_none() {
+                self.open(observation.operation.clone(), digest, replica);
+            }
+        }
+        let wanted: Vec<bool> = set.items.iter().map(|item| self.is_wanted(replica, item)).collect();
+        self.hold(&set, |item, _| wanted[item]);
+    }
+
+    /// Whether an observation can still count and tells something new.
+    fn is_wanted(&self, replica: ReplicaId, item: &Item) -> bool {
+        let Item::Full(observation) = item else { return false };
+        let digest = observation.operation.digest();
+        if observation.after < self.requests.last_slot(&digest)
+            || observation.time_ms < self.log.last().floor_ms
+            || self.log.is_used(observation.time_ms, item.digest(replica), self.executed())
+        {
+            return false;
+        }
+        let held = self.requests.of(&digest).and_then(|request| request.observations.get(&replica));
+        let age = |observation: &Observation| (observation.after, observation.time_ms);
+        held.is_none_or(|held| age(&held.observation) < age(observation))
+    }
+
+    /// Holds the observations of a checked set for their open requests.
+    fn hold(&mut self, set: &SignedObservations, wanted: impl Fn(usize, &Observation) -> bool) {
+        let seal = Arc::new(Seal {
+            replica: set.replica,
+            digests: set.digests(),
+            signature: set.signature,
+        });
+        for (item, observed) in set.items.iter().enumerate() {
+            let Item::Full(observation) = observed else { continue };
+            if !wanted(item, observation) {
+                continue;
+            }
+            let digest = observation.operation.digest();
+            let held = Held { seal: seal.clone(), item, observation: observation.clone() };
+            match self.requests.hold(&digest, held) {
+                Ok(true) => self.reassess(&digest),
+                Ok(false) => {}
+                Err(_) => self.fault(Fault::OverQuota { from: set.replica }),
+            }
+        }
+    }
+
+    /// Draws the conclusions from how many observations are held for an operation.
+    pub(crate) fn reassess(&mut self, digest: &Digest) {
+        let (quorum, now) = (self.quorum(), self.now.monotonic_ms);
+        let timeouts = self.parameters.timeouts;
+        let Some(request) = self.requests.of(digest) else { return };
+        if request.observations.len() < quorum {
+            if request.quorate_ms.is_some() {
+                self.requests.set_quorate(digest, None);
+                self.requests.set_alarm(digest, Alarm::Grace, None);
+                self.requests.set_alarm(digest, Alarm::Relay, None);
+            }
+            return;
+        }
+        if request.quorate_ms.is_none() {
+            let window = self.parameters.observation_window_ms.max(timeouts.request_ms);
+            self.requests.set_quorate(digest, Some(now));
+            self.requests.set_alarm(digest, Alarm::Grace, Some(now.saturating_add(timeouts.grace_ms)));
+            self.requests.set_alarm(digest, Alarm::Relay, Some(now.saturating_add(timeouts.relay_ms)));
+            self.requests.set_alarm(digest, Alarm::Expire, Some(now.saturating_add(window)));
+        }
+        if self.is_primary() && self.is_complete(digest) {
+            self.requests.set_proposable(digest, Some(now));
+        }
+    }
+
+    /// Whether the primary waits for nothing more before it proposes the operation.
+    fn is_complete(&self, digest: &Digest) -> bool {
+        let Some(request) = self.requests.of(digest) else { return false };
+        if request.in_flight.is_some() || request.proposable_ms.is_some() {
+            return false;
+        }
+        let Some(since) = request.quorate_ms else { return false };
+        let counted: Vec<Counted<'_>> = request
+            .observations
+            .iter()
+            .map(|(replica, held)| Counted {
+                replica: *replica,
+                time_ms: held.observation.time_ms,
+                payload: &held.observation.payload,
+            })
+            .collect();
+        counted.len() == self.parameters.replicas.count()
+            || self.now.monotonic_ms >= since.saturating_add(self.parameters.timeouts.grace_ms)
+            || self.application.settled(&request.operation, &counted)
+    }
+
+    /// An operation was decided. Its request is closed, unless somebody who had executed the slot already asked again.
+    pub(crate) fn on_decided(&mut self, digest: &Digest, slot: Sequence) {
+        self.requests.remember(*digest, slot);
+        let Some(request) = self.requests.of(digest) else { return };
+        if request.asked_after < slot {
+            self.requests.close(digest);
+            return;
+        }
+        let (operation, origin) = (request.operation.clone(), request.origin);
+        let me = self.me();
+        let later: Vec<Held> =
+            request.observations.values().filter(|held| held.observation.after >= slot).cloned().collect();
+        let asked_after = request.asked_after;
+        self.requests.close(digest);
+        if self.open(operation, *digest, origin) {
+            self.requests.ask(digest, false, asked_after);
+            for held in later.into_iter().filter(|held| held.seal.replica != me) {
+                self.requests.hold(digest, held).expect("its bytes were just freed");
+            }
+            self.reassess(digest);
+        }
+    }
+
+    /// Does what has become due for open requests.
+    pub(crate) fn run_alarms(&mut self) {
+        let now = self.now.monotonic_ms;
+        let mut relay = Vec::new();
+        while let Some((digest, alarm)) = self.requests.pop_alarm(now) {
+            match alarm {
+                Alarm::Grace => self.reassess(&digest),
+                Alarm::Relay => relay.extend(self.on_relay_due(digest)),
+                Alarm::Resend => self.on_resend_due(digest),
+                Alarm::Expire => self.on_expired(digest),
+            }
+        }
+        if !relay.is_empty() {
+            let requests = relay.iter().filter_map(|digest| self.requests.of(digest));
+            let sets = prune(requests.flat_map(|request| request.observations.values()));
+            let primary = self.primary();
+            sets.into_iter().for_each(|set| self.send_one(primary, Message::Observe(set)));
+        }
+    }
+
+    /// The primary does not propose what we hold a quorum of observations for: perhaps it does not have them.
+    fn on_relay_due(&mut self, digest: Digest) -> Option<Digest> {
+        let now = self.now.monotonic_ms;
+        let request = self.requests.of(&digest)?;
+        let wanted = request.quorate_ms.is_some() && request.in_flight.is_none();
+        let since = request.relayed_ms;
+        let again = now.saturating_add(self.parameters.timeouts.resend_ms.saturating_mul(2));
+        self.requests.set_alarm(&digest, Alarm::Relay, Some(again));
+        if !wanted || self.primary() == self.me() {
+            return None;
+        }
+        self.requests.set_relayed(&digest, since.or(Some(now)));
+        Some(digest)
+    }
+
+    fn on_resend_due(&mut self, digest: Digest) {
+        let me = self.me();
+        let timeouts = self.parameters.timeouts;
+        let Some(request) = self.requests.of(&digest) else { return };
+        let own = prune(request.observations.get(&me).into_iter());
+        let resolve = request.mine.then(|| request.operation.clone());
+        if request.in_flight.is_none() {
+            match own.into_iter().next() {
+                Some(set) => self.send_all(Message::Observe(set)),
+                None => {
+                    let after = self.executed();
+                    resolve.into_iter().for_each(|operation| {
+                        self.send_all(Message::Resolve { operation, after });
+                    });
+                }
+            }
+        }
+        let count = self.requests.count_resend(&digest).min(16);
+        let wait = timeouts.resend_ms.saturating_mul(2 << count).min(timeouts.resend_most_ms);
+        let due = self.now.monotonic_ms.saturating_add(wait);
+        self.requests.set_alarm(&digest, Alarm::Resend, Some(due));
+    }
+
+    fn on_expired(&mut self, digest: Digest) {
+        let Some(request) = self.requests.of(&digest) else { return };
+        if request.in_flight.is_some_and(|slot| slot > self.executed()) {
+            let due = self.now.monotonic_ms.saturating_add(self.parameters.timeouts.request_ms);
+            self.requests.set_alarm(&digest, Alarm::Expire, Some(due));
+            return;
+        }
+        self.requests.close(&digest);
+    }
+
+    /// Tells a peer what is still open: own observations, and own requests without one.
+    pub(crate) fn resend_requests(&mut self, peer: ReplicaId) {
+        let (me, after) = (self.me(), self.executed());
+        let own = self.requests.iter().filter_map(|(_, request)| request.observations.get(&me));
+        let sets = prune(own);
+        let asked = self.requests.iter().filter(|(_, request)| {
+            request.mine && !request.observations.contains_key(&me)
+        });
+        let asked: Vec<Operation> = asked.map(|(_, request)| request.operation.clone()).collect();
+        sets.into_iter().for_each(|set| self.send_one(peer, Message::Observe(set)));
+        for operation in asked {
+            self.send_one(peer, Message::Resolve { operation, after });
+        }
+    }
+
+    /// After slots were skipped by state transfer: whatever was decided in them, ask again from here on.
+    pub(crate) fn ask_again(&mut self) {
+        let (me, after) = (self.me(), self.executed());
+        let open: Vec<(Digest, Operation, bool)> = self
+            .requests
+            .iter()
+            .map(|(digest, request)| (*digest, request.operation.clone(), request.mine))
+            .collect();
+        for (digest, operation, mine) in open {
+            if !mine {
+                self.requests.close(&digest);
+                continue;
+            }
+            let stale = |held: &Held| held.seal.replica != me && held.observation.after >= after;
+            self.requests.retain(&digest, stale);
+            self.requests.set_in_flight(&digest, None);
+            self.reassess(&digest);
+            self.requests.ask(&digest, true, after);
+            self.requests.look_again(&digest, after);
+            self.ready.lookups.push(Lookup { operation: operation.clone(), digest, origin: None });
+            self.send_all(Message::Resolve { operation, after });
+        }
+    }
+
+    /// The host has a certified answer for a peer that asked; no lookup of ours is needed.
+    pub(crate) fn on_answer(&mut self, to: ReplicaId, operation: Digest, bytes: Vec<u8>) {
+        let asked = self.requests.of(&operation).is_some_and(|request| matches!(request.own, Own::Looking { .. }));
+        if asked {
+            self.requests.looked(&operation);
+        }
+        if bytes.len() <= ANSWER_BYTES_MAX && self.peers.contains_key(&to) {
+            self.send_one(to, Message::Answer { operation, bytes });
+        }
+    }
+
+    /// A peer has a certified answer for a request of this host.
+    pub(crate) fn on_answered(&mut self, from: ReplicaId, operation: Digest, bytes: Vec<u8>) {
+        if self.requests.of(&operation).is_some_and(|request| request.mine) {
+            self.ready.answers.push((from, operation, bytes));
+        }
+    }
+}

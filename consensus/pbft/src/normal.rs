@@ -1,0 +1,343 @@
+//! The three phases. Castro & Liskov 1999 §4.2.
+//!
+//! A backup that cannot judge a proposal yet keeps it: because it has not executed the prefix that the header names, or because
+//! its own low water mark has not advanced. The primary's PRE-PREPARE counts as its PREPARE.
+
+use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence};
+
+use crate::ballot::Insertion;
+use crate::judge::{self, Verdict};
+use crate::log::{Accepted, Decision, Slot};
+use crate::replica::Replica;
+use crate::{
+    Application, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Fault, Keyring, Message, PrePrepare,
+    Record, Refusal, SignedVote, Vote,
+};
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    pub(crate) fn on_pre_prepare(&mut self, from: ReplicaId, proposal: PrePrepare) {
+        let (view, sequence) = (proposal.view, proposal.header.sequence);
+        if self.parameters.replicas.primary(view) != from {
+            self.fault(Fault::NotPrimary { from, view, sequence });
+            return;
+        }
+        if view != self.view || !self.active || !self.is_held(from, sequence) {
+            return;
+        }
+        let vote = proposal.vote(from);
+        if let Some(slot) = self.slots.get(&sequence)
+            && let Some(seen) = slot.seen.filter(|seen| seen.view == view)
+        {
+            if seen.digest != vote.digest {
+                self.on_second_proposal(sequence, seen, vote);
+                return;
+            }
+            if slot.accepted.is_some() || slot.waiting.is_some() || slot.decided.is_some() {
+                return;
+            }
+        }
+        if !proposal.verify(from, &self.parameters.domain, &self.keyring) {
+            self.fault(Fault::InvalidSignature { from, message: MessageType::PrePrepare, sequence });
+            return;
+        }
+        let slot = self.slots.entry(sequence).or_default();
+        slot.seen = Some(vote);
+        let prefix = proposal.header.prefix_sequence;
+        if prefix >= sequence || sequence.0 - prefix.0 > self.parameters.pipeline {
+            let pipeline = self.parameters.pipeline;
+            self.refuse(from, vote, Refusal::PrefixSequence { pipeline, prefix });
+            return;
+        }
+        if slot.decided.is_none() && sequence > self.log.executed() {
+            slot.waiting = Some(proposal);
+            self.touched.insert(sequence);
+        }
+    }
+
+    /// Another digest than the first that the primary signed: evidence, and never a vote for it.
+    fn on_second_proposal(&mut self, sequence: Sequence, first: Vote, second: Vote) {
+        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
+        let slot = self.slots.get_mut(&sequence).expect("the caller found the slot");
+        if slot.equivocated {
+            return;
+        }
+        let phase = MessageType::PrePrepare;
+        if !second.verify(phase, domain, keyring) {
+            self.fault(Fault::InvalidSignature { from: second.replica, message: phase, sequence });
+            return;
+        }
+        slot.equivocated = true;
+        let (first, second) = (SignedVote { phase, vote: first }, SignedVote { phase, vote: second });
+        self.fault(Fault::Equivocation { first, second });
+    }
+
+    /// Whether messages of `from` for the slot are looked at: above the low water mark, not beyond the horizon.
+    fn is_held(&mut self, from: ReplicaId, sequence: Sequence) -> bool {
+        if sequence > self.marks.horizon() {
+            self.fault(Fault::OutsideWaterMarks { from, sequence });
+            self.note_ahead(from, sequence);
+            return false;
+        }
+        sequence > self.marks.low
+    }
+
+    pub(crate) fn on_vote(&mut self, from: ReplicaId, phase: MessageType, vote: Vote) {
+        let sequence = vote.sequence;
+        if vote.replica != from {
+            self.fault(Fault::WrongSender { from, claimed: vote.replica });
+            return;
+        }
+        if phase == MessageType::Prepare && self.parameters.replicas.primary(vote.view) == from {
+            self.fault(Fault::PrepareOfPrimary { from, sequence });
+            return;
+        }
+        if !self.is_held(from, sequence) {
+            return;
+        }
+        let slot = self.slots.entry(sequence).or_default();
+        if slot.decided.is_some() {
+            return;
+        }
+        let done = phase == MessageType::Prepare
+            && slot.committed.is_some_and(|own| own.view == vote.view && own.digest == vote.digest);
+        if done {
+            return;
+        }
+        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
+        let ballot = if phase == MessageType::Prepare { &mut slot.prepares } else { &mut slot.commits };
+        match ballot.insert(vote, |vote| vote.verify(phase, domain, keyring)) {
+            Insertion::New => {
+                self.touched.insert(sequence);
+            }
+            Insertion::Ignored => {}
+            Insertion::Invalid(_) => {
+                self.fault(Fault::InvalidSignature { from, message: phase, sequence });
+                self.touched.insert(sequence);
+            }
+            Insertion::Equivocation(first, second) => {
+                let (first, second) = (SignedVote { phase, vote: first }, SignedVote { phase, vote: second });
+                self.fault(Fault::Equivocation { first, second });
+            }
+        }
+    }
+
+    /// Runs the phases of one slot as far as they go.
+    pub(crate) fn progress(&mut self, sequence: Sequence) {
+        self.judge_waiting(sequence);
+        self.commit_when_prepared(sequence);
+        self.decide_when_committed(sequence);
+    }
+
+    fn judge_waiting(&mut self, sequence: Sequence) {
+        let (executed, high) = (self.executed(), self.marks.high());
+        let Some(slot) = self.slots.get_mut(&sequence) else { return };
+        if slot.decided.is_some() || sequence <= executed {
+            slot.waiting = None;
+            return;
+        }
+        let can_judge =
+            |proposal: &PrePrepare| proposal.header.prefix_sequence <= executed && sequence <= high;
+        if !self.active || !slot.waiting.as_ref().is_some_and(can_judge) {
+            return;
+        }
+        let proposal = slot.waiting.take().expect("the proposal was just seen");
+        let from = self.primary();
+        let judged = judge::judge(
+            &proposal,
+            &self.log,
+            &mut self.verified,
+            &self.parameters,
+            (&self.application, &self.keyring),
+        );
+        let verdict = match judged {
+            Ok(verdict) => verdict,
+            Err(refusal) => return self.refuse(from, proposal.vote(from), refusal),
+        };
+        let (time_ms, wall_ms) = (proposal.header.time_ms, self.now.wall_ms);
+        if time_ms.abs_diff(wall_ms) > CLOCK_SKEW_MAX_MS {
+            self.fault(Fault::ClockSkew { from, sequence, time_ms, wall_ms });
+            return;
+        }
+        self.accept(proposal, verdict);
+    }
+
+    fn refuse(&mut self, from: ReplicaId, vote: Vote, refusal: Refusal) {
+        let proposal = SignedVote { phase: MessageType::PrePrepare, vote };
+        self.fault(Fault::RefusedProposal { from, proposal, sequence: vote.sequence, refusal });
+    }
+
+    /// Votes for a proposal.
+    fn accept(&mut self, proposal: PrePrepare, verdict: Verdict) {
+        let (sequence, digest) = (proposal.header.sequence, proposal.header.digest());
+        let prepare = self.sign(MessageType::Prepare, sequence, digest);
+        self.ready.persist.push(Record::Accepted { proposal: proposal.clone(), prepare: Some(prepare) });
+        self.send_all(Message::Prepare(prepare));
+        self.hold_accepted(proposal, digest, Some(prepare), verdict);
+    }
+
+    /// Keeps a proposal that this replica voted for or made, whose record is among those to store.
+    pub(crate) fn hold_accepted(
+        &mut self,
+        proposal: PrePrepare,
+        digest: Digest,
+        prepare: Option<Vote>,
+        verdict: Verdict,
+    ) {
+        let (sequence, since_ms) = (proposal.header.sequence, self.now.monotonic_ms);
+        for operation in &proposal.batch.operations {
+            self.requests.set_in_flight(&operation.digest(), Some(sequence));
+        }
+        let primary = self.primary();
+        let slot = self.slots.entry(sequence).or_default();
+        assert!(slot.accepted_in(proposal.view).is_none(), "one digest is accepted for a view and slot");
+        slot.seen = Some(proposal.vote(primary));
+        if let Some(vote) = prepare {
+            slot.prepares.insert_verified(vote);
+        }
+        slot.accepted = Some(Accepted { proposal, digest, prepare, verdict: Some(verdict), since_ms });
+        self.touched.insert(sequence);
+    }
+
+    /// prepared(m, v, n, i): q votes for the accepted digest, the PRE-PREPARE among them. Then the COMMIT goes out, once.
+    fn commit_when_prepared(&mut self, sequence: Sequence) {
+        let needed = self.quorum() - 1;
+        let Some(slot) = self.slots.get_mut(&sequence) else { return };
+        let Some(accepted) = slot.accepted_in(self.view) else { return };
+        let committed = slot.committed.is_some_and(|own| own.view == self.view);
+        if !self.active || committed || slot.decided.is_some() {
+            return;
+        }
+        let (digest, phase) = (accepted.digest, MessageType::Prepare);
+        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
+        let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
+        let (quorum, invalid) = slot.prepares.quorum(self.view, digest, needed, verify);
+        self.blame(phase, &invalid);
+        if quorum.is_none() {
+            return;
+        }
+        let vote = self.sign(MessageType::Commit, sequence, digest);
+        self.ready.persist.push(Record::Committed(vote));
+        self.send_all(Message::Commit(vote));
+        let slot = self.slots.get_mut(&sequence).expect("the slot was just seen");
+        slot.commits.insert_verified(vote);
+        slot.committed = Some(vote);
+    }
+
+    fn blame(&mut self, message: MessageType, invalid: &[Vote]) {
+        for vote in invalid {
+            self.fault(Fault::InvalidSignature { from: vote.replica, message, sequence: vote.sequence });
+        }
+    }
+
+    /// q commits of one view for a digest whose body is here decide the slot, prepared or not: they are a certificate.
+    fn decide_when_committed(&mut self, sequence: Sequence) {
+        let needed = self.quorum();
+        let Some(slot) = self.slots.get_mut(&sequence) else { return };
+        if slot.decided.is_some() || slot.commits.len() < needed {
+            return;
+        }
+        let phase = MessageType::Commit;
+        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
+        for proposal in bodies(slot) {
+            let digest = proposal.header.digest();
+            for view in slot.commits.views() {
+                let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
+                let (quorum, invalid) = slot.commits.quorum(view, digest, needed, verify);
+                if let Some(votes) = quorum {
+                    let certificate = certificate_of(&votes);
+                    let (header, batch) = (proposal.header, proposal.batch);
+                    self.blame(phase, &invalid);
+                    self.adopt(DecidedSlot { header, batch, certificate });
+                    return;
+                }
+                if !invalid.is_empty() {
+                    self.touched.insert(sequence);
+                    return self.blame(phase, &invalid);
+                }
+            }
+        }
+    }
+
+    /// Takes a decision whose certificate was checked. Says whether its body holds.
+    pub(crate) fn adopt(&mut self, decided: DecidedSlot) -> bool {
+        let sequence = decided.header.sequence;
+        let slot = self.slots.entry(sequence).or_default();
+        let accepted =
+            slot.accepted.as_ref().filter(|accepted| accepted.digest == decided.certificate.digest);
+        let verdict = match accepted.and_then(|accepted| accepted.verdict.clone()) {
+            Some(verdict) => Some(verdict),
+            None => judge::bound(&decided.header, &decided.batch, &self.application),
+        };
+        slot.waiting = None;
+        let Some(verdict) = verdict else { return false };
+        self.proposed = self.proposed.max(sequence);
+        self.ready.persist.push(slot.decided_record(&decided));
+        slot.decided = Some(Decision { slot: decided, verdict: Some(verdict) });
+        slot.prepares = Default::default();
+        slot.commits = Default::default();
+        true
+    }
+
+    /// Executes the next slot if it is decided.
+    pub(crate) fn execute_next(&mut self) -> bool {
+        let sequence = self.executed().next();
+        let Some(decision) = self.slots.get_mut(&sequence).and_then(|slot| slot.decided.as_mut()) else {
+            return false;
+        };
+        let verdict = match decision.verdict.take() {
+            Some(verdict) => verdict,
+            None => judge::bound(&decision.slot.header, &decision.slot.batch, &self.application)
+                .expect("a slot is decided only when its body holds"),
+        };
+        let DecidedSlot { header, batch, certificate } = decision.slot.clone();
+        self.log.execute(&header, verdict.used.iter().copied(), &self.parameters);
+        self.clocks.progress(self.now.monotonic_ms);
+        self.release_others(sequence, certificate.digest);
+        for operation in &batch.operations {
+            self.on_decided(&operation.digest(), sequence);
+        }
+        self.ready.decided.push(Decided {
+            header,
+            view: certificate.view,
+            leaves: verdict.leaves,
+            operations: batch.operations.clone(),
+            signers: certificate.signers,
+            signatures: certificate.signatures,
+            evidence: batch,
+        });
+        self.touched.extend((1..=self.parameters.pipeline).map(|ahead| Sequence(sequence.0 + ahead)));
+        self.checkpoints.take(&self.log, self.parameters.checkpoint_interval);
+        true
+    }
+
+    /// Operations of a proposal that lost its slot to another digest are not in flight any more.
+    fn release_others(&mut self, sequence: Sequence, decided: Digest) {
+        let Some(accepted) = self.slots.get(&sequence).and_then(|slot| slot.accepted.as_ref()) else { return };
+        if accepted.digest == decided {
+            return;
+        }
+        let lost: Vec<Digest> =
+            accepted.proposal.batch.operations.iter().map(|operation| operation.digest()).collect();
+        for digest in lost {
+            self.requests.set_in_flight(&digest, None);
+            self.reassess(&digest);
+        }
+    }
+}
+
+/// The bodies that are here for a slot.
+fn bodies(slot: &Slot) -> Vec<PrePrepare> {
+    let accepted = slot.accepted.as_ref().map(|accepted| &accepted.proposal);
+    accepted.into_iter().chain(slot.waiting.as_ref()).cloned().collect()
+}
+
+/// The certificate that commits of one view for one digest make; they stand by replica.
+fn certificate_of(votes: &[Vote]) -> CommitCertificate {
+    CommitCertificate {
+        view: votes[0].view,
+        sequence: votes[0].sequence,
+        digest: votes[0].digest,
+        signers: votes.iter().map(|vote| vote.replica).collect::<ReplicaSet>(),
+        signatures: votes.iter().map(|vote| vote.signature).collect(),
+    }
+}

@@ -1,0 +1,378 @@
+//! Open requests and the observations held for them: a store with quotas and alarms, no protocol.
+//!
+//! Each request is charged to the replica that opened it, each observation to the replica that signed it, so one replica's flood
+//! takes no room of another's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use certificate::{Digest, ReplicaId, Sequence, Signature};
+
+use crate::{
+    DECIDED_OPERATIONS_MAX, HELD_BYTES_PER_REPLICA_MAX, Item, OPEN_REQUESTS_PER_ORIGIN_MAX, Observation,
+    Operation, SignedObservations,
+};
+
+/// The signed frame of a set, without its observations.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Seal {
+    pub(crate) replica: ReplicaId,
+    pub(crate) digests: Vec<Digest>,
+    pub(crate) signature: Signature,
+}
+
+/// An observation under a checked signature.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) seal: Arc<Seal>,
+    pub(crate) item: usize,
+    pub(crate) observation: Observation,
+}
+
+impl Held {
+    pub(crate) fn digest(&self) -> Digest {
+        self.seal.digests[self.item]
+    }
+
+    fn bytes(&self) -> usize {
+        self.observation.encoded_len()
+    }
+}
+
+/// How far our own lookup is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Own {
+    /// The host looks it up since we had executed this slot.
+    Looking { after: Sequence },
+    /// Seen and signed or about to be; or handed out as a certified answer; or refused.
+    Done,
+}
+
+/// What is to be done about a request at a time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Alarm {
+    /// The primary waits no longer for the rest.
+    Grace,
+    /// A backup passes its quorum of observations on to the primary.
+    Relay,
+    /// Send the own observation or request again.
+    Resend,
+    /// Give it up.
+    Expire,
+}
+
+/// An operation that somebody wants decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    /// On whose account it is open.
+    pub(crate) origin: ReplicaId,
+    /// Whether this host wants it.
+    pub(crate) mine: bool,
+    pub(crate) own: Own,
+    /// The highest executed slot after which somebody asked or looked.
+    pub(crate) asked_after: Sequence,
+    pub(crate) observations: BTreeMap<ReplicaId, Held>,
+    /// Since when q observations are held.
+    pub(crate) quorate_ms: Option<u64>,
+    /// Since when the primary may propose it.
+    pub(crate) proposable_ms: Option<u64>,
+    /// The slot whose accepted proposal contains it.
+    pub(crate) in_flight: Option<Sequence>,
+    /// Since when the primary has been told.
+    pub(crate) relayed_ms: Option<u64>,
+    /// How often it was sent again.
+    pub(crate) resent: u32,
+    alarms: BTreeMap<Alarm, u64>,
+}
+
+/// The store.
+#[derive(Default)]
+pub(crate) struct Requests {
+    open: BTreeMap<Digest, Request>,
+    alarms: BTreeSet<(u64, Digest, Alarm)>,
+    /// What the primary may propose, oldest first.
+    proposable: BTreeSet<(u64, Digest)>,
+    /// What the primary was told of, oldest first.
+    relayed: BTreeSet<(u64, Digest)>,
+    open_of: BTreeMap<ReplicaId, usize>,
+    held_of: BTreeMap<ReplicaId, usize>,
+    looking: usize,
+    last_slots: BTreeMap<Digest, Sequence>,
+    /// The same, oldest first.
+    last_order: VecDeque<(Sequence, Digest)>,
+}
+
+/// A replica has no room left on its account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OverQuota;
+
+impl Requests {
+    /// The request for an operation.
+    pub(crate) fn of(&self, digest: &Digest) -> Option<&Request> {
+        self.open.get(digest)
+    }
+
+    /// The slot in which the operation was decided last, as far as remembered; 0 for never.
+    pub(crate) fn last_slot(&self, digest: &Digest) -> Sequence {
+        self.last_slots.get(digest).copied().unwrap_or_default()
+    }
+
+    /// Opens a request on account of `origin`, with our lookup starting.
+    pub(crate) fn open(
+        &mut self,
+        operation: Operation,
+        digest: Digest,
+        origin: ReplicaId,
+        after: Sequence,
+    ) -> Result<(), OverQuota> {
+        assert!(!self.open.contains_key(&digest), "the caller asked whether it is open");
+        let open = self.open_of.entry(origin).or_default();
+        if *open >= OPEN_REQUESTS_PER_ORIGIN_MAX {
+            return Err(OverQuota);
+        }
+        *open += 1;
+        self.looking += 1;
+        let request = Request {
+            operation,
+            origin,
+            mine: false,
+            own: Own::Looking { after },
+            asked_after: after,
+            observations: BTreeMap::new(),
+            quorate_ms: None,
+            proposable_ms: None,
+            in_flight: None,
+            relayed_ms: None,
+            resent: 0,
+            alarms: BTreeMap::new(),
+        };
+        self.open.insert(digest, request);
+        Ok(())
+    }
+
+    /// Forgets a request and all that is held for it.
+    pub(crate) fn close(&mut self, digest: &Digest) {
+        let Some(request) = self.open.remove(digest) else { return };
+        for (alarm, due) in &request.alarms {
+            self.alarms.remove(&(*due, *digest, *alarm));
+        }
+        if let Some(since) = request.proposable_ms {
+            self.proposable.remove(&(since, *digest));
+        }
+        if let Some(since) = request.relayed_ms {
+            self.relayed.remove(&(since, *digest));
+        }
+        if matches!(request.own, Own::Looking { .. }) {
+            self.looking -= 1;
+        }
+        *self.open_of.get_mut(&request.origin).expect("an open request is on somebody's account") -= 1;
+        for (replica, held) in &request.observations {
+            self.release(*replica, held.bytes());
+        }
+    }
+
+    fn release(&mut self, replica: ReplicaId, bytes: usize) {
+        *self.held_of.get_mut(&replica).expect("what is held is on somebody's account") -= bytes;
+    }
+
+    /// Notes that this host wants it, or that somebody asked after a slot.
+    pub(crate) fn ask(&mut self, digest: &Digest, mine: bool, after: Sequence) {
+        if let Some(request) = self.open.get_mut(digest) {
+            request.mine |= mine;
+            request.asked_after = request.asked_after.max(after);
+        }
+    }
+
+    /// Notes that our own lookup is over; gives the slot after which it started.
+    pub(crate) fn looked(&mut self, digest: &Digest) -> Option<Sequence> {
+        let request = self.open.get_mut(digest)?;
+        let Own::Looking { after } = request.own else { return None };
+        request.own = Own::Done;
+        self.looking -= 1;
+        Some(after)
+    }
+
+    /// Notes that our own lookup starts over.
+    pub(crate) fn look_again(&mut self, digest: &Digest, after: Sequence) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        if request.own == Own::Done {
+            self.looking += 1;
+        }
+        request.own = Own::Looking { after };
+    }
+
+    /// Holds an observation for an open request, in place of an older one of the same replica. Says whether it was taken.
+    pub(crate) fn hold(&mut self, digest: &Digest, held: Held) -> Result<bool, OverQuota> {
+        let replica = held.seal.replica;
+        let Some(request) = self.open.get_mut(digest) else { return Ok(false) };
+        let age = |held: &Held| (held.observation.after, held.observation.time_ms);
+        let before = request.observations.get(&replica);
+        if before.is_some_and(|before| age(before) >= age(&held)) {
+            return Ok(false);
+        }
+        let freed = before.map_or(0, Held::bytes);
+        let bytes = self.held_of.entry(replica).or_default();
+        let wanted = *bytes - freed + held.bytes();
+        if wanted > HELD_BYTES_PER_REPLICA_MAX {
+            return Err(OverQuota);
+        }
+        *bytes = wanted;
+        request.asked_after = request.asked_after.max(held.observation.after);
+        request.observations.insert(replica, held);
+        Ok(true)
+    }
+
+    /// Drops the observations that `keep` does not want.
+    pub(crate) fn retain(&mut self, digest: &Digest, keep: impl Fn(&Held) -> bool) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        let gone: Vec<(ReplicaId, usize)> = request
+            .observations
+            .iter()
+            .filter(|(_, held)| !keep(held))
+            .map(|(replica, held)| (*replica, held.bytes()))
+            .collect();
+        for (replica, bytes) in gone {
+            request.observations.remove(&replica);
+            *self.held_of.get_mut(&replica).expect("what is held is on somebody's account") -= bytes;
+        }
+    }
+
+    /// Notes since when q observations are held, or that they no longer are.
+    pub(crate) fn set_quorate(&mut self, digest: &Digest, since: Option<u64>) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        request.quorate_ms = since;
+        if since.is_none() {
+            self.set_proposable(digest, None);
+            self.set_relayed(digest, None);
+        }
+    }
+
+    /// Notes since when the primary may propose it.
+    pub(crate) fn set_proposable(&mut self, digest: &Digest, since: Option<u64>) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        if let Some(before) = std::mem::replace(&mut request.proposable_ms, since) {
+            self.proposable.remove(&(before, *digest));
+        }
+        if let Some(since) = since {
+            self.proposable.insert((since, *digest));
+        }
+    }
+
+    /// Notes since when the primary was told.
+    pub(crate) fn set_relayed(&mut self, digest: &Digest, since: Option<u64>) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        if let Some(before) = std::mem::replace(&mut request.relayed_ms, since) {
+            self.relayed.remove(&(before, *digest));
+        }
+        if let Some(since) = since {
+            self.relayed.insert((since, *digest));
+        }
+    }
+
+    /// Notes that a proposal contains it, or that none does any more.
+    pub(crate) fn set_in_flight(&mut self, digest: &Digest, slot: Option<Sequence>) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        request.in_flight = slot;
+        if slot.is_some() {
+            self.set_proposable(digest, None);
+            self.set_relayed(digest, None);
+        }
+    }
+
+    /// Counts a send.
+    pub(crate) fn count_resend(&mut self, digest: &Digest) -> u32 {
+        let Some(request) = self.open.get_mut(digest) else { return 0 };
+        request.resent = request.resent.saturating_add(1);
+        request.resent
+    }
+
+    /// Sets or clears an alarm.
+    pub(crate) fn set_alarm(&mut self, digest: &Digest, alarm: Alarm, due: Option<u64>) {
+        let Some(request) = self.open.get_mut(digest) else { return };
+        if let Some(before) = request.alarms.remove(&alarm) {
+            self.alarms.remove(&(before, *digest, alarm));
+        }
+        if let Some(due) = due {
+            request.alarms.insert(alarm, due);
+            self.alarms.insert((due, *digest, alarm));
+        }
+    }
+
+    /// The next alarm that is due.
+    pub(crate) fn pop_alarm(&mut self, now_ms: u64) -> Option<(Digest, Alarm)> {
+        let (due, digest, alarm) = *self.alarms.first()?;
+        if due > now_ms {
+            return None;
+        }
+        self.set_alarm(&digest, alarm, None);
+        Some((digest, alarm))
+    }
+
+    /// When the next alarm is due.
+    pub(crate) fn next_alarm(&self) -> Option<u64> {
+        self.alarms.first().map(|(due, _, _)| *due)
+    }
+
+    /// What the primary may propose, oldest first.
+    pub(crate) fn proposable(&self) -> impl Iterator<Item = (u64, Digest)> + '_ {
+        self.proposable.iter().copied()
+    }
+
+    /// How many requests the primary may propose.
+    pub(crate) fn proposable_len(&self) -> usize {
+        self.proposable.len()
+    }
+
+    /// Since when the oldest request is relayed that no proposal contains.
+    pub(crate) fn oldest_relayed_ms(&self) -> Option<u64> {
+        self.relayed.first().map(|(since, _)| *since)
+    }
+
+    /// Remembers in which slot an operation was decided.
+    pub(crate) fn remember(&mut self, digest: Digest, slot: Sequence) {
+        self.last_slots.insert(digest, slot);
+        self.last_order.push_back((slot, digest));
+        while self.last_order.len() > DECIDED_OPERATIONS_MAX {
+            let (slot, digest) = self.last_order.pop_front().expect("the order is not empty");
+            if self.last_slots.get(&digest) == Some(&slot) {
+                self.last_slots.remove(&digest);
+            }
+        }
+    }
+
+    /// How many lookups of ours are under way.
+    pub(crate) fn looking(&self) -> usize {
+        self.looking
+    }
+
+    /// Every open request.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Digest, &Request)> {
+        self.open.iter()
+    }
+
+    /// How many requests are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Bytes of observations that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_of.values().sum()
+    }
+}
+
+/// The sets that hold exactly these observations in full, by replica and signature.
+pub(crate) fn prune<'a>(held: impl Iterator<Item = &'a Held>) -> Vec<SignedObservations> {
+    let mut sets: BTreeMap<(ReplicaId, Signature), SignedObservations> = BTreeMap::new();
+    for held in held {
+        let seal = &held.seal;
+        let set = sets.entry((seal.replica, seal.signature)).or_insert_with(|| SignedObservations {
+            replica: seal.replica,
+            items: seal.digests.iter().copied().map(Item::Pruned).collect(),
+            signature: seal.signature,
+        });
+        set.items[held.item] = Item::Full(held.observation.clone());
+    }
+    sets.into_values().collect()
+}

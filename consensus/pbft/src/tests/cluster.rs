@@ -1,0 +1,558 @@
+//! A cluster in virtual time: seeded delays, loss, duplication, partitions, crashes; every step is checked against the invariants.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use certificate::codec::{Decode, Encode};
+use certificate::{
+    Digest, Domain, Epoch, MessageType, OperationKind, ReplicaId, Replicas, Sequence, Signature, View,
+};
+
+use crate::*;
+
+pub const WALL_MS: u64 = 1_800_000_000_000;
+
+/// Agrees on payloads: a leaf lists who saw what. A payload that begins with 255 is malformed.
+#[derive(Clone)]
+pub struct Toy {
+    pub quorum: usize,
+}
+
+impl Application for Toy {
+    fn check(&self, _: &Operation, _: ReplicaId, payload: &[u8]) -> bool {
+        !payload.is_empty() && payload[0] != 255
+    }
+
+    fn settled(&self, _: &Operation, observations: &[Counted<'_>]) -> bool {
+        let equal = |one: &Counted<'_>| observations.iter().filter(|it| it.payload == one.payload).count();
+        observations.iter().any(|one| equal(one) >= self.quorum)
+    }
+
+    fn decide(&self, operation: &Operation, observations: &[Counted<'_>]) -> Vec<u8> {
+        let mut leaf = operation.to_bytes();
+        for counted in observations {
+            leaf.push(counted.replica.0);
+            leaf.extend_from_slice(counted.payload);
+        }
+        leaf
+    }
+}
+
+/// A signature is a digest under a secret: nobody makes that of another but through its `ToyKeys`.
+#[derive(Clone)]
+pub struct ToyKeys {
+    pub me: ReplicaId,
+    pub checks: Rc<Cell<usize>>,
+}
+
+impl ToyKeys {
+    pub fn of(me: u8) -> ToyKeys {
+        ToyKeys { me: ReplicaId(me), checks: Rc::default() }
+    }
+}
+
+fn signature_of(replica: ReplicaId, preimage: &[u8]) -> Signature {
+    let half = Digest::of_parts(&[b"secret", &[replica.0], preimage]);
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&half.0);
+    bytes[32..].copy_from_slice(&Digest::of(&half.0).0);
+    Signature(bytes)
+}
+
+impl Keyring for ToyKeys {
+    fn sign(&self, preimage: &[u8]) -> Signature {
+        signature_of(self.me, preimage)
+    }
+
+    fn verify(&self, replica: ReplicaId, preimage: &[u8], signature: &Signature) -> bool {
+        self.checks.set(self.checks.get() + 1);
+        signature_of(replica, preimage) == *signature
+    }
+}
+
+pub fn domain() -> Domain {
+    Domain { cluster_id: Digest::of(b"cluster"), epoch: Epoch(1) }
+}
+
+pub fn parameters(me: u8, count: u32, faults: u32) -> Parameters {
+    Parameters::new(ReplicaId(me), Replicas::new(count, faults).unwrap(), domain(), Digest::of(b"cluster file"))
+}
+
+/// The smallest windows that hold together.
+pub fn tiny(mut parameters: Parameters) -> Parameters {
+    parameters.checkpoint_interval = 4;
+    parameters.window = 8;
+    parameters.batch_entries = 2;
+    parameters.pace.entries = 2;
+    parameters
+}
+
+pub fn operation(number: u64) -> Operation {
+    Operation { kind: OperationKind::Resolve, subject: number.to_be_bytes().to_vec() }
+}
+
+pub fn genesis(parameters: &Parameters) -> Record {
+    Record::Genesis { cluster_digest: parameters.cluster_digest, me: parameters.me }
+}
+
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// How messages travel.
+#[derive(Clone, Copy)]
+pub struct Network {
+    pub delay_ms: (u64, u64),
+    pub loss_percent: u64,
+    pub duplicate_percent: u64,
+    pub lookup_ms: (u64, u64),
+}
+
+pub const CALM: Network =
+    Network { delay_ms: (1, 1), loss_percent: 0, duplicate_percent: 0, lookup_ms: (5, 5) };
+pub const ROUGH: Network =
+    Network { delay_ms: (1, 40), loss_percent: 10, duplicate_percent: 10, lookup_ms: (1, 60) };
+
+/// What a message in flight does at its end.
+#[derive(Clone)]
+pub enum Delivery {
+    Message { from: usize, bytes: Vec<u8> },
+    Observed { operation: Digest, payload: Vec<u8>, life: u32 },
+}
+
+pub struct Node {
+    pub parameters: Parameters,
+    pub replica: Option<Replica<Toy, ToyKeys>>,
+    /// Encoded records; the last `unsynced` of them may be lost in a crash.
+    pub disk: Vec<Vec<u8>>,
+    pub unsynced: usize,
+    pub deadline: Option<u64>,
+    pub decided: Vec<Decided>,
+    pub faults: Vec<Fault>,
+    pub suspected: bool,
+    pub life: u32,
+    executed: Sequence,
+    stored: BTreeSet<(u8, u64, u64, Digest)>,
+    stable: u64,
+}
+
+/// What happened to a vote: who, phase, view, slot.
+type VoteKey = (u8, u8, u64, u64);
+
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub now: u64,
+    pub random: Random,
+    pub network: Network,
+    /// Pairs (lower, higher) without a channel.
+    pub cut: BTreeSet<(usize, usize)>,
+    /// Nodes whose invariants are not checked: the test speaks for them.
+    pub liars: BTreeSet<usize>,
+    /// Payloads that a node sees instead of the usual.
+    pub views_of: BTreeMap<(usize, Digest), Vec<u8>>,
+    in_flight: BTreeMap<(u64, u64), (usize, Delivery)>,
+    sent: u64,
+    agreed: BTreeMap<Sequence, Digest>,
+    signed: BTreeMap<VoteKey, Vec<u8>>,
+    /// Messages that came to liars.
+    pub to_liars: VecDeque<(usize, usize, Message)>,
+    /// Every message that was sent, by kind.
+    pub counts: BTreeMap<&'static str, usize>,
+}
+
+impl Cluster {
+    pub fn new(seed: u64, network: Network, parameters: impl Fn(u8) -> Parameters) -> Cluster {
+        let count = parameters(0).replicas.count();
+        let nodes = (0..count).map(|id| Node::new(parameters(id as u8))).collect();
+        let mut cluster = Cluster {
+            nodes,
+            now: 1000,
+            random: Random::new(seed),
+            network,
+            cut: BTreeSet::new(),
+            liars: BTreeSet::new(),
+            views_of: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            sent: 0,
+            agreed: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            to_liars: VecDeque::new(),
+            counts: BTreeMap::new(),
+        };
+        for id in 0..count {
+            cluster.connect_all(id);
+        }
+        cluster
+    }
+
+    pub fn calm(count: u32, faults: u32) -> Cluster {
+        Cluster::new(1, CALM, |id| parameters(id, count, faults))
+    }
+
+    pub fn now(&self) -> Now {
+        Now { wall_ms: WALL_MS + self.now, monotonic_ms: self.now }
+    }
+
+    fn linked(&self, a: usize, b: usize) -> bool {
+        a != b
+            && self.nodes[a].replica.is_some()
+            && self.nodes[b].replica.is_some()
+            && !self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    fn connect_all(&mut self, id: usize) {
+        for other in 0..self.nodes.len() {
+            if self.linked(id, other) {
+                self.step(id, Event::Connected(ReplicaId(other as u8)));
+            }
+        }
+    }
+
+    pub fn cut_off(&mut self, id: usize) {
+        for other in 0..self.nodes.len() {
+            if other != id && self.cut.insert((id.min(other), id.max(other))) {
+                self.step(id, Event::Disconnected(ReplicaId(other as u8)));
+                self.step(other, Event::Disconnected(ReplicaId(id as u8)));
+            }
+        }
+    }
+
+    pub fn heal(&mut self) {
+        for (a, b) in std::mem::take(&mut self.cut) {
+            if self.linked(a, b) {
+                self.step(a, Event::Connected(ReplicaId(b as u8)));
+                self.step(b, Event::Connected(ReplicaId(a as u8)));
+            }
+        }
+    }
+
+    /// Stops a node; up to `lost` of its unsynced records are gone.
+    pub fn crash(&mut self, id: usize, lost: usize) {
+        let node = &mut self.nodes[id];
+        if node.replica.take().is_none() {
+            return;
+        }
+        node.disk.truncate(node.disk.len() - lost.min(node.unsynced));
+        node.deadline = None;
+        node.life += 1;
+        for other in 0..self.nodes.len() {
+            self.step(other, Event::Disconnected(ReplicaId(id as u8)));
+        }
+    }
+
+    pub fn restart(&mut self, id: usize) {
+        let node = &mut self.nodes[id];
+        if node.replica.is_some() {
+            return;
+        }
+        let records = node.disk.iter().map(|bytes| Record::from_bytes(bytes).unwrap());
+        let toy = Toy { quorum: node.parameters.replicas.quorum() };
+        let replica = Replica::restore(node.parameters.clone(), toy, ToyKeys::of(id as u8), records).unwrap();
+        node.executed = replica.status().executed;
+        node.replica = Some(replica);
+        node.unsynced = 0;
+        self.connect_all(id);
+        for other in 0..self.nodes.len() {
+            if self.linked(id, other) {
+                self.step(other, Event::Connected(ReplicaId(id as u8)));
+            }
+        }
+    }
+
+    pub fn request(&mut self, id: usize, number: u64) {
+        self.step(id, Event::Request(operation(number)));
+    }
+
+    /// Lets a liar say something to one node.
+    pub fn whisper(&mut self, from: usize, to: usize, message: &Message) {
+        self.post(from, to, message);
+    }
+
+    fn post(&mut self, from: usize, to: usize, message: &Message) {
+        if !self.linked(from, to) || self.random.percent(self.network.loss_percent) {
+            return;
+        }
+        let copies = if self.random.percent(self.network.duplicate_percent) { 2 } else { 1 };
+        let bytes = message.to_bytes();
+        assert!(bytes.len() <= MESSAGE_BYTES_MAX, "a message of {} bytes", bytes.len());
+        for _ in 0..copies {
+            let (least, most) = self.network.delay_ms;
+            let due = self.now + least + self.random.below(most - least + 1);
+            self.schedule(due, to, Delivery::Message { from, bytes: bytes.clone() });
+        }
+    }
+
+    fn schedule(&mut self, due: u64, to: usize, delivery: Delivery) {
+        self.sent += 1;
+        self.in_flight.insert((due, self.sent), (to, delivery));
+    }
+
+    /// Gives an event to a node and does what it asks for.
+    pub fn step(&mut self, id: usize, event: Event) {
+        let now = self.now();
+        if self.liars.contains(&id) {
+            return;
+        }
+        let Some(replica) = self.nodes[id].replica.as_mut() else { return };
+        let ready = replica.step(now, event);
+        let status = replica.status();
+        self.nodes[id].store(&ready);
+        self.check(id, &ready, &status);
+        self.nodes[id].deadline = ready.deadline;
+        self.nodes[id].suspected |= ready.suspect;
+        for (recipients, message) in &ready.send {
+            *self.counts.entry(kind_of(message)).or_default() += 1;
+            match recipients {
+                Recipients::One(to) => self.post(id, usize::from(to.0), message),
+                Recipients::All => (0..self.nodes.len()).for_each(|to| self.post(id, to, message)),
+            }
+        }
+        let life = self.nodes[id].life;
+        for lookup in ready.lookups {
+            let (least, most) = self.network.lookup_ms;
+            let due = self.now + least + self.random.below(most - least + 1);
+            let usual = lookup.operation.subject.clone();
+            let payload = self.views_of.get(&(id, lookup.digest)).cloned().unwrap_or(usual);
+            self.schedule(due, id, Delivery::Observed { operation: lookup.digest, payload, life });
+        }
+        self.nodes[id].decided.extend(ready.decided);
+        self.nodes[id].faults.extend(ready.faults);
+    }
+
+    /// Runs until nothing happens or the time is over.
+    pub fn run_for(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some(due) = self.next_due().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.run_one();
+        }
+        self.now = end;
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        let delivery = self.in_flight.keys().next().map(|(due, _)| *due);
+        let deadline = self.nodes.iter().filter_map(|node| node.deadline).min();
+        [delivery, deadline].into_iter().flatten().min()
+    }
+
+    fn run_one(&mut self) {
+        let now = self.now;
+        if let Some(id) = self.nodes.iter().position(|node| node.deadline.is_some_and(|due| due <= now)) {
+            self.nodes[id].deadline = None;
+            self.step(id, Event::Tick);
+            let next = self.nodes[id].deadline;
+            assert!(next.is_none_or(|due| due > now), "node {id} asks to be called at {next:?}, now is {now}");
+            return;
+        }
+        let Some((_, (to, delivery))) = self.in_flight.pop_first() else { return };
+        match delivery {
+            Delivery::Message { from, bytes } => {
+                let message = Message::from_bytes(&bytes).expect("replicas send what decodes");
+                if self.liars.contains(&to) {
+                    self.to_liars.push_back((from, to, message));
+                } else if self.linked(from, to) {
+                    self.step(to, Event::Message { from: ReplicaId(from as u8), message });
+                }
+            }
+            Delivery::Observed { operation, payload, life } => {
+                if self.nodes[to].life == life {
+                    let time_ms = WALL_MS + now;
+                    self.step(to, Event::Observed { operation, time_ms, payload });
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, id: usize, ready: &Ready, status: &Status) {
+        self.check_decided(id, ready);
+        for (_, message) in &ready.send {
+            assert_eq!(&Message::from_bytes(&message.to_bytes()).unwrap(), message, "one encoding");
+            let Some((phase, vote)) = own_vote(message) else { continue };
+            self.check_signed(id, phase, &vote, message);
+        }
+        let parameters = &self.nodes[id].parameters;
+        let count = parameters.replicas.count();
+        assert!(status.slots as u64 <= 2 * parameters.window, "node {id} holds {} slots", status.slots);
+        assert!(status.open_requests <= count * OPEN_REQUESTS_PER_ORIGIN_MAX);
+        assert!(status.held_bytes <= count * HELD_BYTES_PER_REPLICA_MAX);
+        assert!(status.stable <= status.executed);
+        assert!(ready.deadline.is_none_or(|due| due > self.now), "a deadline in the past");
+        for fault in ready.faults.iter().filter(|fault| fault.is_proof()) {
+            let replica = usize::from(fault.replica().unwrap().0);
+            assert!(self.liars.contains(&replica), "honest replica {replica} is accused: {fault}");
+        }
+        assert!(!ready.faults.iter().any(|fault| matches!(fault, Fault::Diverged { .. })), "states diverged");
+    }
+
+    /// Agreement, and execution in order without gaps.
+    fn check_decided(&mut self, id: usize, ready: &Ready) {
+        let node = &mut self.nodes[id];
+        if let Some(Record::Stable { certificate, .. }) = ready.persist.first()
+            && certificate.sequence > node.executed
+            && ready.decided.first().is_none_or(|first| first.header.sequence > certificate.sequence)
+        {
+            node.executed = certificate.sequence;
+        }
+        for decided in &ready.decided {
+            let sequence = decided.header.sequence;
+            assert_eq!(sequence, node.executed.next(), "node {id} executes in order");
+            node.executed = sequence;
+            let digest = decided.header.digest();
+            assert_eq!(*self.agreed.entry(sequence).or_insert(digest), digest, "agreement on slot {sequence}");
+            let certificate = CommitCertificate {
+                view: decided.view,
+                sequence,
+                digest,
+                signers: decided.signers,
+                signatures: decided.signatures.clone(),
+            };
+            let keys = ToyKeys::of(id as u8);
+            assert!(certificate.verify(node.parameters.replicas, &domain(), &keys), "a certificate holds");
+            let toy = Toy { quorum: 0 };
+            assert_eq!(decided.evidence.decide(&toy).unwrap(), decided.leaves, "leaves follow from the evidence");
+        }
+    }
+
+    /// No second digest for one view, slot and phase, the same bytes every time; and the record was stored before.
+    fn check_signed(&mut self, id: usize, phase: MessageType, vote: &Vote, message: &Message) {
+        if vote.replica.0 as usize != id {
+            return;
+        }
+        let key = (id as u8, phase as u8, vote.view.0, vote.sequence.0);
+        let bytes = message.to_bytes();
+        assert_eq!(*self.signed.entry(key).or_insert(bytes.clone()), bytes, "node {id} signs once: {vote:?}");
+        let node = &self.nodes[id];
+        let stored = node.stored.contains(&(phase as u8, vote.view.0, vote.sequence.0, vote.digest));
+        assert!(stored || vote.sequence.0 <= node.stable, "node {id} stores before it sends: {phase:?} {vote:?}");
+    }
+
+    pub fn executed(&self, id: usize) -> u64 {
+        self.nodes[id].replica.as_ref().map_or(0, |replica| replica.status().executed.0)
+    }
+
+    pub fn status(&self, id: usize) -> Status {
+        self.nodes[id].replica.as_ref().unwrap().status()
+    }
+
+    /// The operations that a node saw decided, in order.
+    pub fn operations(&self, id: usize) -> Vec<u64> {
+        let decided = self.nodes[id].decided.iter().flat_map(|decided| &decided.operations);
+        decided.map(|operation| u64::from_be_bytes(operation.subject[..8].try_into().unwrap())).collect()
+    }
+
+    pub fn faults(&self, id: usize) -> &[Fault] {
+        &self.nodes[id].faults
+    }
+}
+
+impl Node {
+    fn new(parameters: Parameters) -> Node {
+        let toy = Toy { quorum: parameters.replicas.quorum() };
+        let replica = Replica::new(parameters.clone(), toy, ToyKeys::of(parameters.me.0));
+        Node {
+            disk: vec![genesis(&parameters).to_bytes()],
+            parameters,
+            replica: Some(replica),
+            unsynced: 0,
+            deadline: None,
+            decided: Vec::new(),
+            faults: Vec::new(),
+            suspected: false,
+            life: 0,
+            executed: Sequence(0),
+            stored: BTreeSet::new(),
+            stable: 0,
+        }
+    }
+
+    fn store(&mut self, ready: &Ready) {
+        if ready.discard_below.is_some() {
+            assert!(matches!(ready.persist.first(), Some(Record::Stable { .. })), "the checkpoint comes first");
+            self.disk.clear();
+            self.stored.clear();
+        }
+        for record in &ready.persist {
+            let bytes = record.to_bytes();
+            assert_eq!(&Record::from_bytes(&bytes).unwrap(), record, "one encoding");
+            self.disk.push(bytes);
+            self.index(record);
+        }
+        self.unsynced = if ready.sync() { 0 } else { self.unsynced + ready.persist.len() };
+    }
+
+    fn index(&mut self, record: &Record) {
+        match record {
+            Record::Accepted { proposal, prepare } => {
+                let (phase, vote) = match prepare {
+                    Some(vote) => (MessageType::Prepare, *vote),
+                    None => (MessageType::PrePrepare, proposal.vote(self.parameters.me)),
+                };
+                self.stored.insert((phase as u8, vote.view.0, vote.sequence.0, vote.digest));
+            }
+            Record::Committed(vote) => {
+                self.stored.insert((MessageType::Commit as u8, vote.view.0, vote.sequence.0, vote.digest));
+            }
+            Record::OwnCheckpoint(vote) => {
+                self.stored.insert((MessageType::Checkpoint as u8, 0, vote.sequence.0, vote.digest));
+            }
+            Record::Stable { certificate, .. } => self.stable = certificate.sequence.0,
+            Record::Genesis { .. } | Record::Decided { .. } => {}
+        }
+    }
+}
+
+/// The signed part of a message, if it is one of the phases or a checkpoint.
+pub fn own_vote(message: &Message) -> Option<(MessageType, Vote)> {
+    match message {
+        Message::PrePrepare(proposal) => {
+            let replicas = Replicas::new(4, 1).unwrap();
+            Some((MessageType::PrePrepare, proposal.vote(replicas.primary(proposal.view))))
+        }
+        Message::Prepare(vote) => Some((MessageType::Prepare, *vote)),
+        Message::Commit(vote) => Some((MessageType::Commit, *vote)),
+        Message::Checkpoint(vote) => Some((
+            MessageType::Checkpoint,
+            Vote {
+                view: View(0),
+                sequence: vote.sequence,
+                digest: vote.digest,
+                replica: vote.replica,
+                signature: vote.signature,
+            },
+        )),
+        _ => None,
+    }
+}
+
+fn kind_of(message: &Message) -> &'static str {
+    match message {
+        Message::Resolve { .. } => "resolve",
+        Message::Observe(_) => "observe",
+        Message::PrePrepare(_) => "pre-prepare",
+        Message::Prepare(_) => "prepare",
+        Message::Commit(_) => "commit",
+        Message::Checkpoint(_) => "checkpoint",
+        Message::Status(_) => "status",
+        Message::Fetch { .. } => "fetch",
+        Message::Slot(_) => "slot",
+        Message::FetchState { .. } => "fetch-state",
+        Message::StableCheckpoint(_) => "stable-checkpoint",
+        Message::Answer { .. } => "answer",
+    }
+}
