@@ -158,7 +158,7 @@ impl fmt::Display for Presentation<'_> {
             for &byte in tail.iter().take(usize::from(length)) {
                 match byte {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' => {
-                        write!(f, "{}", byte as char)?
+                        write!(f, "{}", byte as char)?;
                     }
                     _ => write!(f, "\\{byte:03}")?,
                 }

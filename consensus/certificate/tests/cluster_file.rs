@@ -1,5 +1,7 @@
 //! The cluster file: what people write, what it means, and what they are told when it is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use certificate::leaf::Policy;

@@ -1,5 +1,7 @@
 //! The arithmetic of quorums, against the table of the study and against its reasons.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use certificate::replicas::ReplicasError;
 use certificate::{ReplicaId, ReplicaSet, Replicas, View};
 

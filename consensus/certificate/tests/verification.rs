@@ -1,5 +1,7 @@
 //! What `verify` accepts and refuses: one broken thing at a time.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use certificate::codec::{Decode as _, Encode as _};
@@ -139,7 +141,7 @@ fn certificate_of_another_cluster_is_refused() {
     let fixture = Fixture::four();
     let answer = Fixture::new(5, 4, 1).certify(&[fixture.positive()], 0);
     assert!(matches!(check(&fixture, &answer), Err(VerifyError::OtherCluster { .. })));
-    let mut renamed = answer.clone();
+    let mut renamed = answer;
     renamed.certificate.domain = fixture.cluster.domain();
     renamed.certificate.header.cluster_digest = fixture.cluster.digest();
     assert!(matches!(check(&fixture, &renamed), Err(VerifyError::Signature { .. })));
@@ -304,7 +306,7 @@ fn answer_from_the_future_is_refused() {
     let mut leaf = fixture.positive();
     leaf.time_ms += 100;
     leaf.not_after_ms += 100;
-    let late_leaf = fixture.certify(&[leaf.clone()], 0);
+    let late_leaf = fixture.certify(&[leaf], 0);
     let late_slot = fixture.certify(&[fixture.positive()], 0);
     for (answer, time) in [(late_leaf, TIME + 100), (late_slot, TIME + 3)] {
         let at = |now| verify(&answer, &fixture.cluster, None, now, GRACE_MS, Class::NoAgreement);
