@@ -59,6 +59,7 @@ struct PeerQueue {
 }
 
 /// What `Inbox::next` found.
+#[expect(clippy::large_enum_variant, reason = "handed over once, never stored")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Event(Event),

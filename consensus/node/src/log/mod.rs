@@ -1,12 +1,13 @@
 //! The write-ahead log: what a replica has promised, on disk before anyone hears of it.
 //!
-//! `record.rs` says how bytes stand in a segment, `storage.rs` where segments live, `wal.rs` when they are written, synced, read
-//! back and dropped. Knows nothing of what a record means.
+//! `record.rs` says how bytes stand in a segment, `storage.rs` where segments live, `wal.rs` when they are written, synced
+//! and dropped, `recover.rs` what a restart makes of them. Knows nothing of what a record means.
 
 mod folder;
 #[cfg(test)]
 pub(crate) mod memory;
 mod record;
+mod recover;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -268,7 +268,7 @@ fn crash_between_the_removals_leaves_a_log_that_can_be_read() {
     wal.commit(false).unwrap();
     let before = storage.disk().segments.clone();
     assert!(before.len() >= 3);
-    let whole = open(&MemoryStorage::with(before.clone())).unwrap();
+    let whole = open(&MemoryStorage::with(before)).unwrap();
     assert_eq!(whole.records.len(), payloads.len() + 1);
     wal.commit(true).unwrap();
     assert_eq!(open(&storage).unwrap().records, [b"checkpoint".to_vec()]);

@@ -12,6 +12,7 @@ use quinn::{Connection, ReadExactError, RecvStream, SendStream};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use super::CloseCode;
 use super::hello::{Hello, HelloError};
 use crate::frame::{FrameError, FrameRules, LENGTH_BYTES};
 
@@ -108,6 +109,20 @@ pub(crate) enum LinkError {
 }
 
 impl LinkError {
+    /// Whether the peer keeps another connection instead.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        matches!(self, LinkError::Connection(closed) if CloseCode::Duplicate.is_of(closed))
+    }
+
+    /// Whether an operator must act: one of the two ends has refused the other's Hello.
+    pub(crate) fn is_misconfiguration(&self) -> bool {
+        match self {
+            LinkError::Hello(_) => true,
+            LinkError::Connection(closed) => CloseCode::Refused.is_of(closed),
+            _ => false,
+        }
+    }
+
     /// Whether the peer sent what no replica sends.
     pub(crate) fn is_unreadable(&self) -> bool {
         matches!(self, LinkError::Frame(_) | LinkError::Message(_) | LinkError::Stream { .. })

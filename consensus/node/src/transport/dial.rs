@@ -1,5 +1,6 @@
 //! When a peer is dialled, and which of two connections stays.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use certificate::ReplicaId;
@@ -30,41 +31,57 @@ impl BackOff {
     }
 }
 
-/// One of two connections between the same replicas, as both ends see it.
+/// One of two connections between the same replicas, as one end sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Origin {
     pub dialled_by: ReplicaId,
     /// The peer's, from its Hello.
     pub instance: u64,
+    /// The peer's, from its Hello.
+    pub losses: u64,
 }
 
-/// Whether `new` replaces `kept`. Both ends come to the same result, in whatever order the two connections reach them.
+/// Whether `new` replaces `kept`.
 ///
-/// A connection of the lower id stays. A replica dials only when it has no connection, so a second one from the same end means that
-/// the first is dead; and so does another run of the peer's process.
+/// Another run of the peer's process, or a loss that the peer has seen, means that the kept one is dead at its end. Otherwise both
+/// have dialled at once; then the connection of the lower id stays, and both ends come to this result in whatever order the two
+/// connections reach them. A replica dials only when it has none, so a second one of the same end replaces the first.
 pub(crate) fn replaces(new: Origin, kept: Origin) -> bool {
-    new.instance != kept.instance || new.dialled_by <= kept.dialled_by
+    if new.instance != kept.instance {
+        return true;
+    }
+    match new.losses.cmp(&kept.losses) {
+        Ordering::Less => false,
+        Ordering::Equal => new.dialled_by <= kept.dialled_by,
+        Ordering::Greater => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn origin(dialled_by: u8, instance: u64) -> Origin {
-        Origin { dialled_by: ReplicaId(dialled_by), instance }
+    fn origin(dialled_by: u8, instance: u64, losses: u64) -> Origin {
+        Origin { dialled_by: ReplicaId(dialled_by), instance, losses }
     }
 
     #[test]
     fn of_two_live_connections_both_ends_keep_the_one_of_the_lower_id() {
-        let (low, high) = (origin(0, 9), origin(3, 9));
+        let (low, high) = (origin(0, 9, 1), origin(3, 9, 1));
         assert!(replaces(low, high));
         assert!(!replaces(high, low));
     }
 
     #[test]
     fn new_connection_of_the_same_end_or_of_a_restarted_peer_replaces_the_dead_one() {
-        assert!(replaces(origin(3, 9), origin(3, 9)));
-        assert!(replaces(origin(3, 10), origin(0, 9)));
+        assert!(replaces(origin(3, 9, 0), origin(3, 9, 0)));
+        assert!(replaces(origin(3, 10, 0), origin(0, 9, 4)));
+    }
+
+    #[test]
+    fn connection_that_the_peer_has_lost_is_replaced_whoever_dialled() {
+        assert!(replaces(origin(3, 9, 2), origin(0, 9, 1)));
+        assert!(!replaces(origin(0, 9, 1), origin(3, 9, 2)));
     }
 
     #[test]

@@ -24,21 +24,23 @@ pub(crate) struct Hello {
     pub replica: ReplicaId,
     /// A random number for one run of the process: another one says that the peer was restarted.
     pub instance: u64,
+    /// How many connections to the one it speaks to the sender has lost in this run: what was there before is dead at its end.
+    pub losses: u64,
 }
 
 /// Why a peer's Hello is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub(crate) enum HelloError {
     #[error("clusters differ: ours is `{}` with id {}, the peer's is `{}` with id {}", ours.0, ours.1, theirs.0, theirs.1)]
-    OtherCluster { ours: (String, Digest), theirs: (String, Digest) },
+    Cluster { ours: (String, Digest), theirs: (String, Digest) },
     #[error("epochs differ: ours is {ours}, the peer's is {theirs}")]
-    OtherEpoch { ours: Epoch, theirs: Epoch },
+    Epoch { ours: Epoch, theirs: Epoch },
     #[error(
         "cluster files differ at epoch {epoch}: the digest of ours is {ours}, of the peer's {theirs}; all replicas need the same file"
     )]
-    OtherFile { epoch: Epoch, ours: Digest, theirs: Digest },
+    File { epoch: Epoch, ours: Digest, theirs: Digest },
     #[error("the key is that of replica {proven}, but the peer says that it is replica {claimed}")]
-    OtherReplica { proven: ReplicaId, claimed: ReplicaId },
+    Replica { proven: ReplicaId, claimed: ReplicaId },
 }
 
 impl Hello {
@@ -50,6 +52,7 @@ impl Hello {
             cluster_digest: cluster.digest(),
             replica: me,
             instance,
+            losses: 0,
         }
     }
 
@@ -59,23 +62,23 @@ impl Hello {
         let first_epochs = self.epoch == Epoch(1) && theirs.epoch == Epoch(1);
         let same_name = self.cluster_name == theirs.cluster_name;
         if self.cluster_id != theirs.cluster_id && !(first_epochs && same_name) {
-            return Err(HelloError::OtherCluster {
+            return Err(HelloError::Cluster {
                 ours: (self.cluster_name.clone(), self.cluster_id),
                 theirs: (theirs.cluster_name.clone(), theirs.cluster_id),
             });
         }
         if self.epoch != theirs.epoch {
-            return Err(HelloError::OtherEpoch { ours: self.epoch, theirs: theirs.epoch });
+            return Err(HelloError::Epoch { ours: self.epoch, theirs: theirs.epoch });
         }
         if self.cluster_digest != theirs.cluster_digest {
-            return Err(HelloError::OtherFile {
+            return Err(HelloError::File {
                 epoch: self.epoch,
                 ours: self.cluster_digest,
                 theirs: theirs.cluster_digest,
             });
         }
         if theirs.replica != proven {
-            return Err(HelloError::OtherReplica { proven, claimed: theirs.replica });
+            return Err(HelloError::Replica { proven, claimed: theirs.replica });
         }
         Ok(())
     }
@@ -90,6 +93,7 @@ impl Encode for Hello {
         self.cluster_digest.encode(writer);
         writer.u8(self.replica.0);
         writer.u64(self.instance);
+        writer.u64(self.losses);
     }
 }
 
@@ -118,6 +122,7 @@ impl Decode for Hello {
             cluster_digest: Digest::decode(reader)?,
             replica: ReplicaId(reader.u8()?),
             instance: reader.u64()?,
+            losses: reader.u64()?,
         })
     }
 }
@@ -134,6 +139,7 @@ mod tests {
             cluster_digest: Digest([digest; 32]),
             replica: ReplicaId(1),
             instance: 7,
+            losses: 3,
         }
     }
 
@@ -160,24 +166,24 @@ mod tests {
     #[test]
     fn edited_file_of_a_first_epoch_is_another_file_and_not_another_cluster() {
         let refused = hello("a", 1, 1, 1).judge(&hello("a", 1, 2, 2), ReplicaId(1));
-        assert!(matches!(refused, Err(HelloError::OtherFile { .. })));
+        assert!(matches!(refused, Err(HelloError::File { .. })));
         let refused = hello("a", 2, 1, 1).judge(&hello("a", 2, 1, 2), ReplicaId(1));
-        assert!(matches!(refused, Err(HelloError::OtherFile { .. })));
+        assert!(matches!(refused, Err(HelloError::File { .. })));
     }
 
     #[test]
     fn other_id_is_another_cluster() {
         for theirs in [hello("b", 1, 2, 2), hello("a", 2, 2, 2)] {
             let refused = hello("a", 1, 1, 1).judge(&theirs, ReplicaId(1));
-            assert!(matches!(refused, Err(HelloError::OtherCluster { .. })));
+            assert!(matches!(refused, Err(HelloError::Cluster { .. })));
         }
     }
 
     #[test]
     fn other_epoch_and_other_replica_are_refused() {
         let refused = hello("a", 1, 1, 1).judge(&hello("a", 2, 1, 2), ReplicaId(1));
-        assert!(matches!(refused, Err(HelloError::OtherEpoch { .. })));
+        assert!(matches!(refused, Err(HelloError::Epoch { .. })));
         let refused = hello("a", 1, 1, 1).judge(&hello("a", 1, 1, 1), ReplicaId(2));
-        assert!(matches!(refused, Err(HelloError::OtherReplica { .. })));
+        assert!(matches!(refused, Err(HelloError::Replica { .. })));
     }
 }

@@ -1,12 +1,13 @@
 //! The peers: one QUIC connection to each other replica, whoever dialled it.
 //!
 //! `tls.rs` says who may connect, `hello.rs` whether both ends mean the same cluster, `connection.rs` how messages go over one
-//! connection, `peers.rs` which connection is kept, and `dial.rs` when a new one is tried. Consensus and bulk have a stream each,
+//! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `peers.rs` all of it together. Consensus and bulk have a stream each,
 //! so that a replica that catches up does not hold up votes.
 
 mod connection;
 mod dial;
 mod hello;
+mod link;
 mod peers;
 mod socket;
 #[cfg(test)]

@@ -4,24 +4,23 @@
 //! after its Hello: an end that dials believes in a finished handshake before the other has judged its key.
 
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use certificate::codec::{Decode, Encode};
 use certificate::{Cluster, ReplicaId, TransportKey};
 use pbft::{Message, Recipients};
 use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, TokioRuntime, VarInt};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
 use super::CloseCode;
 use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
-use super::dial::{BACK_OFF_LEAST, BackOff, Origin, replaces};
-use super::hello::{Hello, HelloError};
+use super::dial::{BACK_OFF_LEAST, BackOff, Origin};
+use super::hello::Hello;
+use super::link::Link;
 use super::tls::{Identities, SERVER_NAME};
 use crate::clock;
 use crate::counters::LiveCounters;
@@ -88,27 +87,6 @@ struct Shared {
     counters: Arc<LiveCounters>,
 }
 
-/// What we have with one peer.
-struct Link {
-    state: Mutex<LinkState>,
-    up: watch::Sender<bool>,
-    /// When the peer's last message came, in milliseconds since 1970; 0 before the first.
-    last_seen_ms: AtomicU64,
-}
-
-#[derive(Default)]
-struct LinkState {
-    active: Option<Active>,
-    /// Why there is no connection, as far as we know.
-    problem: Option<String>,
-}
-
-struct Active {
-    connection: Connection,
-    origin: Origin,
-    queue: SendQueue,
-}
-
 impl Peers {
     /// Listens on the socket and begins to dial.
     ///
@@ -121,7 +99,7 @@ impl Peers {
         server.transport_config(transport.clone()).migration(false).max_incoming(HANDSHAKES_MAX);
         let endpoint =
             Endpoint::new(EndpointConfig::default(), Some(server), config.socket, Arc::new(TokioRuntime))?;
-        let links = config.cluster.members.iter().map(|_| Link::new()).collect();
+        let links = config.cluster.members.iter().map(|member| Link::new(member.id)).collect();
         let shared = Arc::new(Shared {
             hello: Hello::new(&config.cluster, config.me, identities.random()),
             me: config.me,
@@ -154,10 +132,10 @@ impl Peers {
             }
         };
         match recipients {
-            Recipients::One(peer) => self.shared.push(peer, class, frame),
+            Recipients::One(peer) => self.shared.link(peer).push(class, frame, &self.shared.counters),
             Recipients::All => {
-                for peer in self.shared.cluster.replicas.ids() {
-                    self.shared.push(peer, class, frame.clone());
+                for link in &self.shared.links {
+                    link.push(class, frame.clone(), &self.shared.counters);
                 }
             }
         }
@@ -191,22 +169,6 @@ impl Peers {
 impl Shared {
     fn link(&self, peer: ReplicaId) -> &Link {
         &self.links[usize::from(peer.0)]
-    }
-
-    fn push(&self, peer: ReplicaId, class: Class, frame: Bytes) {
-        let state = self.link(peer).lock();
-        let Some(active) = &state.active else { return };
-        let bytes = frame.len() as u64;
-        if active.queue.push(class, frame) {
-            self.counters.bytes_out.add(bytes);
-            self.counters.messages_out.add(1);
-            return;
-        }
-        self.counters.queue_drops.add(1);
-        if active.connection.close_reason().is_none() {
-            warn!(%peer, "peer takes messages too slowly, resetting its connection");
-            CloseCode::QueueFull.close(&active.connection, "the send queue is full");
-        }
     }
 
     async fn accept(self: Arc<Shared>) {
@@ -264,7 +226,7 @@ impl Shared {
     }
 
     async fn keep_dialling(self: Arc<Shared>, peer: ReplicaId) {
-        let mut up = self.link(peer).up.subscribe();
+        let mut up = self.link(peer).watch();
         let mut back_off = BackOff::new();
         // When all start at once, the lower id's connection is the one that stays: let it be the first.
         if peer < self.me {
@@ -277,7 +239,7 @@ impl Shared {
             }
             match self.dial(peer).await {
                 Ok(()) => back_off = BackOff::new(),
-                Err(reason) => self.note_problem(peer, &reason),
+                Err(reason) => self.link(peer).note_problem(&reason, &self.inbox),
             }
             if !*up.borrow() {
                 tokio::time::sleep(back_off.next(self.identities.random())).await;
@@ -304,7 +266,8 @@ impl Shared {
         peer: ReplicaId,
         dialled_by: ReplicaId,
     ) -> Result<(), LinkError> {
-        match connection::greet(&connection, peer, &self.hello).await {
+        let hello = Hello { losses: self.link(peer).losses(), ..self.hello.clone() };
+        match connection::greet(&connection, peer, &hello).await {
             Ok(greeted) => {
                 self.register(greeted, dialled_by);
                 Ok(())
@@ -312,7 +275,7 @@ impl Shared {
             Err(reason) => {
                 let code = if reason.is_unreadable() { CloseCode::Unreadable } else { CloseCode::Refused };
                 code.close(&connection, &reason.to_string());
-                self.note_problem(peer, &reason);
+                self.link(peer).note_problem(&reason, &self.inbox);
                 Err(reason)
             }
         }
@@ -320,29 +283,15 @@ impl Shared {
 
     fn register(self: &Arc<Shared>, greeted: Greeted, dialled_by: ReplicaId) {
         let Greeted { connection, peer, hello, send, receive } = greeted;
-        let origin = Origin { dialled_by, instance: hello.instance };
+        let origin = Origin { dialled_by, instance: hello.instance, losses: hello.losses };
         let (queue, consensus, bulk) = SendQueue::new();
-        {
-            let link = self.link(peer);
-            let mut state = link.lock();
-            if let Some(kept) = &state.active {
-                if !replaces(origin, kept.origin) {
-                    CloseCode::Duplicate.close(&connection, "another connection is kept");
-                    return;
-                }
-                CloseCode::Duplicate.close(&kept.connection, "a newer connection is kept");
-                self.inbox.disconnected(peer);
-            }
-            state.active = Some(Active { connection: connection.clone(), origin, queue });
-            state.problem = None;
-            link.up.send_replace(true);
-            self.inbox.connected(peer);
+        if !self.link(peer).take(&connection, origin, queue, &self.inbox) {
+            return;
         }
-        info!(%peer, %dialled_by, address = %connection.remote_address(), "connected to peer");
         let shared = self.clone();
         tokio::spawn(async move {
             let reason = shared.run(&connection, peer, send, receive, consensus, bulk).await;
-            shared.lost(&connection, peer, &reason);
+            shared.link(peer).lost(&connection, &reason, &shared.inbox);
         });
     }
 
@@ -388,92 +337,10 @@ impl Shared {
             let message = Message::from_bytes(&bytes)?;
             self.counters.bytes_in.add(bytes.len() as u64);
             self.counters.messages_in.add(1);
-            self.link(peer).last_seen_ms.store(clock::wall_ms(), Ordering::Relaxed);
+            self.link(peer).seen(clock::wall_ms());
             if !self.inbox.push_message(peer, bytes.len(), message) {
                 self.counters.inbox_drops.add(1);
             }
-        }
-    }
-
-    fn lost(&self, connection: &Connection, peer: ReplicaId, reason: &LinkError) {
-        let link = self.link(peer);
-        let mut state = link.lock();
-        let is_ours = |active: &Active| active.connection.stable_id() == connection.stable_id();
-        if !state.active.as_ref().is_some_and(is_ours) {
-            return;
-        }
-        state.active = None;
-        state.problem = Some(reason.to_string());
-        if reason.is_misconfiguration() {
-            error!(%peer, %reason, "peer refused the connection: the replicas are configured differently");
-        } else if reason.is_unreadable() {
-            warn!(%peer, %reason, "peer sent what cannot be read, closed its connection");
-        } else {
-            info!(%peer, %reason, "lost the connection to a peer");
-        }
-        link.up.send_replace(false);
-        self.inbox.disconnected(peer);
-    }
-
-    /// Keeps, and says once, why there is no connection to a peer.
-    fn note_problem(&self, peer: ReplicaId, reason: &LinkError) {
-        let mut state = self.link(peer).lock();
-        let text = reason.to_string();
-        if state.active.is_some() || reason.is_duplicate() || state.problem.as_ref() == Some(&text) {
-            return;
-        }
-        if reason.is_misconfiguration() {
-            error!(%peer, %reason, "refused connection: the replicas are configured differently");
-        } else {
-            info!(%peer, %reason, "no connection to peer");
-        }
-        state.problem = Some(text);
-        drop(state);
-        self.inbox.nudge();
-    }
-}
-
-impl LinkError {
-    fn is_duplicate(&self) -> bool {
-        matches!(self, LinkError::Connection(closed) if CloseCode::Duplicate.is_of(closed))
-    }
-
-    /// Whether an operator must act: one of the two ends refused the other's Hello.
-    fn is_misconfiguration(&self) -> bool {
-        match self {
-            LinkError::Hello(HelloError::OtherCluster { .. } | HelloError::OtherEpoch { .. }) => true,
-            LinkError::Hello(HelloError::OtherFile { .. } | HelloError::OtherReplica { .. }) => true,
-            LinkError::Connection(closed) => CloseCode::Refused.is_of(closed),
-            _ => false,
-        }
-    }
-}
-
-impl Link {
-    fn new() -> Link {
-        Link {
-            state: Mutex::new(LinkState::default()),
-            up: watch::Sender::new(false),
-            last_seen_ms: AtomicU64::new(0),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LinkState> {
-        self.state.lock().expect(NO_PANIC)
-    }
-
-    fn state_of(&self, member: &certificate::Member) -> PeerState {
-        let state = self.lock();
-        let last_seen_ms = self.last_seen_ms.load(Ordering::Relaxed);
-        PeerState {
-            id: member.id,
-            name: member.name.clone(),
-            address: member.address,
-            connected: state.active.is_some(),
-            last_seen_ms: (last_seen_ms > 0).then_some(last_seen_ms),
-            queued_bytes: state.active.as_ref().map_or(0, |active| active.queue.queued_bytes()),
-            round_trip: state.active.as_ref().map(|active| active.connection.rtt()),
-            problem: state.problem.clone(),
         }
     }
 }

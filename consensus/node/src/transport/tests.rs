@@ -248,8 +248,9 @@ async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
         queued = queued.max(zero.peers.states()[0].queued_bytes);
     }
     assert!(queued <= QUEUE_BYTES_MAX);
+    // The flood may swallow the packet that says why: then the peer finds out by silence.
     let closed = peer.connection.closed().await;
-    assert!(CloseCode::QueueFull.is_of(&closed), "{closed}");
+    assert!(CloseCode::QueueFull.is_of(&closed) || closed == ConnectionError::TimedOut, "{closed}");
     until("the connection is gone", || !zero.is_connected(1)).await;
 }
 

@@ -1,0 +1,168 @@
+//! What we have with one peer: the connection that is kept, or why there is none.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use certificate::{Member, ReplicaId};
+use quinn::Connection;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::CloseCode;
+use super::connection::{Class, LinkError, SendQueue};
+use super::dial::{Origin, replaces};
+use crate::counters::LiveCounters;
+use crate::inbox::Inbox;
+use crate::status::PeerState;
+
+/// One peer.
+pub(crate) struct Link {
+    peer: ReplicaId,
+    state: Mutex<LinkState>,
+    up: watch::Sender<bool>,
+    /// When the peer's last message came, in milliseconds since 1970; 0 before the first.
+    last_seen_ms: AtomicU64,
+}
+
+#[derive(Default)]
+struct LinkState {
+    active: Option<Active>,
+    /// How many connections were lost, not counting those that gave way to another.
+    losses: u64,
+    /// Why there is no connection, as far as we know.
+    problem: Option<String>,
+}
+
+struct Active {
+    connection: Connection,
+    origin: Origin,
+    queue: SendQueue,
+}
+
+impl Link {
+    pub(crate) fn new(peer: ReplicaId) -> Link {
+        Link {
+            peer,
+            state: Mutex::new(LinkState::default()),
+            up: watch::Sender::new(false),
+            last_seen_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether there is a connection, whenever that changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// What our next Hello says.
+    pub(crate) fn losses(&self) -> u64 {
+        self.lock().losses
+    }
+
+    /// A message came.
+    pub(crate) fn seen(&self, wall_ms: u64) {
+        self.last_seen_ms.store(wall_ms, Ordering::Relaxed);
+    }
+
+    /// Queues a frame if there is a connection. A peer whose queue is full loses it.
+    pub(crate) fn push(&self, class: Class, frame: Bytes, counters: &LiveCounters) {
+        let state = self.lock();
+        let Some(active) = &state.active else { return };
+        let bytes = frame.len() as u64;
+        if active.queue.push(class, frame) {
+            counters.bytes_out.add(bytes);
+            counters.messages_out.add(1);
+            return;
+        }
+        counters.queue_drops.add(1);
+        if active.connection.close_reason().is_none() {
+            warn!(peer = %self.peer, "peer takes messages too slowly, resetting its connection");
+            CloseCode::QueueFull.close(&active.connection, "the send queue is full");
+        }
+    }
+
+    /// Takes a connection into use unless a better one is there; says whether.
+    pub(crate) fn take(
+        &self,
+        connection: &Connection,
+        origin: Origin,
+        queue: SendQueue,
+        inbox: &Inbox,
+    ) -> bool {
+        let mut state = self.lock();
+        if let Some(kept) = &state.active {
+            if !replaces(origin, kept.origin) {
+                CloseCode::Duplicate.close(connection, "another connection is kept");
+                return false;
+            }
+            CloseCode::Duplicate.close(&kept.connection, "a newer connection is kept");
+            inbox.disconnected(self.peer);
+        }
+        state.active = Some(Active { connection: connection.clone(), origin, queue });
+        state.problem = None;
+        self.up.send_replace(true);
+        inbox.connected(self.peer);
+        let address = connection.remote_address();
+        info!(peer = %self.peer, dialled_by = %origin.dialled_by, %address, "connected to peer");
+        true
+    }
+
+    /// The connection has ended. When another has taken its place this changes nothing.
+    pub(crate) fn lost(&self, connection: &Connection, reason: &LinkError, inbox: &Inbox) {
+        let mut state = self.lock();
+        let is_kept = |active: &Active| active.connection.stable_id() == connection.stable_id();
+        if !state.active.as_ref().is_some_and(is_kept) {
+            return;
+        }
+        state.active = None;
+        state.losses += u64::from(!reason.is_duplicate());
+        state.problem = Some(reason.to_string());
+        if reason.is_misconfiguration() {
+            error!(peer = %self.peer, %reason, "peer refused the connection: the replicas are configured differently");
+        } else if reason.is_unreadable() {
+            warn!(peer = %self.peer, %reason, "peer sent what cannot be read, closed its connection");
+        } else {
+            info!(peer = %self.peer, %reason, "lost the connection to a peer");
+        }
+        self.up.send_replace(false);
+        inbox.disconnected(self.peer);
+    }
+
+    /// Keeps, and says once, why there is no connection.
+    pub(crate) fn note_problem(&self, reason: &LinkError, inbox: &Inbox) {
+        let mut state = self.lock();
+        let text = reason.to_string();
+        if state.active.is_some() || reason.is_duplicate() || state.problem.as_ref() == Some(&text) {
+            return;
+        }
+        if reason.is_misconfiguration() {
+            error!(peer = %self.peer, %reason, "refused connection: the replicas are configured differently");
+        } else {
+            info!(peer = %self.peer, %reason, "no connection to peer");
+        }
+        state.problem = Some(text);
+        drop(state);
+        inbox.nudge();
+    }
+
+    /// How we stand with the peer, which the cluster file describes by `member`.
+    pub(crate) fn state_of(&self, member: &Member) -> PeerState {
+        let state = self.lock();
+        let last_seen_ms = self.last_seen_ms.load(Ordering::Relaxed);
+        PeerState {
+            id: member.id,
+            name: member.name.clone(),
+            address: member.address,
+            connected: state.active.is_some(),
+            last_seen_ms: (last_seen_ms > 0).then_some(last_seen_ms),
+            queued_bytes: state.active.as_ref().map_or(0, |active| active.queue.queued_bytes()),
+            round_trip: state.active.as_ref().map(|active| active.connection.rtt()),
+            problem: state.problem.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().expect("nothing panics while it holds the link")
+    }
+}
