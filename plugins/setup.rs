@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use corefile::options::{Mismatch, Value};
 use corefile::{Diagnostic, Directive, Key};
 use hickory_proto::rr::Name;
 
@@ -116,4 +117,23 @@ pub fn once<'a>(directives: &[&'a Directive], diagnostics: &mut Vec<Diagnostic>)
         diagnostics.push(Diagnostic::error(&again.span, message).with_hint(hint));
     }
     Some(first)
+}
+
+/// Where an HTTP service listens: `HOST:PORT`, with an address or `localhost` for a host. No host means all IPv4 addresses.
+pub fn service_address() -> Value<SocketAddr> {
+    Value::new("an address and a port, such as `localhost:8080`", |text| {
+        let (host, port) = text.rsplit_once(':').ok_or_else(Mismatch::new)?;
+        let host = match host {
+            "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            host => match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+                Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
+                None => host.parse::<Ipv4Addr>().map(IpAddr::V4),
+            },
+        };
+        match (host, port.parse()) {
+            (Ok(host), Ok(port)) => Ok(SocketAddr::new(host, port)),
+            _ => Err(Mismatch::new()),
+        }
+    })
 }

@@ -63,9 +63,15 @@ fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError 
 pub fn undecided(answered: usize, replicas: usize, quorum: usize) -> Response {
     let mut response = Response::new(ResponseCode::ServFail, ORIGIN);
     let (code, text) = if answered < quorum {
-        (code::NETWORK_ERROR, format!("consensus: {answered} of {replicas} replicas answered, {quorum} are needed"))
+        (
+            code::NETWORK_ERROR,
+            format!("consensus: {answered} of {replicas} replicas answered, {quorum} are needed"),
+        )
     } else {
-        (code::NOT_READY, format!("consensus: {answered} of {replicas} replicas answered, but no decision came in time"))
+        (
+            code::NOT_READY,
+            format!("consensus: {answered} of {replicas} replicas answered, but no decision came in time"),
+        )
     };
     response.extended_errors.push(ExtendedError { code, text });
     response.recursion_available = true;

@@ -29,12 +29,12 @@ fn status(consensus: &Consensus) -> Value {
     json!({
         "cluster": consensus.cluster.name,
         "replica": consensus.me.0,
-        "view": status.view.0,
-        "primary": status.primary.0,
-        "executed": status.executed.0,
-        "stable": status.stable.0,
-        "connected": ids(status.connected),
-        "can_reach_quorum": status.can_reach_quorum,
+        "view": status.replica.view.0,
+        "primary": status.replica.primary.map(|primary| primary.0),
+        "executed": status.replica.executed.0,
+        "stable": status.replica.stable.0,
+        "connected": ids(status.replica.connected),
+        "can_reach_quorum": status.can_reach_quorum(),
         "refusing": status.refusing,
         "slots_decided": status.counters.slots_decided,
         "operations_decided": status.counters.operations_decided,
@@ -75,7 +75,11 @@ fn cluster(consensus: &Consensus) -> Value {
 fn certificate(consensus: &Consensus, query: &str) -> (u16, Value) {
     let refuse = |status: u16, why: &str| (status, json!({ "error": why }));
     let parameter = |wanted: &str| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == wanted).map(|(_, value)| value)
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == wanted)
+            .map(|(_, value)| value)
     };
     let Some(name) = parameter("name") else {
         return refuse(400, "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`");

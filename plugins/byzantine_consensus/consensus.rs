@@ -12,7 +12,7 @@ use certificate::codec::{Decode, Encode, Reader, Writer};
 use certificate::leaf::{Class, Question};
 use certificate::verify::{GRACE_MS, verify};
 use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, merkle};
-use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
 use pbft::{Batch, Decided, Fault, Lookup};
@@ -109,14 +109,21 @@ impl Consensus {
     fn chain_for(&self, name: &Name) -> Option<Attached> {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
         let matches = chains.values().flat_map(|attached| {
-            attached.zones.iter().filter(|zone| zone.zone_of(name)).map(move |zone| (zone.num_labels(), attached))
+            attached
+                .zones
+                .iter()
+                .filter(|zone| zone.zone_of(name))
+                .map(move |zone| (zone.num_labels(), attached))
         });
         matches.max_by_key(|(labels, _)| *labels).map(|(_, attached)| attached.clone())
     }
 
     fn option_code(&self) -> u16 {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
-        chains.values().next_back().map_or(certificate::delivery::OPTION_CODE, |attached| attached.option_code)
+        chains
+            .values()
+            .next_back()
+            .map_or(certificate::delivery::OPTION_CODE, |attached| attached.option_code)
     }
 
     /// Looks a name up on this replica's own path and signs what it saw; or hands the certified answer to the replica that asked.
@@ -278,9 +285,12 @@ impl Host for Callbacks {
         self.0.runtime.spawn(async move { consensus.take_answer(from, operation, &bytes) });
     }
 
-    fn fault(&self, fault: &Fault) {
+    fn refused(&self, operation: Digest) {
+        debug!(%operation, "the replica took no more requests");
+    }
+
+    fn fault(&self, _fault: &Fault) {
         self.0.metrics.faults.inc();
-        warn!(%fault, "fault");
     }
 }
 
@@ -332,9 +342,4 @@ fn to_message(response: Response) -> Message {
     message.authorities = response.authorities;
     message.additionals = response.additionals;
     message
-}
-
-/// Whether a class is an answer that a client can use.
-pub fn rcode_of_failure(class: Class) -> Option<ResponseCode> {
-    (class <= Class::Failure).then_some(ResponseCode::ServFail)
 }

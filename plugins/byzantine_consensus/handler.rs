@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::answer::{ORIGIN, certificate_text, response, undecided};
+use super::api;
 use super::consensus::{Attached, Consensus, wall_ms};
 use super::judge::{key, operation};
 use super::nodes::{Identity, Nodes};
 use super::store::Held;
-use super::{api, judge};
 use crate::chain::{Next, Rest};
 use crate::error::{ExtendedError, ServeError, StartError, code};
 use crate::plugin::Plugin;
@@ -110,11 +110,13 @@ impl ByzantineConsensus {
             Some(held) => response(held, query, numbers.quorum(), numbers.count(), wall_ms()),
             None => {
                 consensus.metrics.undecided.inc();
-                let answered = consensus.node().observers(key(question)).await;
+                let answered = consensus.node().observers(key(question)).await.len();
                 undecided(answered, numbers.count(), numbers.quorum())
             }
         };
-        if self.settings.on_disagreement == OnDisagreement::Local && !held.is_some_and(|held| held.is_answer()) {
+        if self.settings.on_disagreement == OnDisagreement::Local
+            && !held.is_some_and(|held| held.is_answer())
+        {
             return local(query, next, agreed).await;
         }
         Ok(agreed)
@@ -128,7 +130,7 @@ impl ByzantineConsensus {
             Some(held) => Ok(certificate_text(&held, &query.name_as_asked)),
             None => {
                 let numbers = consensus.cluster.replicas;
-                let answered = consensus.node().observers(judge::key(question)).await;
+                let answered = consensus.node().observers(key(question)).await.len();
                 Ok(undecided(answered, numbers.count(), numbers.quorum()))
             }
         }
@@ -195,10 +197,9 @@ impl Plugin for ByzantineConsensus {
         if let Some(reason) = &status.refusing {
             return Err(format!("does not vote: {reason}"));
         }
-        if !status.can_reach_quorum {
-            let numbers = consensus.cluster.replicas;
-            let (connected, others) = (status.connected.len(), numbers.quorum() - 1);
-            return Err(format!("reaches {connected} other replicas, a quorum needs {others}"));
+        if !status.can_reach_quorum() {
+            let (others, needed) = (status.present.saturating_sub(1), status.quorum - 1);
+            return Err(format!("reaches {others} other replicas, a quorum needs {needed}"));
         }
         Ok(())
     }
@@ -291,7 +292,10 @@ mod tests {
     #[test]
     fn certificate_name_may_say_its_type() {
         assert_eq!(asked("_certificate._mx.example.org.").as_deref(), Some("example.org. IN MX"));
-        assert_eq!(asked("_certificate._type65280.example.org.").as_deref(), Some("example.org. IN TYPE65280"));
+        assert_eq!(
+            asked("_certificate._type65280.example.org.").as_deref(),
+            Some("example.org. IN TYPE65280")
+        );
     }
 
     #[test]

@@ -53,11 +53,7 @@ impl ConsensusMetrics {
                 "Certified answers handed to replicas that were behind",
                 Counter::default,
             ),
-            faults: metrics.metric(
-                "quorate_consensus_faults",
-                "Faults of other replicas",
-                Counter::default,
-            ),
+            faults: metrics.metric("quorate_consensus_faults", "Faults of other replicas", Counter::default),
             decision_seconds: metrics.metric(
                 "quorate_consensus_decision_seconds",
                 "From the request to the decision, as a query waits for it",

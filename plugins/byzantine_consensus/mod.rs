@@ -1,5 +1,21 @@
 //! PBFT before the answer: `byzantine-consensus`.
+//!
+//! A query that no decision answers yet becomes a request to the cluster. Every replica looks the name up through the plugins
+//! behind this one and signs what it saw; the cluster decides; the decision, with its certificate, answers every query that waits.
+//!
+//! `handler` is the plugin of one block; `consensus` is the cluster as this process takes part in it, shared by its blocks and
+//! kept across reloads by `nodes`; `judge` connects `pbft` with `agreement`.
 
-/// The replicas of this process, by identity. They outlive a reload of the configuration.
-#[derive(Default)]
-pub struct Nodes {}
+mod answer;
+mod api;
+mod consensus;
+mod handler;
+mod judge;
+mod metrics;
+mod nodes;
+mod setup;
+mod store;
+mod waiting;
+
+pub use nodes::Nodes;
+pub use setup::setup;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use certificate::keys::SeedKey;
 use certificate::{Cluster, Digest, ReplicaId};
 use node::{Node, NodeConfig, StartError};
+use pbft::Pace;
+use thiserror::Error;
 use tracing::info;
 
 use super::consensus::{Callbacks, Consensus};
@@ -61,22 +63,51 @@ struct Running {
     consensus: Arc<Consensus>,
 }
 
+/// Why a replica of this process cannot be had.
+#[derive(Debug, Error)]
+pub enum AcquireError {
+    /// The node does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The cluster file of a running replica was changed.
+    #[error("the cluster file has changed since the replica started; restart the program to use it")]
+    OtherClusterFile,
+}
+
 impl Identity {
     fn key(&self) -> Key {
         (self.seed.signing_key().public_key().to_bytes(), self.state.clone())
     }
 }
 
+fn config(identity: &Identity) -> NodeConfig {
+    let settings = &identity.settings;
+    let ms = |duration: std::time::Duration| duration.as_millis() as u64;
+    let mut config = NodeConfig::new(
+        identity.cluster.clone(),
+        identity.me,
+        SeedKey::clone(&identity.seed),
+        identity.state.clone(),
+    );
+    config.bind = settings.bind;
+    config.compression = settings.compression;
+    config.pace =
+        Some(Pace { entries: usize::from(settings.batch_entries), pipeline: u64::from(settings.pipeline) });
+    config.timeouts.batch_wait_ms = ms(settings.batch_wait);
+    config.timeouts.suspect_ms = ms(settings.timeout);
+    config
+}
+
 impl Nodes {
     /// The running replica of this identity; starts it if there is none.
     ///
     /// Errors: the node cannot start; or it runs with another cluster file, which needs a restart of the program.
-    pub fn acquire(&self, identity: &Identity) -> Result<Arc<Consensus>, StartError> {
+    pub fn acquire(&self, identity: &Identity) -> Result<Arc<Consensus>, AcquireError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = identity.cluster.digest();
         if let Some(known) = running.get(&identity.key()) {
             if known.cluster != cluster {
-                return Err(StartError::OtherClusterFile);
+                return Err(AcquireError::OtherClusterFile);
             }
             if known.settings != identity.settings {
                 info!("changed options of the replica take effect at the next start of the program");
@@ -85,11 +116,8 @@ impl Nodes {
         }
         let consensus =
             Arc::new(Consensus::new(identity.cluster.clone(), identity.me, identity.metrics.clone()));
-        let node = Node::start(
-            config(identity),
-            consensus.judge.clone(),
-            Arc::new(Callbacks(consensus.clone())),
-        )?;
+        let node =
+            Node::start(config(identity), consensus.judge.clone(), Arc::new(Callbacks(consensus.clone())))?;
         consensus.set_node(node);
         let settings = identity.settings.clone();
         running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });

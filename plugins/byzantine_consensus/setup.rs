@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use certificate::keys::SeedKey;
 use certificate::Cluster;
+use certificate::keys::SeedKey;
 use corefile::options::{self, Options};
 use corefile::{Diagnostic, Directive, Span};
 
@@ -53,18 +53,21 @@ pub fn setup(
     if !options.finish() {
         return;
     }
-    let (Some((cluster, cluster_span)), Some((key, key_span))) = (words.cluster.clone(), words.identity.clone())
+    let (Some((cluster, cluster_span)), Some((key, key_span))) =
+        (words.cluster.clone(), words.identity.clone())
     else {
         return;
     };
     let root = block.root.clone();
-    let Some(cluster) = read_cluster(&root.join(cluster), &cluster_span, words.max_faulty, diagnostics) else {
+    let Some(cluster) = read_cluster(&root.join(cluster), &cluster_span, words.max_faulty, diagnostics)
+    else {
         return;
     };
     let Some(seed) = read_key(&root.join(key), &key_span, diagnostics) else { return };
     let public_key = seed.signing_key().public_key();
     let Some(member) = cluster.members.iter().find(|member| member.public_key == public_key) else {
-        let message = "byzantine-consensus: identity: expected the key of a replica of the cluster file, found another";
+        let message =
+            "byzantine-consensus: identity: expected the key of a replica of the cluster file, found another";
         diagnostics.push(Diagnostic::error(&key_span, message).with_hint(
             "`quorate cluster new` writes the key of each replica beside its copy of the cluster file",
         ));
@@ -198,11 +201,14 @@ fn read_key(path: &Path, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Opti
             format!("chmod 600 {shown}; if others may have read it, make a new key"),
         );
     }
-    match fs::read_to_string(path).map_err(|error| error.to_string()).and_then(|text| {
-        SeedKey::parse(text.trim()).map_err(|error| error.to_string())
-    }) {
+    match fs::read_to_string(path)
+        .map_err(|error| error.to_string())
+        .and_then(|text| SeedKey::parse(text.trim()).map_err(|error| error.to_string()))
+    {
         Ok(seed) => Some(seed),
-        Err(why) => refuse(format!("`{shown}`: {why}"), "expected a file that `quorate cluster new` wrote".to_owned()),
+        Err(why) => {
+            refuse(format!("`{shown}`: {why}"), "expected a file that `quorate cluster new` wrote".to_owned())
+        }
     }
 }
 

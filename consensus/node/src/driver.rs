@@ -18,6 +18,7 @@ use crate::evidence::Evidence;
 use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::{Inbox, Next};
+use crate::inquiry::Inquiries;
 use crate::keyring::ClusterKeys;
 use crate::log::{LogError, Wal};
 use crate::status::NodeStatus;
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     pub status: watch::Sender<NodeStatus>,
     pub counters: Arc<LiveCounters>,
     pub evidence: Evidence,
+    pub inquiries: Arc<Inquiries>,
     pub clock: Clock,
     /// When the state machine wants to be woken, on the monotonic clock.
     pub deadline: Option<u64>,
@@ -208,6 +210,7 @@ impl Driver {
     }
 
     fn publish(&self) {
+        self.inquiries.answer(|operation| self.replica.observers(operation));
         let peers = self.peers.states();
         let present = 1 + peers.iter().filter(|peer| peer.connected).count();
         self.status.send_replace(NodeStatus {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certificate::{Cluster, Digest, ReplicaId};
+use certificate::{Cluster, Digest, ReplicaId, ReplicaSet};
 use pbft::{Event, Operation};
 use tokio::sync::watch;
 
 use crate::driver::HostCell;
 use crate::host::Host;
 use crate::inbox::{Busy, Inbox};
+use crate::inquiry::Inquiries;
 use crate::status::NodeStatus;
 use crate::transport::Peers;
 
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub peers: Arc<Peers>,
     pub host: HostCell,
     pub status: watch::Receiver<NodeStatus>,
+    pub inquiries: Arc<Inquiries>,
 }
 
 impl Drop for Inner {
@@ -78,6 +80,11 @@ impl NodeHandle {
     /// How the node stands, whenever that changes.
     pub fn watch(&self) -> watch::Receiver<NodeStatus> {
         self.inner.status.clone()
+    }
+
+    /// The replicas whose observations of an open operation are held here; nobody when it is not open.
+    pub async fn observers(&self, operation: Digest) -> ReplicaSet {
+        self.inner.inquiries.ask(operation, || self.inner.inbox.nudge()).await
     }
 
     /// Which replica this is.

@@ -12,6 +12,7 @@ mod genesis;
 mod handle;
 mod host;
 mod inbox;
+mod inquiry;
 mod keyring;
 pub mod log;
 mod node;

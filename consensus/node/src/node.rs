@@ -205,6 +205,7 @@ impl Node {
             peers: peers.clone(),
             host: host.clone(),
             status: status.subscribe(),
+            inquiries: Arc::default(),
         });
         let driver = Driver {
             me: config.me,
@@ -222,6 +223,7 @@ impl Node {
             handle: Arc::downgrade(&inner),
             status,
             counters,
+            inquiries: inner.inquiries.clone(),
             clock: Clock::new(),
             deadline: None,
         };
