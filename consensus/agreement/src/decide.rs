@@ -36,8 +36,6 @@ pub(crate) struct Finding {
     pub(crate) outcome: Outcome,
     pub(crate) ttl: u32,
     pub(crate) support: ReplicaSet,
-    /// The fewest upstream groups behind any part of the outcome.
-    pub(crate) groups_least: u32,
     pub(crate) extra: Vec<u8>,
 }
 
@@ -46,6 +44,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) question: &'a Question,
     pub(crate) policy: Policy,
+    /// The members whose observations are included, those that do not count among them.
+    pub(crate) observers: ReplicaSet,
     /// The observations that count, lowest replica first.
     pub(crate) counted: &'a [Observation<'a>],
     /// The lower median of their times.
@@ -60,10 +60,6 @@ impl Bench<'_> {
             Policy::Strong => self.cluster.replicas.quorum(),
             _ => majority.max(self.cluster.replicas.weak_quorum()),
         }
-    }
-
-    pub(crate) fn groups(&self, support: ReplicaSet) -> u32 {
-        self.cluster.groups_of(support).count_ones()
     }
 }
 
@@ -80,7 +76,9 @@ pub fn decide(
     let counted = counted(cluster, observations);
     let policy = cluster.policy_for(&question.name).1;
     let time_ms = counted::lower_median(&counted);
-    let bench = Bench { cluster, question, policy, counted: &counted, time_ms };
+    let included = observations.iter().map(|observation| observation.replica);
+    let observers = included.filter(|replica| cluster.replicas.contains(*replica)).collect();
+    let bench = Bench { cluster, question, policy, observers, counted: &counted, time_ms };
     let finding = if counted.len() < cluster.replicas.quorum() { None } else { find(&bench, proofs) };
     conclude(&bench, finding)
 }
@@ -138,7 +136,7 @@ fn of_value(bench: &Bench<'_>, tally: &Tally<'_>, class: Class) -> Option<Findin
     let (outcome, ttl) = tally.outcome(bench.cluster.ttl_max_s)?;
     let support = tally.support();
     let extra = tally.supporters[0].observed.extra.clone();
-    Some(Finding { class, outcome, ttl, support, groups_least: bench.groups(support), extra })
+    Some(Finding { class, outcome, ttl, support, extra })
 }
 
 /// Enough observations that hold no value. REFUSED when enough of them say so, else SERVFAIL.
@@ -155,37 +153,37 @@ fn failure(bench: &Bench<'_>) -> Option<Finding> {
     enough(support).then(|| Finding {
         class: Class::Failure,
         outcome: Outcome::Failure(rcode),
-        ttl: FAILURE_TTL_SECONDS.min(bench.cluster.ttl_max_s.max(1)),
+        ttl: FAILURE_TTL_SECONDS,
         support,
-        groups_least: bench.groups(support),
         extra: Vec::new(),
     })
 }
 
 /// Writes down what was found, or that nothing was.
 fn conclude(bench: &Bench<'_>, finding: Option<Finding>) -> Decision {
-    let single_path = finding.as_ref().is_some_and(|finding| finding.groups_least < bench.cluster.min_groups);
     let finding = finding.unwrap_or(Finding {
         class: Class::NoAgreement,
         outcome: Outcome::None,
         ttl: NO_AGREEMENT_TTL_SECONDS,
         support: ReplicaSet::EMPTY,
-        groups_least: 0,
         extra: Vec::new(),
     });
+    let ttl = finding.ttl.min(bench.cluster.ttl_max_s);
+    let groups = bench.cluster.groups_of(finding.support);
+    let answered = finding.class >= Class::Records;
     let leaf = Leaf {
         subject: Subject::Resolve(bench.question.clone()),
         class: finding.class,
         policy: bench.policy,
-        single_path,
+        single_path: answered && groups.count_ones() < bench.cluster.min_groups,
         outcome: finding.outcome,
         extra_digest: extra::digest(&finding.extra),
-        ttl: finding.ttl,
+        ttl,
         time_ms: bench.time_ms,
-        not_after_ms: bench.time_ms.saturating_add(u64::from(finding.ttl) * 1000),
+        not_after_ms: bench.time_ms.saturating_add(u64::from(ttl) * 1000),
         support: finding.support,
-        groups: bench.cluster.groups_of(finding.support),
-        observers: bench.counted.iter().map(|observation| observation.replica).collect(),
+        groups,
+        observers: bench.observers,
         verdict: Vec::new(),
     };
     Decision { leaf, extra: finding.extra }

@@ -60,7 +60,6 @@ struct Table<'a> {
 struct Parts {
     rrsets: Vec<RrSet>,
     support: ReplicaSet,
-    groups_least: u32,
     ttl: u32,
 }
 
@@ -69,7 +68,6 @@ impl Parts {
     fn count(&mut self, bench: &Bench<'_>, support: &Support) -> u32 {
         let ttl = support.ttl.unwrap_or(0).min(bench.cluster.ttl_max_s);
         self.support.0 |= support.ever.0;
-        self.groups_least = self.groups_least.min(bench.groups(support.ever));
         self.ttl = self.ttl.min(ttl);
         ttl
     }
@@ -90,7 +88,7 @@ impl Parts {
     }
 
     fn finish(self, outcome: impl FnOnce(Vec<RrSet>) -> Outcome, extra: Vec<u8>) -> Option<Finding> {
-        let Parts { rrsets, support, groups_least, ttl } = self;
+        let Parts { rrsets, support, ttl } = self;
         if rrsets.len() > RRSETS_MAX {
             return None;
         }
@@ -98,7 +96,7 @@ impl Parts {
         if outcome.to_bytes().len() > LEAF_BYTES_MAX - LEAF_REST_BYTES_MAX {
             return None;
         }
-        Some(Finding { class: Class::Records, outcome, ttl, support, groups_least, extra })
+        Some(Finding { class: Class::Records, outcome, ttl, support, extra })
     }
 }
 
@@ -108,12 +106,7 @@ impl Parts {
 /// least target. `None` when the walk ends nowhere.
 pub(crate) fn find(bench: &Bench<'_>) -> Option<Finding> {
     let table = Table::of(bench);
-    let mut parts = Parts {
-        rrsets: Vec::new(),
-        support: ReplicaSet::EMPTY,
-        groups_least: u32::MAX,
-        ttl: bench.cluster.ttl_max_s,
-    };
+    let mut parts = Parts { rrsets: Vec::new(), support: ReplicaSet::EMPTY, ttl: bench.cluster.ttl_max_s };
     let mut names: Vec<&[u8]> = vec![&bench.question.name];
     while names.len() <= CHAIN_LINKS_MAX + 1 {
         let owner = *names.last()?;

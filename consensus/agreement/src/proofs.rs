@@ -12,9 +12,10 @@ pub trait Proofs {
     /// Whether the records in `observed` prove its value by a chain of signatures valid at `time_ms` from a configured trust anchor.
     fn validates(&self, question: &Question, observed: &Observed, time_ms: u64) -> bool;
 
-    /// Whether they prove at least that the question's zone is signed, so that an unsigned value for it is a forgery.
-    fn signed(&self, question: &Question, observed: &Observed, time_ms: u64) -> bool {
-        self.validates(question, observed, time_ms)
+    /// Whether they prove at least that the question's zone is signed, so that an unsigned value for it is a forgery. A value that validates proves
+    /// it anyway; this is for an observation that holds the proof and lacks the value.
+    fn signed(&self, _question: &Question, _observed: &Observed, _time_ms: u64) -> bool {
+        false
     }
 }
 
