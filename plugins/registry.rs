@@ -19,7 +19,13 @@ pub struct Entry {
 /// after `byzantine-consensus` is one replica's own view of DNS.
 pub const PLUGINS: &[Entry] = &[
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
+    Entry {
+        name: "byzantine-consensus",
+        summary: "answers only what a quorum has agreed on",
+        setup: crate::byzantine_consensus::setup,
+    },
     Entry { name: "file", summary: "zones from master files", setup: crate::file::setup::setup },
+    Entry { name: "forward", summary: "asks other servers", setup: crate::forward::setup::setup },
 ];
 
 /// The names of all directives, for the parser.

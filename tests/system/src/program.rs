@@ -16,10 +16,11 @@ pub fn quorate() -> PathBuf {
     if let Some(path) = std::env::var_os("QUORATE") {
         return path.into();
     }
-    let test = std::env::current_exe().expect("the test knows its path");
-    let path = test.ancestors().nth(2).expect("tests stand in target/PROFILE/deps").join("quorate");
-    assert!(path.exists(), "{} is not built; run `cargo build` first, or `tests/run`", path.display());
-    path
+    // Tests stand in target/PROFILE/deps, programs in target/PROFILE.
+    let here = std::env::current_exe().expect("a program knows its path");
+    let found =
+        here.ancestors().skip(1).take(2).map(|folder| folder.join("quorate")).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("quorate is not built beside {}; run `cargo build` first", here.display()))
 }
 
 /// Runs the program with `args` until it ends.
