@@ -63,8 +63,12 @@ impl Ballot {
     }
 
     fn insert_new(&mut self, vote: Vote) -> Insertion {
-        let views: Vec<View> =
-            self.votes.keys().filter(|(_, replica)| *replica == vote.replica).map(|(view, _)| *view).collect();
+        let views: Vec<View> = self
+            .votes
+            .keys()
+            .filter(|(_, replica)| *replica == vote.replica)
+            .map(|(view, _)| *view)
+            .collect();
         if views.len() >= VOTE_VIEWS_MAX {
             let lowest = views[0];
             if vote.view < lowest {
@@ -138,7 +142,13 @@ mod tests {
     /// A signature is valid when its first byte is the replica's id plus one.
     fn vote(view: u64, digest: u8, replica: u8) -> Vote {
         let signature = Signature([replica + 1; 64]);
-        Vote { view: View(view), sequence: Sequence(1), digest: Digest([digest; 32]), replica: ReplicaId(replica), signature }
+        Vote {
+            view: View(view),
+            sequence: Sequence(1),
+            digest: Digest([digest; 32]),
+            replica: ReplicaId(replica),
+            signature,
+        }
     }
 
     fn forged(view: u64, digest: u8, replica: u8) -> Vote {

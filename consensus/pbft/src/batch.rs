@@ -177,6 +177,14 @@ impl Batch {
             .collect()
     }
 
+    /// The observations of each entry as `Application::decide` sees them: lowest replica first. Empty for what is no batch.
+    pub fn observations(&self) -> Vec<Vec<Counted<'_>>> {
+        let Ok(evidence) = self.evidence() else {
+            return Vec::new();
+        };
+        evidence.entries.iter().map(|entry| entry.iter().map(Evidence::counted).collect()).collect()
+    }
+
     /// The leaf of each entry, recomputed from its observations.
     pub fn decide(&self, application: &impl Application) -> Result<Vec<Vec<u8>>, BatchError> {
         let evidence = self.evidence()?;

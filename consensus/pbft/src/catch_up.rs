@@ -11,8 +11,8 @@ use certificate::{ReplicaId, Sequence};
 use crate::replica::Replica;
 use crate::state::LogState;
 use crate::{
-    Application, CheckpointCertificate, DecidedSlot, FETCH_SLOTS_MAX, FETCH_WINDOW_MS, FETCHES_PER_WINDOW_MAX, Fault,
-    Keyring, Message, PeerStatus, STATE_CHUNK_BYTES_MAX, StateChunk,
+    Application, CheckpointCertificate, DecidedSlot, FETCH_SLOTS_MAX, FETCH_WINDOW_MS,
+    FETCHES_PER_WINDOW_MAX, Fault, Keyring, Message, PeerStatus, STATE_CHUNK_BYTES_MAX, StateChunk,
 };
 
 /// A peer that lags by no more than the pipeline gets so long to see the messages that are under way, in milliseconds.
@@ -118,7 +118,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.resend_votes(from, status.stable);
         if status.executed < self.executed() {
             self.send_one(from, Message::Status(self.peer_status()));
-        } else if let Some(chunk) = self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable) {
+        } else if let Some(chunk) =
+            self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable)
+        {
             self.send_one(from, Message::StableCheckpoint(chunk));
         }
     }
@@ -267,7 +269,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             asked.deadline_ms = self.now.monotonic_ms.saturating_add(wait);
             return true;
         }
-        let later = asked.state.as_ref().is_none_or(|state| state.certificate.sequence < chunk.certificate.sequence);
+        let later =
+            asked.state.as_ref().is_none_or(|state| state.certificate.sequence < chunk.certificate.sequence);
         if !later {
             // A repeated chunk of what is here.
             return asked.state.as_ref().is_some_and(|state| state.certificate == chunk.certificate);

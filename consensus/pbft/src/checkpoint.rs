@@ -14,7 +14,8 @@ use crate::replica::Replica;
 use crate::state::LogState;
 use crate::vote::checkpoint_preimage;
 use crate::{
-    Application, CHECKPOINTS_PER_REPLICA_MAX, CheckpointCertificate, CheckpointVote, Fault, Keyring, Message, Record,
+    Application, CHECKPOINTS_PER_REPLICA_MAX, CheckpointCertificate, CheckpointVote, Fault, Keyring, Message,
+    Record,
 };
 
 /// The own state after a slot, until that or a later one is stable.
@@ -83,8 +84,12 @@ impl Checkpoints {
     }
 
     fn digests_at(&self, sequence: Sequence) -> Vec<Digest> {
-        let mut digests: Vec<Digest> =
-            self.votes.values().filter_map(|votes| votes.get(&sequence)).map(|cast| cast.vote.digest).collect();
+        let mut digests: Vec<Digest> = self
+            .votes
+            .values()
+            .filter_map(|votes| votes.get(&sequence))
+            .map(|cast| cast.vote.digest)
+            .collect();
         digests.sort_unstable();
         digests.dedup();
         digests
@@ -249,7 +254,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// Cuts the log: the checkpoint's record stands for everything before it, and what lives on is stored again behind it.
     pub(crate) fn stabilize(&mut self, certificate: CheckpointCertificate, state: Arc<Vec<u8>>) {
         let low = certificate.sequence;
-        assert!(low > self.marks.low && low <= self.executed(), "water marks only advance, over executed slots");
+        assert!(
+            low > self.marks.low && low <= self.executed(),
+            "water marks only advance, over executed slots"
+        );
         self.forget_up_to(low);
         let (cluster_digest, me) = (self.parameters.cluster_digest, self.me());
         self.checkpoints.stable = Some(Stable { certificate: certificate.clone(), state: state.clone() });

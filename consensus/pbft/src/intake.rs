@@ -102,7 +102,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn flush(&mut self) {
         let wait_ms = self.parameters.timeouts.observe_wait_ms;
         let Some(due) = self.outbox.due(wait_ms) else { return };
-        let full = self.outbox.waiting.len() >= OBSERVATIONS_PER_SET_MAX || self.outbox.bytes >= OBSERVE_BYTES_MAX;
+        let full =
+            self.outbox.waiting.len() >= OBSERVATIONS_PER_SET_MAX || self.outbox.bytes >= OBSERVE_BYTES_MAX;
         if !full && self.requests.looking() > 0 && self.now.monotonic_ms < due {
             return;
         }
@@ -180,11 +181,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// Holds the observations of a checked set for their open requests.
     fn hold(&mut self, set: &SignedObservations, wanted: impl Fn(usize, &Observation) -> bool) {
-        let seal = Arc::new(Seal {
-            replica: set.replica,
-            digests: set.digests(),
-            signature: set.signature,
-        });
+        let seal = Arc::new(Seal { replica: set.replica, digests: set.digests(), signature: set.signature });
         for (item, observed) in set.items.iter().enumerate() {
             let Item::Full(observation) = observed else { continue };
             if !wanted(item, observation) {
@@ -342,9 +339,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let (me, after) = (self.me(), self.executed());
         let own = self.requests.iter().filter_map(|(_, request)| request.observations.get(&me));
         let sets = prune(own);
-        let asked = self.requests.iter().filter(|(_, request)| {
-            request.mine && !request.observations.contains_key(&me)
-        });
+        let asked = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.mine && !request.observations.contains_key(&me));
         let asked: Vec<Operation> = asked.map(|(_, request)| request.operation.clone()).collect();
         sets.into_iter().for_each(|set| self.send_one(peer, Message::Observe(set)));
         for operation in asked {
@@ -378,7 +376,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// The host has a certified answer for a peer that asked; no lookup of ours is needed.
     pub(crate) fn on_answer(&mut self, to: ReplicaId, operation: Digest, bytes: Vec<u8>) {
-        let asked = self.requests.of(&operation).is_some_and(|request| matches!(request.own, Own::Looking { .. }));
+        let asked =
+            self.requests.of(&operation).is_some_and(|request| matches!(request.own, Own::Looking { .. }));
         if asked {
             self.requests.looked(&operation);
         }

@@ -23,7 +23,12 @@ pub(crate) struct VerifiedSets {
 
 impl VerifiedSets {
     /// Whether the set's signature is valid.
-    pub(crate) fn verify(&mut self, set: &SignedObservations, domain: &Domain, keyring: &impl Keyring) -> bool {
+    pub(crate) fn verify(
+        &mut self,
+        set: &SignedObservations,
+        domain: &Domain,
+        keyring: &impl Keyring,
+    ) -> bool {
         self.verify_digests(set, &set.digests(), domain, keyring)
     }
 
@@ -79,7 +84,10 @@ pub(crate) struct Verdict {
 impl Verdict {
     pub(crate) fn of(leaves: Vec<Vec<u8>>, evidence: &BatchEvidence<'_>) -> Verdict {
         let observations = evidence.entries.iter().flatten();
-        Verdict { leaves, used: observations.map(|found| (found.observation.time_ms, found.digest)).collect() }
+        Verdict {
+            leaves,
+            used: observations.map(|found| (found.observation.time_ms, found.digest)).collect(),
+        }
     }
 }
 
@@ -119,10 +127,9 @@ pub(crate) fn judge(
     (application, keyring): (&impl Application, &impl Keyring),
 ) -> Result<Verdict, Refusal> {
     let (header, batch) = (&proposal.header, proposal.batch.as_ref());
-    let prefix = log.point(header.prefix_sequence).ok_or(Refusal::PrefixSequence {
-        pipeline: parameters.pipeline,
-        prefix: header.prefix_sequence,
-    })?;
+    let prefix = log
+        .point(header.prefix_sequence)
+        .ok_or(Refusal::PrefixSequence { pipeline: parameters.pipeline, prefix: header.prefix_sequence })?;
     if prefix.history != header.prefix_digest {
         return Err(Refusal::PrefixDigest);
     }
@@ -250,4 +257,3 @@ pub(crate) fn bound(header: &SlotHeader, batch: &Batch, application: &impl Appli
         && usize::from(header.entries) == leaves.len();
     holds.then(|| Verdict::of(leaves, &evidence))
 }
-

@@ -10,8 +10,8 @@ use crate::judge::{self, Verdict};
 use crate::log::{Accepted, Decision, Slot};
 use crate::replica::Replica;
 use crate::{
-    Application, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Fault, Keyring, Message, PrePrepare,
-    Record, Refusal, SignedVote, Vote,
+    Application, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Fault, Keyring, Message,
+    PrePrepare, Record, Refusal, SignedVote, Vote,
 };
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -312,7 +312,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// Operations of a proposal that lost its slot to another digest are not in flight any more.
     fn release_others(&mut self, sequence: Sequence, decided: Digest) {
-        let Some(accepted) = self.slots.get(&sequence).and_then(|slot| slot.accepted.as_ref()) else { return };
+        let Some(accepted) = self.slots.get(&sequence).and_then(|slot| slot.accepted.as_ref()) else {
+            return;
+        };
         if accepted.digest == decided {
             return;
         }

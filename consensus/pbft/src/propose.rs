@@ -90,7 +90,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     fn proposable_bytes_reach(&self, bytes: usize) -> bool {
         let mut sum = 0;
         self.requests.proposable().any(|(_, digest)| {
-            let held = self.requests.of(&digest).into_iter().flat_map(|request| request.observations.values());
+            let held =
+                self.requests.of(&digest).into_iter().flat_map(|request| request.observations.values());
             sum += held.map(|held| held.observation.encoded_len()).sum::<usize>();
             sum >= bytes
         })
@@ -106,7 +107,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 break;
             }
             self.drop_uncounted(&digest, u64::MAX, &prefix);
-            let Some(request) = self.requests.of(&digest).filter(|request| request.proposable_ms.is_some()) else {
+            let Some(request) = self.requests.of(&digest).filter(|request| request.proposable_ms.is_some())
+            else {
                 continue;
             };
             let held: Vec<Held> = request.observations.values().cloned().collect();
@@ -140,7 +142,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let (log, parameters) = (&self.log, &self.parameters);
         let counts = |held: &Held| {
             let observed_ms = held.observation.time_ms;
-            judge::standing(observed_ms, held.digest(), time_ms, (log, prefix), parameters) == Standing::Counts
+            judge::standing(observed_ms, held.digest(), time_ms, (log, prefix), parameters)
+                == Standing::Counts
         };
         let Some(request) = self.requests.of(digest) else { return };
         if request.observations.values().all(counts) {
@@ -157,8 +160,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         assert!(batch.encoded_len() <= self.parameters.batch_bytes, "the draft counted what the batch costs");
         let evidence = batch.evidence().expect("entries are unique and hold one observation a replica");
         let leaves = batch.decided_by(&evidence, &self.application);
-        let header =
-            judge::header_of(sequence, &batch, &evidence, &leaves, (&prefix, &self.parameters));
+        let header = judge::header_of(sequence, &batch, &evidence, &leaves, (&prefix, &self.parameters));
         let verdict = Verdict::of(leaves, &evidence);
         drop(evidence);
         let digest = header.digest();

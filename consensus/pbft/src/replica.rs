@@ -12,9 +12,7 @@ use crate::log::{Slot, WaterMarks};
 use crate::requests::Requests;
 use crate::state::LogState;
 use crate::timer::Clocks;
-use crate::{
-    Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Status, Vote,
-};
+use crate::{Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Status, Vote};
 
 /// One replica. Driven by [`Replica::step`] alone.
 pub struct Replica<A, K> {
@@ -118,6 +116,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             catching_up: self.fetch.is_running(),
             suspect: self.suspects(),
         }
+    }
+
+    /// The replicas whose observations of an open operation are held here; nobody when it is not open.
+    pub fn observers(&self, operation: &certificate::Digest) -> ReplicaSet {
+        let request = self.requests.of(operation);
+        request.map(|request| request.observations.keys().copied().collect()).unwrap_or_default()
     }
 
     fn on_message(&mut self, from: ReplicaId, message: Message) {

@@ -15,18 +15,22 @@ use crate::log::{Accepted, Decision};
 use crate::replica::Replica;
 use crate::state::LogState;
 use crate::{
-    Application, Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, DecidedSlot, Keyring, Parameters,
-    PrePrepare, Record, Vote, judge,
+    Application, Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, DecidedSlot, Keyring,
+    Parameters, PrePrepare, Record, Vote, judge,
 };
 
 /// Why a log can not be the memory of this replica.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum RestoreError {
     /// No genesis and no stable checkpoint: without its log a replica does not vote.
-    #[error("expected a genesis record or a stable checkpoint, found neither: without its log a replica does not vote")]
+    #[error(
+        "expected a genesis record or a stable checkpoint, found neither: without its log a replica does not vote"
+    )]
     NoGenesis,
     /// The log of another replica or cluster file.
-    #[error("expected the log of replica {me} under this cluster file, found that of replica {found} or another file")]
+    #[error(
+        "expected the log of replica {me} under this cluster file, found that of replica {found} or another file"
+    )]
     OtherLog {
         /// Who we are.
         me: ReplicaId,
@@ -57,7 +61,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let mut replica = Replica::new(parameters, application, keyring);
         let mut identified = false;
         for (index, record) in records.enumerate() {
-            if let Record::Genesis { cluster_digest, me } | Record::Stable { cluster_digest, me, .. } = &record {
+            if let Record::Genesis { cluster_digest, me } | Record::Stable { cluster_digest, me, .. } =
+                &record
+            {
                 let parameters = &replica.parameters;
                 if (*cluster_digest, *me) != (parameters.cluster_digest, parameters.me) {
                     return Err(RestoreError::OtherLog { me: parameters.me, found: *me });
@@ -100,7 +106,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.view = self.view.max(view);
         self.proposed = self.proposed.max(sequence);
         let slot = self.slots.entry(sequence).or_default();
-        if slot.accepted.as_ref().is_some_and(|before| before.proposal.view == view && before.digest != digest) {
+        if slot
+            .accepted
+            .as_ref()
+            .is_some_and(|before| before.proposal.view == view && before.digest != digest)
+        {
             return Err("expected one accepted digest for a view and slot, found two");
         }
         slot.seen = Some(proposal.vote(primary));

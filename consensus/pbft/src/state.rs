@@ -199,8 +199,12 @@ mod tests {
         let parameters = parameters();
         let mut state = LogState::genesis();
         for round in 0..12u64 {
-            let used = (0..10_000).map(|number| key(round * 10_000 + number) );
-            state.execute(&header(&state, 100_000), used.map(|(time, digest)| (time / 10, digest)), &parameters);
+            let used = (0..10_000).map(|number| key(round * 10_000 + number));
+            state.execute(
+                &header(&state, 100_000),
+                used.map(|(time, digest)| (time / 10, digest)),
+                &parameters,
+            );
             assert!(state.used_len() <= USED_OBSERVATIONS_MAX + 3 * 10_000);
         }
         assert!(state.last().floor_ms > 11_000, "the floor rose with the oldest: {}", state.last().floor_ms);

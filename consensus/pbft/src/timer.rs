@@ -47,13 +47,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     fn stuck_due(&self) -> Option<u64> {
-        let open = self.slots.range(self.executed().next()..).any(|(_, slot)| slot.is_open() || slot.decided.is_some());
+        let open = self
+            .slots
+            .range(self.executed().next()..)
+            .any(|(_, slot)| slot.is_open() || slot.decided.is_some());
         let unstable = !self.checkpoints.snapshots.is_empty();
         if !open && !unstable && self.requests.oldest_relayed_ms().is_none() {
             return None;
         }
         let timeouts = self.parameters.timeouts;
-        let wait = timeouts.resend_ms.saturating_mul(1 << self.clocks.asked.min(16)).min(timeouts.resend_most_ms);
+        let wait =
+            timeouts.resend_ms.saturating_mul(1 << self.clocks.asked.min(16)).min(timeouts.resend_most_ms);
         Some(self.clocks.progress_ms.max(self.clocks.asked_ms).saturating_add(wait))
     }
 

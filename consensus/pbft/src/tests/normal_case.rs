@@ -17,7 +17,7 @@ fn request_is_decided_by_all_replicas_and_reported_with_its_evidence() {
 
 #[test]
 fn agreement_over_seeds_with_loss_partitions_and_restarts() {
-    for seed in 0..300 {
+    for seed in 0..300u64 {
         let (count, faults) = [(4, 1), (5, 1), (7, 2)][seed as usize % 3];
         let small = seed % 2 == 0;
         let mut cluster = Cluster::new(seed, ROUGH, |id| {
