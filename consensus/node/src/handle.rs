@@ -16,7 +16,7 @@ use crate::status::NodeStatus;
 use crate::transport::Peers;
 
 /// After a shutdown peers have so long to hear of it.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A running node. When the last clone is dropped, the node shuts down.
 #[derive(Clone)]

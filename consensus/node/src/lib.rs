@@ -19,6 +19,8 @@ mod node;
 mod status;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use counters::Counters;

@@ -1,0 +1,286 @@
+//! Whole nodes over QUIC and disk: they decide, survive each other's absence and their own restarts, and stop when the disk fails.
+
+mod cluster;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use certificate::codec::Encode;
+use certificate::{ReplicaId, SeedKey};
+use cluster::{Four, Running, SEGMENT_BYTES, Signed, ToyHost, add_signed, operation};
+
+use crate::log::memory::MemoryStorage;
+use crate::log::{FolderError, LogError, Wal};
+use crate::{Busy, StartError, initialise};
+
+fn folder_bytes(path: &Path) -> u64 {
+    // A file that goes while we look takes no room.
+    let lengths = fs::read_dir(path).unwrap().filter_map(|entry| entry.unwrap().metadata().ok());
+    lengths.map(|metadata| metadata.len()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_replicas_decide_the_same_operations_in_the_same_order() {
+    let mut four = Four::new(|_| {});
+    four.start_all().await;
+    for number in 0..20 {
+        four.node(number % 4).request(&format!("{number}.example.org"));
+    }
+    for id in 0..4 {
+        four.node(id).host.decided(20).await;
+    }
+    four.assert_agreement();
+    let leaves = four
+        .node(0)
+        .host
+        .told(|told| told.slots.values().flat_map(|slot| slot.1.clone()).collect::<Vec<_>>());
+    assert!(leaves.contains(&b"7.example.org: seen".to_vec()));
+    let status = four
+        .node(0)
+        .status("counters are published", |status| status.counters.operations_decided == 20)
+        .await;
+    assert!(status.can_reach_quorum());
+    assert_eq!(
+        (status.counters.inbox_drops, status.counters.queue_drops, status.counters.strangers),
+        (0, 0, 0)
+    );
+    assert!(status.counters.bytes_in > 0 && status.counters.bytes_out > 0 && status.counters.log_syncs > 0);
+    assert!(status.peers.iter().all(|peer| peer.last_seen_ms.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_replica_goes_on_and_never_signs_a_second_digest() {
+    // A checkpoint far away, so that the log keeps every vote.
+    let mut four = Four::new(|cluster| {
+        cluster.checkpoint_interval = 10_000;
+        cluster.batch_entries = 1;
+    });
+    four.start_all().await;
+    let mut signed = Signed::new();
+    let mut total = 0;
+    for round in 0..4 {
+        for number in 0..30 {
+            four.node(0).request(&format!("{number}.round-{round}.example.org"));
+        }
+        total += 30;
+        // Stopped in the middle: some of its votes are not decided yet.
+        four.node(2).status("it votes", |status| status.replica.executed.0 > round * 30).await;
+        four.stop(2).await;
+        assert_eq!(add_signed(&mut signed, ReplicaId(2), &four.records(2)), []);
+        four.start(2);
+        four.node(2).status("it has caught up", |status| status.replica.executed.0 >= total).await;
+        four.assert_agreement();
+    }
+    four.stop(2).await;
+    assert_eq!(add_signed(&mut signed, ReplicaId(2), &four.records(2)), []);
+    assert!(signed.len() > 20, "{} votes", signed.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_primary_goes_on_and_never_signs_a_second_digest() {
+    let mut four = Four::new(|cluster| {
+        cluster.checkpoint_interval = 10_000;
+        cluster.batch_entries = 1;
+    });
+    four.start_all().await;
+    let mut signed = Signed::new();
+    for round in 0..3 {
+        for number in 0..30 {
+            four.node(1).request(&format!("{number}.round-{round}.example.org"));
+        }
+        four.node(0).status("it proposes", |status| status.replica.proposed.0 > round * 30).await;
+        four.stop(0).await;
+        assert_eq!(add_signed(&mut signed, ReplicaId(0), &four.records(0)), []);
+        four.start(0);
+        // What was requested before is observed again, or not: the requests of the next round show that it proposes.
+        four.node(1).status("it is back", |status| status.present == 4).await;
+        four.node(1).request(&format!("after-{round}.example.org"));
+        four.node(1).status("all are decided", |status| status.replica.executed.0 > (round + 1) * 30).await;
+        four.assert_agreement();
+    }
+    four.stop(0).await;
+    assert_eq!(add_signed(&mut signed, ReplicaId(0), &four.records(0)), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_go_on_when_a_backup_is_down_and_two_do_not() {
+    let mut four = Four::new(|_| {});
+    four.start_all().await;
+    four.stop(3).await;
+    let status = four.node(0).status("the loss is seen", |status| status.present == 3).await;
+    assert!(status.can_reach_quorum());
+    four.node(1).request("three.example.org");
+    four.node(1).host.decided(1).await;
+    four.stop(2).await;
+    let status = four.node(0).status("the loss is seen", |status| status.present == 2).await;
+    assert!(!status.can_reach_quorum());
+    assert!(status.peers.iter().filter(|peer| !peer.connected).all(|peer| peer.problem.is_some()));
+    four.node(0).request("two.example.org");
+    four.node(0).request("two-again.example.org");
+    four.start(3);
+    four.node(0).status("one is back", |status| status.can_reach_quorum()).await;
+    four.node(0).request("three-again.example.org");
+    four.node(0).status("all are decided", |status| status.counters.operations_decided >= 2).await;
+    four.assert_agreement();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_missed_several_checkpoints_catches_up_and_makes_the_quorum() {
+    let mut four = Four::new(|cluster| {
+        cluster.checkpoint_interval = 10;
+        cluster.batch_entries = 1;
+    });
+    four.start_all().await;
+    four.stop(3).await;
+    decide(&four, 0, "missed", 45).await;
+    four.node(0).status("checkpoints are stable", |status| status.replica.stable.0 >= 40).await;
+    four.stop(2).await;
+    four.start(3);
+    four.node(3).status("it has caught up", |status| status.replica.executed.0 >= 45).await;
+    decide(&four, 0, "together", 25).await;
+    four.node(3).status("it executes", |status| status.replica.executed.0 >= 70).await;
+    four.assert_agreement();
+}
+
+/// Requests so many operations, few at a time, and waits until all are decided.
+async fn decide(four: &Four, id: u8, label: &str, count: usize) {
+    let Running { node, host } = four.node(id);
+    let before = host.told(|told| told.slots.values().map(|slot| slot.1.len()).sum::<usize>());
+    for number in 0..count {
+        node.request(operation(&format!("{number}.{label}.example.org"))).unwrap();
+        if number >= 32 {
+            host.decided(before + number - 32).await;
+        }
+    }
+    host.decided(before + count).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disk_and_memory_stay_bounded_over_thousands_of_slots() {
+    const SLOTS: usize = 2000;
+    let mut four = Four::new(|cluster| {
+        cluster.checkpoint_interval = 20;
+        cluster.batch_entries = 1;
+        // Used observations are remembered as long as this: the state of a checkpoint stays small.
+        cluster.observation_window_ms = 1000;
+    });
+    four.start_all().await;
+    let mut largest = 0;
+    for round in 0..20 {
+        decide(&four, 0, &format!("round-{round}"), SLOTS / 20).await;
+        for folder in &four.folders {
+            largest = largest.max(folder_bytes(folder.path()));
+        }
+    }
+    let status = four.node(0).node.status();
+    assert!(status.replica.stable.0 as usize >= SLOTS - 100);
+    eprintln!("{largest} bytes {status:?}");
+    assert!(largest <= 24 * SEGMENT_BYTES, "{largest} bytes of log");
+    assert!(status.replica.slots <= 60 && status.replica.open_requests <= 64, "{status:?}");
+    four.assert_agreement();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_whose_sync_fails_stops_and_says_why() {
+    let mut four = Four::new(|_| {});
+    for id in 0..3 {
+        four.start(id);
+    }
+    let storage = MemoryStorage::default();
+    let genesis = pbft::Record::Genesis { cluster_digest: four.setting.cluster.digest(), me: ReplicaId(3) };
+    drop(Wal::create(storage.boxed(), SEGMENT_BYTES, &genesis.to_bytes()).unwrap());
+    four.start_on(3, storage.boxed());
+    four.node(3).status("all are present", |status| status.present == 4).await;
+    four.node(0).request("before.example.org");
+    four.node(3).host.decided(1).await;
+    storage.disk().fail_syncs = true;
+    four.node(0).request("after.example.org");
+    let status = four.node(3).status("it refuses", |status| status.refusing.is_some()).await;
+    let reason = status.refusing.clone().unwrap();
+    assert!(reason.starts_with("syncing `log-0000000000000001`"), "{reason}");
+    assert!(!status.can_reach_quorum());
+    assert_eq!(four.node(3).node.request(operation("late.example.org")), Err(Busy::Stopped));
+    four.node(0).host.decided(2).await;
+    let others = four.node(0).status("the loss is seen", |status| status.present == 3).await;
+    assert!(others.can_reach_quorum());
+    // The vote whose sync failed was never sent: no commit of replica 3 is among its records on disk for that slot.
+    four.node(3).host.told(|told| assert_eq!(told.slots.len(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_state_folder_runs_one_replica_at_a_time() {
+    let mut four = Four::new(|_| {});
+    four.start(1);
+    let second = four.try_start(1, four.config(1)).err().unwrap();
+    assert!(matches!(second, StartError::Folder(FolderError::Locked { .. })), "{second}");
+    four.stop(1).await;
+    four.start(1);
+    assert!(four.runs(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_ends_with_its_last_handle() {
+    let four = Four::new(|_| {});
+    let Running { node, .. } = four.try_start(1, four.config(1)).unwrap();
+    let mut status = node.watch();
+    drop(node.clone());
+    assert_eq!(status.borrow_and_update().refusing, None);
+    drop(node);
+    status.wait_for(|status| status.refusing.is_some()).await.unwrap();
+    four.try_start(1, four.config(1)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_without_its_log_does_not_start() {
+    let four = Four::new(|_| {});
+    for entry in fs::read_dir(four.folders[1].path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let refused = four.try_start(1, four.config(1)).err().unwrap();
+    assert!(matches!(refused, StartError::Log(LogError::Missing { .. })), "{refused}");
+    let mut nowhere = four.config(1);
+    nowhere.state = four.folders[1].path().join("nowhere");
+    let refused = four.try_start(1, nowhere).err().unwrap();
+    assert!(matches!(refused, StartError::Log(LogError::Missing { .. })), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_of_another_replica_or_cluster_does_not_start() {
+    let four = Four::new(|_| {});
+    let mut swapped = four.config(1);
+    swapped.state = four.folders[2].path().to_owned();
+    let refused = four.try_start(1, swapped).err().unwrap();
+    assert!(matches!(refused, StartError::Restore { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_of_another_replica_does_not_start() {
+    let four = Four::new(|_| {});
+    let mut config = four.config(1);
+    config.seed = SeedKey::new([2 + 1; 32]);
+    assert_eq!(crate::identify(&config.cluster, &config.seed), Some(ReplicaId(2)));
+    let refused = four.try_start(1, config).err().unwrap();
+    assert!(matches!(refused, StartError::OtherKey { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_log_is_never_written_twice() {
+    let four = Four::new(|_| {});
+    let refused = initialise(four.folders[1].path(), &four.setting.cluster, ReplicaId(1)).err().unwrap();
+    assert!(refused.to_string().contains("exists"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_host_takes_over_and_the_replica_goes_on() {
+    let mut four = Four::new(|_| {});
+    four.start_all().await;
+    four.node(0).request("first.example.org");
+    four.node(1).host.decided(1).await;
+    let host: Arc<ToyHost> = ToyHost::new();
+    four.node(1).node.replace_host(host.clone());
+    four.node(1).request("second.example.org");
+    host.decided(1).await;
+    assert_eq!(four.node(1).host.told(|told| told.slots.len()), 1);
+    assert_eq!(host.told(|told| told.lookups), 1);
+}
