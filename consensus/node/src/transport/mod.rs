@@ -9,6 +9,8 @@ mod dial;
 mod hello;
 mod link;
 mod peers;
+#[cfg(test)]
+pub(crate) mod raw;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use certificate::{Cluster, ReplicaId, SeedKey, Sequence};
 use pbft::{Event, Message, Recipients, StateChunk};
-use quinn::{Connection, ConnectionError, Endpoint};
+use quinn::{ConnectionError, Endpoint};
 use tokio::runtime::Handle;
 
 use super::connection::{self, Class, HELLO_RULES, LinkError};
 use super::hello::Hello;
-use super::tls::{Identities, SERVER_NAME};
+use super::raw::{dial, greeted};
+use super::tls::Identities;
 use super::*;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
@@ -69,25 +70,6 @@ fn fetch(from: u64) -> Message {
     Message::Fetch { from: Sequence(from) }
 }
 
-/// A client that can break every rule: dials replica 0 with the key of `seed`, as replica `me`.
-async fn dial(setting: &Setting, seed: &SeedKey, me: u8) -> Result<(Endpoint, Connection), ConnectionError> {
-    let identities = Identities::new(&setting.cluster, ReplicaId(me), &seed.transport_key()).unwrap();
-    let target = &setting.cluster.members[0];
-    let crypto = identities.client(&target.transport_key).unwrap();
-    let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let config = quinn::ClientConfig::new(crypto);
-    let connection = endpoint.connect_with(config, target.address, SERVER_NAME).unwrap().await?;
-    Ok((endpoint, connection))
-}
-
-/// A peer with the key of replica 1 that has said Hello and then does what the test wants.
-async fn greeted(setting: &Setting, instance: u64) -> (Endpoint, connection::Greeted) {
-    let (endpoint, connection) = dial(setting, &setting.seeds[1], 1).await.unwrap();
-    let hello = Hello::new(&setting.cluster, ReplicaId(1), instance);
-    let greeted = connection::greet(&connection, ReplicaId(0), &hello).await.unwrap();
-    (endpoint, greeted)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_replicas_that_dial_at_once_end_with_one_connection_for_each_pair() {
     let setting = Setting::new();
@@ -139,7 +121,7 @@ async fn stranger_gets_no_byte_and_is_counted() {
     let zero = end(&setting, 0);
     for (count, stranger) in [(1, SeedKey::new([99; 32])), (2, SeedKey::new([98; 32]))] {
         // The client believes in its handshake until the server has judged its key.
-        if let Ok((_endpoint, connection)) = dial(&setting, &stranger, 1).await {
+        if let Ok((_endpoint, connection)) = dial(&setting, 0, &stranger, 1).await {
             let refused = connection.accept_uni().await.err();
             assert!(matches!(refused, Some(ConnectionError::ConnectionClosed(_))), "{refused:?}");
         }
@@ -168,7 +150,7 @@ async fn replica_that_is_not_who_was_dialled_gets_no_hello() {
 async fn peer_counts_as_connected_only_after_its_hello() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, connection) = dial(&setting, &setting.seeds[1], 1).await.unwrap();
+    let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
     // Its Hello shows that the handshake is complete there, too.
     let mut receive = connection::accept(&connection, Class::Consensus).await.unwrap();
     connection::read_frame(&mut receive, HELLO_RULES).await.unwrap();
@@ -211,7 +193,7 @@ async fn other_cluster_is_reported_on_both_sides() {
 async fn oversized_frame_closes_the_connection_with_its_reason() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, mut peer) = greeted(&setting, 1).await;
+    let (_endpoint, mut peer) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
     peer.send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
     let closed = peer.connection.closed().await;
@@ -219,7 +201,7 @@ async fn oversized_frame_closes_the_connection_with_its_reason() {
     assert!(closed.to_string().contains("at most 65537 bytes"), "{closed}");
     until("it is seen", || zero.counters.refused_frames.value() == 1 && !zero.is_connected(1)).await;
     // What follows in the same name is judged anew.
-    let (_endpoint, _peer) = greeted(&setting, 2).await;
+    let (_endpoint, _peer) = greeted(&setting, 0, 1, 2).await;
     until("the peer is back", || zero.is_connected(1)).await;
 }
 
@@ -227,7 +209,7 @@ async fn oversized_frame_closes_the_connection_with_its_reason() {
 async fn message_that_cannot_be_read_closes_the_connection() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, mut peer) = greeted(&setting, 1).await;
+    let (_endpoint, mut peer) = greeted(&setting, 0, 1, 1).await;
     let frame = HELLO_RULES.encode(&[255, 1, 2, 3]).unwrap();
     peer.send.write_chunk(frame).await.unwrap();
     let closed = peer.connection.closed().await;
@@ -239,7 +221,7 @@ async fn message_that_cannot_be_read_closes_the_connection() {
 async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, peer) = greeted(&setting, 1).await;
+    let (_endpoint, peer) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
     let message = Message::Answer { operation: certificate::Digest::ZERO, bytes: noise(60_000) };
     let mut queued = 0;
@@ -268,10 +250,10 @@ fn noise(length: usize) -> Vec<u8> {
 async fn restarted_peer_replaces_its_dead_connection_at_once() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_first_endpoint, first) = greeted(&setting, 1).await;
+    let (_first_endpoint, first) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
     // The first is still open: to replica 0 it looks alive.
-    let (_second_endpoint, mut second) = greeted(&setting, 2).await;
+    let (_second_endpoint, mut second) = greeted(&setting, 0, 1, 2).await;
     let closed = first.connection.closed().await;
     assert!(CloseCode::Duplicate.is_of(&closed), "{closed}");
     zero.peers.send(Recipients::One(ReplicaId(1)), &fetch(5));
@@ -283,7 +265,7 @@ async fn restarted_peer_replaces_its_dead_connection_at_once() {
 async fn hello_of_another_replica_than_the_key_is_refused() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, connection) = dial(&setting, &setting.seeds[1], 1).await.unwrap();
+    let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
     let hello = Hello::new(&setting.cluster, ReplicaId(2), 1);
     // Our end judges the answer well; only replica 0 sees the difference.
     let ours = connection::greet(&connection, ReplicaId(0), &hello).await;

@@ -1,0 +1,41 @@
+//! A peer for tests that can break every rule.
+
+use certificate::{ReplicaId, SeedKey};
+use quinn::{Connection, ConnectionError, Endpoint};
+
+use super::connection::{self, Greeted};
+use super::hello::Hello;
+use super::tls::{Identities, SERVER_NAME};
+use crate::testing::Setting;
+
+/// Dials replica `target` with the key of `seed`, as replica `me`. The endpoint must live as long as the connection.
+pub(crate) async fn dial(
+    setting: &Setting,
+    target: u8,
+    seed: &SeedKey,
+    me: u8,
+) -> Result<(Endpoint, Connection), ConnectionError> {
+    let identities = Identities::new(&setting.cluster, ReplicaId(me), &seed.transport_key()).unwrap();
+    let target = &setting.cluster.members[usize::from(target)];
+    let crypto = identities.client(&target.transport_key).unwrap();
+    let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(crypto);
+    let connection = endpoint.connect_with(config, target.address, SERVER_NAME).unwrap().await?;
+    Ok((endpoint, connection))
+}
+
+/// Replica `me` in the run `instance`: it has said Hello to `target` and then does what the test wants.
+pub(crate) async fn greeted(setting: &Setting, target: u8, me: u8, instance: u64) -> (Endpoint, Greeted) {
+    let (endpoint, connection) = dial(setting, target, &setting.seeds[usize::from(me)], me).await.unwrap();
+    let hello = Hello::new(&setting.cluster, ReplicaId(me), instance);
+    let greeted = connection::greet(&connection, ReplicaId(target), &hello).await.unwrap();
+    (endpoint, greeted)
+}
+
+impl Greeted {
+    /// The next consensus message of the other end.
+    pub(crate) async fn message(&mut self, rules: crate::frame::FrameRules) -> pbft::Message {
+        let bytes = connection::read_frame(&mut self.receive, rules).await.unwrap();
+        certificate::codec::Decode::from_bytes(&bytes).unwrap()
+    }
+}
