@@ -3,6 +3,7 @@
 mod cookie;
 mod edns;
 mod engine;
+mod listen;
 mod message;
 mod reply;
 mod zones;

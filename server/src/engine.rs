@@ -1,0 +1,313 @@
+//! THE entry of every transport: the bytes of a query and who asks, to the bytes of a reply or silence.
+//!
+//! Transports know nothing of DNS beyond framing; plugins know nothing of wire format, ids, sizes and cookies. Errors of the chain
+//! become rcodes and extended errors here and nowhere else.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use certificate::delivery::CERTIFICATE_TAG;
+use hickory_proto::rr::DNSClass;
+use plugins::error::code;
+use plugins::{Client, ExtendedError, Query, QueryView, Response, ServeError, Transport};
+use prometheus_client::metrics::counter::Counter;
+use tracing::{debug, error};
+
+use crate::cookie::{self, Cookies};
+use crate::edns::{CertificateForm, KEEPALIVE, Opt, PADDING};
+use crate::message::{self, Asked, Received};
+use crate::reply::{self, Bounds, Reply};
+use crate::zones::{Block, Zones};
+
+/// What a first look at a message leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// The reply is written.
+    Answered,
+    /// There is no reply.
+    Silent,
+    /// Take the long way: `serve`.
+    Ask,
+}
+
+/// What one listener answers with, under one configuration.
+pub struct Engine {
+    zones: Zones,
+    idle_timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+/// What outlives a reload.
+pub struct Shared {
+    cookies: Cookies,
+    panics: Counter,
+    rejected: Counter,
+}
+
+impl Shared {
+    /// Fresh secrets, and counters in `metrics`.
+    pub fn new(metrics: &plugins::metrics::Metrics) -> Shared {
+        let rejected_help = "Messages answered from their header and question alone";
+        Shared {
+            cookies: Cookies::random(),
+            panics: metrics.metric("quorate_panics", "Queries that made a plugin panic", Counter::default),
+            rejected: metrics.metric("quorate_rejected_messages", rejected_help, Counter::default),
+        }
+    }
+}
+
+impl Engine {
+    /// An engine that answers for `zones`. `idle_timeout` is told to clients that ask for it.
+    pub fn new(zones: Zones, idle_timeout: Duration, shared: Arc<Shared>) -> Engine {
+        Engine { zones, idle_timeout, shared }
+    }
+
+    /// How long a connection may be idle.
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    /// Looks at a message on the listener's own thread: answers what is cached and what is wrong, never waits.
+    pub fn glance(&self, wire: &[u8], client: &Client, received: Instant, reply: &mut Vec<u8>) -> Glance {
+        if let Some(view) = QueryView::parse(wire, client, received) {
+            return self.glance_at_query(&view, reply);
+        }
+        match message::read(wire) {
+            Received::Silent => Glance::Silent,
+            Received::Rejected(envelope, rcode) => {
+                self.shared.rejected.inc();
+                reply::reject(&envelope, rcode, crate::zones::UDP_PAYLOAD, reply);
+                Glance::Answered
+            }
+            Received::Asked(_) => Glance::Ask,
+        }
+    }
+
+    fn glance_at_query(&self, view: &QueryView<'_>, reply: &mut Vec<u8>) -> Glance {
+        // Cookies, certificates, padding and the like are made on the long way.
+        if view.qclass != u16::from(DNSClass::IN) || view.edns.is_some_and(|edns| !edns.options.is_empty()) {
+            return Glance::Ask;
+        }
+        let Some(block) = self.zones.find(view.name, view.qtype.into()) else {
+            return Glance::Ask;
+        };
+        let look = AssertUnwindSafe(|| block.chain.glance(view, reply, view.received));
+        match catch_unwind(look) {
+            Ok(true) => Glance::Answered,
+            Ok(false) => Glance::Ask,
+            Err(_) => {
+                self.shared.panics.inc();
+                Glance::Ask
+            }
+        }
+    }
+
+    /// Answers a message. `None` is silence.
+    pub async fn serve(&self, wire: &[u8], client: Client, received: Instant) -> Option<Vec<u8>> {
+        let asked = match message::read(wire) {
+            Received::Silent => return None,
+            Received::Rejected(envelope, rcode) => {
+                self.shared.rejected.inc();
+                let mut reply = Vec::new();
+                reply::reject(&envelope, rcode, crate::zones::UDP_PAYLOAD, &mut reply);
+                return Some(reply);
+            }
+            Received::Asked(asked) => asked,
+        };
+        let block = self.route(&asked);
+        let udp_payload_max = block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max);
+        let response = match block {
+            Some(block) if block.answers(asked.qtype, asked.qclass) => {
+                self.ask(block, query_of(&asked, client, received, wire.len())).await
+            }
+            Some(_) => Err(ServeError::Refused("neither this class nor transfers are served".into())),
+            None => Err(ServeError::NoPlugin),
+        };
+        let response = response
+            .and_then(|response| of_class(response, asked.qclass))
+            .unwrap_or_else(|error| response_to(&error, &asked));
+        Some(self.reply(&asked, &response, client, udp_payload_max))
+    }
+
+    fn route(&self, asked: &Asked<'_>) -> Option<&Block> {
+        let question = asked.envelope.question?;
+        self.zones.find(question.get(..question.len() - 4)?, asked.qtype)
+    }
+
+    /// Sends a query down the chain, within its deadline. A panic costs this one answer.
+    async fn ask(&self, block: &Block, query: Query) -> Result<Response, ServeError> {
+        let mut serving = pin!(block.chain.serve(&query));
+        let caught = std::future::poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(result)) => Poll::Ready(Some(result)),
+                Err(_) => Poll::Ready(None),
+            }
+        });
+        // A plugin that minds the deadline knows better what was missing, so it is given the time to say so.
+        let until = tokio::time::Instant::from_std(query.deadline + DEADLINE_SLACK);
+        match tokio::time::timeout_at(until, caught).await {
+            Ok(Some(result)) => result,
+            Ok(None) => {
+                self.shared.panics.inc();
+                error!(name = %query.name, qtype = %query.qtype, "a plugin panicked");
+                Err(ServeError::Internal("a plugin failed".into()))
+            }
+            Err(_) => Err(ServeError::TimedOut(QUERY_DEADLINE)),
+        }
+    }
+
+    /// Writes the reply, with the certificate in the form that the client asked for and the transport allows.
+    fn reply(&self, asked: &Asked<'_>, response: &Response, client: Client, udp_payload_max: u16) -> Vec<u8> {
+        let cookie = asked
+            .option(cookie::OPTION_CODE)
+            .and_then(|cookie| self.shared.cookies.check(cookie, client.address.ip(), unix_seconds()));
+        let bounds = bounds(asked, client.transport, udp_payload_max);
+        let wanted = response.certificate.as_deref().and_then(|certified| {
+            let form = CertificateForm::asked(asked.option(certified.option_code)?)?;
+            Some((certified, form))
+        });
+        let mut opt = asked.envelope.edns.map(|edns| Opt::new(udp_payload_max, edns.dnssec_ok));
+        if let (Some(opt), Some(cookie)) = (&mut opt, cookie) {
+            opt.push(cookie::OPTION_CODE, cookie.reply.to_vec());
+        }
+        // A whole certificate multiplies what an attacker sends in a victim's name; a cookie shows that nobody is a victim.
+        let address_proven = !client.transport.is_datagram() || cookie.is_some_and(|cookie| cookie.proven);
+        if let Some((certified, CertificateForm::Full)) = wanted
+            && address_proven
+        {
+            let mut value = vec![CERTIFICATE_TAG];
+            value.extend_from_slice(&certified.bytes);
+            let reply = self.write(
+                asked,
+                response,
+                opt.clone(),
+                Some((certified.option_code, value)),
+                client,
+                bounds,
+            );
+            if let Some(reply) = reply {
+                return reply.bytes;
+            }
+        }
+        let reference = wanted.map(|(certified, _)| (certified.option_code, certified.reference.to_vec()));
+        match self.write(asked, response, opt.clone(), reference, client, bounds) {
+            Some(reply) => reply.bytes,
+            None => {
+                let error = ServeError::Internal("the answer cannot be encoded".into());
+                let reply = self.write(asked, &response_to(&error, asked), opt, None, client, bounds);
+                reply.map(|reply| reply.bytes).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Writes the reply; `None` when it cannot be encoded, or when a whole certificate would cost records.
+    fn write(
+        &self,
+        asked: &Asked<'_>,
+        response: &Response,
+        mut opt: Option<Opt>,
+        certificate: Option<(u16, Vec<u8>)>,
+        client: Client,
+        bounds: Bounds,
+    ) -> Option<Reply> {
+        let whole =
+            certificate.as_ref().filter(|(_, value)| value[0] == CERTIFICATE_TAG).map(|(code, _)| *code);
+        if let Some(opt) = &mut opt {
+            if let Some((code, value)) = certificate {
+                opt.push(code, value);
+            }
+            if matches!(client.transport, Transport::Tcp | Transport::Tls)
+                && asked.option(KEEPALIVE).is_some()
+            {
+                let units = u16::try_from(self.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX);
+                opt.push(KEEPALIVE, units.to_be_bytes().to_vec());
+            }
+            response.options.iter().for_each(|option| opt.push_option(option));
+            opt.push_errors(&response.extended_errors);
+            if whole.is_some()
+                && opt.length() + asked.envelope.question?.len() + message::HEADER_BYTES > bounds.bytes_max
+            {
+                return None;
+            }
+        }
+        match reply::write(&asked.envelope, &asked.name, response, opt, bounds) {
+            Ok(reply) if whole.is_some() && reply.shortened => None,
+            Ok(reply) => Some(reply),
+            Err(error) => {
+                debug!(name = %asked.name, %error, "answer cannot be encoded");
+                None
+            }
+        }
+    }
+}
+
+fn query_of(asked: &Asked<'_>, client: Client, received: Instant, size: usize) -> Query {
+    Query {
+        id: asked.envelope.id,
+        name: asked.name.to_lowercase(),
+        name_as_asked: asked.name.clone(),
+        qtype: asked.qtype,
+        qclass: asked.qclass,
+        recursion_desired: asked.envelope.recursion_desired,
+        authentic_data: asked.envelope.authentic_data,
+        checking_disabled: asked.envelope.checking_disabled,
+        edns: asked.edns.clone(),
+        client,
+        received,
+        deadline: received + QUERY_DEADLINE,
+        size,
+    }
+}
+
+/// A question of another class than IN gets no data of class IN, whatever a plugin thinks.
+fn of_class(response: Response, qclass: DNSClass) -> Result<Response, ServeError> {
+    if response.answers.iter().any(|record| record.dns_class != qclass) {
+        return Err(ServeError::Refused("no data of this class".into()));
+    }
+    Ok(response)
+}
+
+/// The one place where an error becomes what a client sees.
+fn response_to(error: &ServeError, asked: &Asked<'_>) -> Response {
+    debug!(name = %asked.name, qtype = %asked.qtype, %error, "query failed");
+    let mut response = Response::new(error.rcode(), "");
+    response.extended_errors.push(error.extended_error());
+    if matches!(error, ServeError::TimedOut(_)) {
+        let text = String::new();
+        response.extended_errors.push(ExtendedError { code: code::NO_REACHABLE_AUTHORITY, text });
+    }
+    response
+}
+
+/// How long a reply may be. RFC 6891 §6.2.3: what a client says below 512 counts as 512.
+fn bounds(asked: &Asked<'_>, transport: Transport, udp_payload_max: u16) -> Bounds {
+    let bytes_max = match (transport.is_datagram(), asked.envelope.edns) {
+        (false, _) => u16::MAX,
+        (true, None) => PLAIN_PAYLOAD,
+        (true, Some(edns)) => edns.payload_size.max(PLAIN_PAYLOAD).min(udp_payload_max.max(PLAIN_PAYLOAD)),
+    };
+    let encrypted = matches!(transport, Transport::Tls | Transport::Quic | Transport::Https);
+    Bounds { bytes_max: usize::from(bytes_max), pad: encrypted && asked.option(PADDING).is_some() }
+}
+
+fn unix_seconds() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Cookies compare times modulo 2^32, RFC 9018 §4.3.
+    (since.as_secs() & u64::from(u32::MAX)) as u32
+}
+
+/// How long the chain has for one query, a round of agreement included.
+pub const QUERY_DEADLINE: Duration = Duration::from_millis(1800);
+/// What a plugin has beyond the deadline to say itself what was missing.
+const DEADLINE_SLACK: Duration = Duration::from_millis(100);
+/// Longest UDP reply to a client without EDNS. RFC 1035 §4.2.1
+const PLAIN_PAYLOAD: u16 = 512;
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -1,0 +1,277 @@
+//! Tests of the engine with scripted plugins: routing, errors, panics, deadlines, cookies, certificates, broken messages.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::{A, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use plugins::chain::Chain;
+use plugins::metrics::Metrics;
+use plugins::{Next, Plugin};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+
+/// Answers by the first label of the name: `panic`, `slow`, `pass`, `big`, `refused`; otherwise with an address.
+struct Scripted;
+
+#[async_trait]
+impl Plugin for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn glance(&self, query: &QueryView<'_>, reply: &mut Vec<u8>) -> plugins::Glance {
+        if query.name.starts_with(b"\x05quick") {
+            reply.extend_from_slice(b"quick");
+            return plugins::Glance::Answered;
+        }
+        assert!(!query.name.starts_with(b"\x05burst"), "scripted panic");
+        plugins::Glance::Ask
+    }
+
+    async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
+        let mut response = Response::new(ResponseCode::NoError, "scripted");
+        let first = query.name.iter().next().map(<[u8]>::to_vec).unwrap_or_default();
+        let data = match first.as_slice() {
+            b"panic" => panic!("scripted panic"),
+            b"slow" => std::future::pending().await,
+            b"pass" => return next.serve(query).await,
+            b"refused" => return Err(ServeError::Refused("not for you".into())),
+            b"disagree" => return Err(ServeError::NoAgreement("2 of 4 replicas agree".into())),
+            b"big" => RData::TXT(TXT::from_bytes(vec![&[b'x'; 250]; 6])),
+            _ => RData::A(A::new(192, 0, 2, 1)),
+        };
+        response.answers.push(Record::from_rdata(query.name.clone(), 300, data));
+        Ok(response)
+    }
+}
+
+fn engine() -> Engine {
+    let mut zones = Zones::default();
+    let chain = Chain::new(vec![Arc::new(Scripted)]);
+    zones.insert(&Name::from_str("example.org.").unwrap(), Block::new(chain, None));
+    Engine::new(zones, Duration::from_secs(10), Arc::new(Shared::new(&Metrics::new())))
+}
+
+fn client(transport: Transport) -> Client {
+    let address = SocketAddr::from(([192, 0, 2, 53], 4000));
+    Client { address, local: SocketAddr::from(([192, 0, 2, 1], 53)), transport }
+}
+
+fn query(name: &str, qtype: RecordType, edns: Option<Edns>) -> Message {
+    let mut message = Message::new(0x4321, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(hickory_proto::op::Query::query(Name::from_str(name).unwrap(), qtype));
+    message.edns = edns;
+    message
+}
+
+fn edns(payload: u16, options: &[(u16, &[u8])]) -> Option<Edns> {
+    let mut edns = Edns::new();
+    edns.set_max_payload(payload);
+    options
+        .iter()
+        .for_each(|(code, value)| edns.options_mut().insert(EdnsOption::Unknown(*code, value.to_vec())));
+    Some(edns)
+}
+
+async fn ask(engine: &Engine, query: &Message, transport: Transport) -> Message {
+    let wire = query.to_vec().unwrap();
+    let reply = engine.serve(&wire, client(transport), Instant::now()).await.unwrap();
+    Message::from_vec(&reply).unwrap()
+}
+
+/// INFO-CODEs of the extended errors in a reply.
+fn extended_errors(reply: &Message) -> Vec<u16> {
+    let options = reply.edns.as_ref().unwrap().options().as_ref();
+    let errors = options.iter().filter_map(|(_, option)| match option {
+        EdnsOption::Unknown(15, value) => Some(u16::from_be_bytes([value[0], value[1]])),
+        _ => None,
+    });
+    errors.collect()
+}
+
+fn option(reply: &Message, code: u16) -> Option<Vec<u8>> {
+    match reply.edns.as_ref()?.option(code.into())? {
+        EdnsOption::Unknown(_, value) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn query_is_answered_by_the_chain_of_its_zone() {
+    let reply = ask(&engine(), &query("www.example.org.", RecordType::A, None), Transport::Udp).await;
+    assert_eq!((reply.id, reply.response_code, reply.answers.len()), (0x4321, ResponseCode::NoError, 1));
+}
+
+#[tokio::test]
+async fn name_of_no_zone_is_refused_as_not_ours() {
+    let reply = ask(&engine(), &query("example.com.", RecordType::A, edns(1232, &[])), Transport::Udp).await;
+    assert_eq!((reply.response_code, extended_errors(&reply)), (ResponseCode::Refused, vec![20]));
+}
+
+#[tokio::test]
+async fn errors_of_the_chain_become_rcodes_and_extended_errors() {
+    let engine = engine();
+    for (name, rcode, codes) in [
+        ("pass.example.org.", ResponseCode::Refused, vec![20]),
+        ("refused.example.org.", ResponseCode::Refused, vec![18]),
+        ("disagree.example.org.", ResponseCode::ServFail, vec![0]),
+        ("panic.example.org.", ResponseCode::ServFail, vec![0]),
+    ] {
+        let reply = ask(&engine, &query(name, RecordType::A, edns(1232, &[])), Transport::Udp).await;
+        assert_eq!((reply.response_code, extended_errors(&reply)), (rcode, codes), "{name}");
+    }
+    assert_eq!(engine.shared.panics.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn query_without_answer_fails_at_its_deadline() {
+    let (engine, started) = (engine(), tokio::time::Instant::now());
+    let reply =
+        ask(&engine, &query("slow.example.org.", RecordType::A, edns(1232, &[])), Transport::Udp).await;
+    assert_eq!((reply.response_code, extended_errors(&reply)), (ResponseCode::ServFail, vec![23, 22]));
+    assert!(started.elapsed() <= QUERY_DEADLINE + 2 * DEADLINE_SLACK, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn other_classes_and_transfers_are_refused() {
+    let engine = engine();
+    for qtype in [RecordType::AXFR, RecordType::IXFR] {
+        let reply = ask(&engine, &query("example.org.", qtype, None), Transport::Tcp).await;
+        assert_eq!((reply.response_code, reply.answers.len()), (ResponseCode::Refused, 0));
+    }
+    for qclass in [DNSClass::CH, DNSClass::ANY, DNSClass::Unknown(4711)] {
+        let mut query = query("example.org.", RecordType::TXT, None);
+        query.queries[0].query_class = qclass;
+        assert_eq!(ask(&engine, &query, Transport::Udp).await.response_code, ResponseCode::Refused);
+    }
+}
+
+#[test]
+fn answer_at_a_glance_is_the_plugins_and_a_panic_there_takes_the_long_way() {
+    let engine = engine();
+    let glance = |name: &str, edns: Option<Edns>| {
+        let wire = query(name, RecordType::A, edns).to_vec().unwrap();
+        let mut reply = Vec::new();
+        (engine.glance(&wire, &client(Transport::Udp), Instant::now(), &mut reply), reply)
+    };
+    assert_eq!(glance("quick.example.org.", None), (Glance::Answered, b"quick".to_vec()));
+    assert_eq!(glance("quick.example.org.", edns(1232, &[])), (Glance::Answered, b"quick".to_vec()));
+    assert_eq!(
+        glance("quick.example.org.", edns(1232, &[(10, &[1; 8])])).0,
+        Glance::Ask,
+        "options need the long way"
+    );
+    assert_eq!(glance("www.example.org.", None).0, Glance::Ask);
+    assert_eq!(glance("burst.example.org.", None).0, Glance::Ask);
+    assert_eq!(engine.shared.panics.get(), 1);
+}
+
+#[test]
+fn broken_messages_are_answered_at_a_glance_and_responses_not_at_all() {
+    let engine = engine();
+    let glance = |wire: &[u8]| {
+        let mut reply = Vec::new();
+        (engine.glance(wire, &client(Transport::Udp), Instant::now(), &mut reply), reply)
+    };
+    let mut wire = query("www.example.org.", RecordType::A, None).to_vec().unwrap();
+    wire[5] = 2;
+    let (answered, reply) = glance(&wire);
+    assert_eq!((answered, reply[3] & 0xf), (Glance::Answered, 1));
+    wire[2] |= 0x80;
+    assert_eq!(glance(&wire), (Glance::Silent, vec![]));
+}
+
+#[tokio::test]
+async fn datagrams_are_bounded_by_client_and_server_and_streams_are_not() {
+    let engine = engine();
+    for (payload, transport, truncated) in [
+        (None, Transport::Udp, true),
+        (edns(1232, &[]), Transport::Udp, true),
+        (edns(4096, &[]), Transport::Udp, true),
+        (None, Transport::Tcp, false),
+    ] {
+        let reply = ask(&engine, &query("big.example.org.", RecordType::TXT, payload), transport).await;
+        assert_eq!(reply.truncation, truncated, "{transport:?}");
+    }
+    let mut zones = Zones::default();
+    let block = Block::new(Chain::new(vec![Arc::new(Scripted)]), Some(4096));
+    zones.insert(&Name::root(), block);
+    let generous = Engine::new(zones, Duration::from_secs(10), Arc::new(Shared::new(&Metrics::new())));
+    let large = query("big.example.org.", RecordType::TXT, edns(4096, &[]));
+    assert!(!ask(&generous, &large, Transport::Udp).await.truncation);
+    let small = query("big.example.org.", RecordType::TXT, edns(1232, &[]));
+    assert!(ask(&generous, &small, Transport::Udp).await.truncation);
+}
+
+#[tokio::test]
+async fn cookie_comes_back_whole_and_is_good_the_next_time() {
+    let engine = engine();
+    let first = query("www.example.org.", RecordType::A, edns(1232, &[(10, &[9; 8])]));
+    let cookie = option(&ask(&engine, &first, Transport::Udp).await, 10).unwrap();
+    assert_eq!((cookie.len(), &cookie[..8]), (24, &[9; 8][..]));
+    let second = query("www.example.org.", RecordType::A, edns(1232, &[(10, &cookie)]));
+    assert_eq!(option(&ask(&engine, &second, Transport::Udp).await, 10).unwrap(), cookie);
+}
+
+#[tokio::test]
+async fn padding_answers_padding_on_encrypted_transports() {
+    let engine = engine();
+    let padded = query("www.example.org.", RecordType::A, edns(1232, &[(12, &[0; 4])]));
+    for (transport, expected) in
+        [(Transport::Udp, false), (Transport::Tcp, false), (Transport::Tls, true), (Transport::Quic, true)]
+    {
+        let reply = engine.serve(&padded.to_vec().unwrap(), client(transport), Instant::now()).await.unwrap();
+        assert_eq!(reply.len() % 468 == 0, expected, "{transport:?}");
+    }
+}
+
+#[tokio::test]
+async fn keepalive_tells_the_idle_timeout_on_streams() {
+    let engine = engine();
+    let asking = query("www.example.org.", RecordType::A, edns(1232, &[(11, &[])]));
+    assert_eq!(option(&ask(&engine, &asking, Transport::Tcp).await, 11), Some(vec![0, 100]));
+    assert_eq!(option(&ask(&engine, &asking, Transport::Udp).await, 11), None);
+}
+
+#[tokio::test]
+async fn unknown_options_are_not_reflected() {
+    let asking = query("www.example.org.", RecordType::A, edns(1232, &[(65_001, &[1; 200])]));
+    let reply = ask(&engine(), &asking, Transport::Udp).await;
+    assert!(reply.edns.unwrap().options().as_ref().is_empty());
+}
+
+#[tokio::test]
+async fn no_broken_message_panics_or_gets_data() {
+    let (engine, mut random) = (engine(), StdRng::seed_from_u64(11));
+    let good = query("www.example.org.", RecordType::A, edns(1232, &[(10, &[9; 8])])).to_vec().unwrap();
+    let mut still_good = 0;
+    for round in 0..20_000 {
+        let mut wire = good.clone();
+        match round % 4 {
+            0 => wire.truncate(random.random_range(0..wire.len())),
+            1 => wire[random.random_range(0..good.len())] ^= 1 << random.random_range(0..8),
+            2 => (0..3).for_each(|_| wire[random.random_range(0..good.len())] = random.random()),
+            _ => wire = (0..random.random_range(0..80)).map(|_| random.random()).collect(),
+        }
+        let reply = engine.serve(&wire, client(Transport::Udp), Instant::now()).await;
+        let Some(reply) = reply else { continue };
+        let reply = Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {wire:02x?}"));
+        assert_eq!(reply.id, u16::from_be_bytes([wire[0], wire[1]]));
+        // Flips inside the name, the id or the cookie leave a good query; what is not one must not get data.
+        let whole = matches!(message::read(&wire), Received::Asked(_));
+        assert!(
+            whole || reply.answers.is_empty() && reply.response_code != ResponseCode::NoError,
+            "{wire:02x?}"
+        );
+        still_good += u32::from(whole);
+    }
+    assert_eq!(engine.shared.panics.get(), 0);
+    assert!(still_good > 1000, "only {still_good}");
+}
