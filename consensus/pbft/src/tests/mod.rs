@@ -1,4 +1,6 @@
-//! The replica from outside: a cluster in virtual time, one test for each claim.
+//! The replica from outside: a cluster in virtual time, a bench for one replica, one test for each claim.
 
+mod bench;
 mod cluster;
+mod judging;
 mod normal_case;
