@@ -418,6 +418,18 @@ fn zone_twice_in_other_spelling_is_refused() {
 }
 
 #[test]
+fn more_zones_than_the_format_holds_are_refused() {
+    let zones =
+        |count: usize| -> String { (0..count).map(|i| format!("\"z{i}.org.\" = \"strong\"\n")).collect() };
+    let cluster = parse(&file(&format!("[agreement]\n{}", zones(4095)))).unwrap();
+    assert_eq!(cluster.policies.len(), 4096);
+    assert_eq!(
+        errors(&file(&format!("[agreement]\n{}", zones(4096)))),
+        ["cluster.toml:4:1: expected at most 4096 zones, found 4097"]
+    );
+}
+
+#[test]
 fn error_shows_the_line_it_is_about() {
     let text = file("# ünïcödé\npipline = 3");
     let errors = Cluster::parse(&text, "c.toml").unwrap_err();

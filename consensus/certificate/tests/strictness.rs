@@ -102,6 +102,22 @@ fn proof_longer_than_the_bound_is_refused() {
     assert!(CertifiedAnswer::from_bytes(&answer.to_bytes()).is_err());
 }
 
+#[test]
+fn leaf_longer_than_the_bound_is_refused() {
+    let fixture = Fixture::four();
+    let with = |length: usize| {
+        let set = rrset("www.example.org", 16, 300, &[&vec![1; 32_000], &vec![2; length]]);
+        let leaf =
+            fixture.leaf(question("www.example.org", 16), Class::Strong, 300, Outcome::Answer(vec![set]));
+        let bytes = leaf.to_bytes().len();
+        (bytes, CertifiedAnswer::from_bytes(&fixture.certify(&[leaf], 0).to_bytes()))
+    };
+    let (bytes, answer) = with(33_406);
+    assert_eq!((bytes, answer.is_ok()), (65_535, true));
+    let (_, answer) = with(33_407);
+    assert!(matches!(answer, Err(DecodeError::Invalid { field: "leaf length", found: 65_536, .. })));
+}
+
 /// The field that a leaf is refused for; `None` when it is accepted.
 fn refused(leaf: &Leaf) -> Option<&'static str> {
     match Leaf::from_bytes(&leaf.to_bytes()) {

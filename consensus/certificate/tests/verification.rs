@@ -11,7 +11,7 @@ use certificate::{
     CertifiedAnswer, Denial, Digest, Epoch, MessageType, OperationKind, ReplicaId, ReplicaSet, Verified,
     VerifyError, View, merkle,
 };
-use support::{Fixture, TIME, every_outcome, question, rrset, wire};
+use support::{Fixture, TIME, every_outcome, question, rrset, small_order_signature, wire};
 
 fn check(fixture: &Fixture, answer: &CertifiedAnswer) -> Result<Verified, VerifyError> {
     verify(answer, &fixture.cluster, None, TIME + 1000, GRACE_MS, Class::NoAgreement)
@@ -116,6 +116,25 @@ fn signatures_without_a_signer_in_the_bitmap_are_refused() {
         check(&fixture, &answer),
         Err(VerifyError::SignerCount { expected: 3, signers: 2, signatures: 3 })
     );
+}
+
+#[test]
+fn signer_without_a_signature_is_refused() {
+    let fixture = Fixture::four();
+    let mut answer = fixture.certify(&[fixture.positive()], 0);
+    answer.certificate.signatures.pop();
+    assert_eq!(
+        check(&fixture, &answer),
+        Err(VerifyError::SignerCount { expected: 3, signers: 3, signatures: 2 })
+    );
+}
+
+#[test]
+fn signature_with_r_of_small_order_is_refused() {
+    let fixture = Fixture::four();
+    let mut answer = fixture.certify(&[fixture.positive()], 0);
+    answer.certificate.signatures[2] = small_order_signature(4, 2, &answer.certificate.commit_preimage());
+    assert!(matches!(check(&fixture, &answer), Err(VerifyError::Signature { replica: ReplicaId(2), .. })));
 }
 
 #[test]

@@ -139,8 +139,8 @@ fn read_policies(fields: &mut Fields<'_>, top: Section<'_, '_>) -> BTreeMap<Vec<
 }
 
 fn read_zones(fields: &mut Fields<'_>, section: Section<'_, '_>, policies: &mut BTreeMap<Vec<u8>, Policy>) {
-    let found = section.table.len();
-    if found >= POLICIES_MAX {
+    let found = section.table.len() + usize::from(!section.table.contains_key("."));
+    if found > POLICIES_MAX {
         fields.refuse(section.offset, ClusterErrorKind::TooManyZones { found });
         return;
     }

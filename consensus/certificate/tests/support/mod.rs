@@ -8,6 +8,8 @@ use certificate::{
     CertifiedAnswer, Cluster, Digest, Kinds, Member, MessageType, QuorumCertificate, ReplicaId, ReplicaSet,
     SeedKey, Sequence, Signature, SlotHeader, View, merkle, name,
 };
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use sha2::{Digest as _, Sha512};
 
 /// 2026-11-22T14:26:00Z
 pub const TIME: u64 = 1_795_357_560_000;
@@ -31,7 +33,28 @@ pub fn rrset(owner: &str, rtype: u16, ttl: u32, rdatas: &[&[u8]]) -> RrSet {
 }
 
 pub fn seed(tag: u8, id: u8) -> SeedKey {
-    SeedKey::new(Digest::of_parts(&[b"quorate test seed", &[tag, id]]).0)
+    SeedKey::new(seed_bytes(tag, id))
+}
+
+fn seed_bytes(tag: u8, id: u8) -> [u8; 32] {
+    Digest::of_parts(&[b"quorate test seed", &[tag, id]]).0
+}
+
+/// A signature that satisfies the equation of RFC 8032, but whose R is the neutral point: only the signer can make it, and only a
+/// strict verifier refuses it. With R = 0, S = k * s.
+pub fn small_order_signature(tag: u8, id: u8, message: &[u8]) -> Signature {
+    let secret = Digest::of_parts(&[b"quorate signing v1", &seed_bytes(tag, id)]).0;
+    let expanded = Sha512::digest(secret);
+    let scalar = Scalar::from_bytes_mod_order(clamp_integer(expanded[..32].try_into().unwrap()));
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let mut hasher = Sha512::new();
+    hasher.update(&signature[..32]);
+    hasher.update(seed(tag, id).signing_key().public_key().to_bytes());
+    hasher.update(message);
+    let k = Scalar::from_bytes_mod_order_wide(&hasher.finalize().into());
+    signature[32..].copy_from_slice((k * scalar).as_bytes());
+    Signature(signature)
 }
 
 impl Fixture {

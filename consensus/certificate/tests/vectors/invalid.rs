@@ -8,7 +8,7 @@ use certificate::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TIME, every_outcome, question, rrset, wire};
+use crate::support::{TIME, every_outcome, question, rrset, small_order_signature, wire};
 use crate::{Case, Clusters, merge};
 
 /// An invalid case and why it must be refused.
@@ -199,8 +199,11 @@ fn signature_cases(clusters: &Clusters) -> Vec<Refused> {
     push(
         "signature",
         "small-order-r",
-        &|answer| answer.certificate.signatures[2].0 = [0; 64],
-        "R of small order",
+        &|answer| {
+            let preimage = answer.certificate.commit_preimage();
+            answer.certificate.signatures[2] = small_order_signature(4, 2, &preimage);
+        },
+        "R is the neutral point; the equation of RFC 8032 holds",
     );
     push(
         "other-cluster",
