@@ -4,7 +4,7 @@
     verify.py CLUSTER.toml CERTIFICATE-FILE [--at UNIX_MS] [--grace MS] [--min-class CLASS] [--name N [--type T] [--flags F]]
     verify.py --vectors DIR
 
-Exit codes: 0 valid, 1 invalid, 2 expired, 3 unknown epoch, 4 class too low, 64 wrong usage.
+Exit codes: 0 valid, 1 invalid, 2 expired, 3 unknown epoch, 4 class too low, 64 wrong usage or no usable input.
 Needs Python 3.11 and the package `cryptography`.
 """
 
@@ -632,33 +632,43 @@ def show(verified, cluster):
 
 def record_type(text):
     match = re.fullmatch(r"TYPE([0-9]+)", text.upper())
+    if not match and text.upper() not in TYPES:
+        raise argparse.ArgumentTypeError(f"unknown type `{text}`; write TYPE and its number")
     return int(match[1]) if match else TYPES[text.upper()]
 
 
+class Parser(argparse.ArgumentParser):
+    """Exit code 2 means `expired`, so wrong usage must not end with it."""
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cluster", nargs="?")
     parser.add_argument("certificate", nargs="?")
     parser.add_argument("--at", type=int, metavar="UNIX_MS", help="time of verification; default: now")
     parser.add_argument("--grace", type=int, metavar="MS", default=GRACE_MS)
     parser.add_argument("--min-class", choices=CLASSES, default=CLASSES[0])
     parser.add_argument("--name", help="the name that was asked for")
-    parser.add_argument("--type", default="A", help="the type that was asked for")
+    parser.add_argument("--type", type=record_type, default="A", help="the type that was asked for")
     parser.add_argument("--flags", type=int, default=0, help="1: DO, 2: CD")
     parser.add_argument("--vectors", metavar="DIR")
     arguments = parser.parse_args()
     if arguments.vectors:
         return check_vectors(arguments.vectors)
     if not arguments.certificate:
-        parser.print_usage(sys.stderr)
-        return 64
-    cluster = Cluster(pathlib.Path(arguments.cluster).read_text())
-    question = None
-    if arguments.name:
-        question = {"name": name_from_text(arguments.name), "type": record_type(arguments.type), "class": 1,
-                    "flags": arguments.flags}
+        parser.error("expected a cluster file and a certificate")
+    try:
+        cluster = Cluster(pathlib.Path(arguments.cluster).read_text())
+        data = pathlib.Path(arguments.certificate).read_bytes()
+        name = name_from_text(arguments.name) if arguments.name else None
+    except (OSError, KeyError, ValueError, ClusterFileError) as error:
+        parser.error(f"{type(error).__name__}: {error}")
+    question = {"name": name, "type": arguments.type, "class": 1, "flags": arguments.flags} if name else None
     now = arguments.at if arguments.at is not None else time.time_ns() // 1_000_000
-    data = pathlib.Path(arguments.certificate).read_bytes()
     try:
         verified = verify(data, cluster, question, now, arguments.grace, CLASSES.index(arguments.min_class))
     except Refused as refused:
