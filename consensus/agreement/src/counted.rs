@@ -1,4 +1,4 @@
-//! Which of the included observations count: one a replica, of members, made at about the same time. `reference` of rule 1: discard.
+//! Which of the included observations count: one a replica, of members, made at about the same time.
 
 use std::collections::BTreeMap;
 

@@ -49,10 +49,13 @@ impl Support {
 /// How a chain can end without what was asked for: denied with (denial, zone, minimum), or left open.
 type End<'a> = Option<(Denial, &'a [u8], u32)>;
 
+/// The records of one owner and type, by their data.
+type Records<'a> = BTreeMap<&'a [u8], Support>;
+
 /// Everything that was seen, by owner and type.
 #[derive(Default)]
 struct Table<'a> {
-    records: BTreeMap<(&'a [u8], u16), BTreeMap<&'a [u8], Support>>,
+    records: BTreeMap<(&'a [u8], u16), Records<'a>>,
     ends: BTreeMap<&'a [u8], BTreeMap<End<'a>, Support>>,
 }
 

@@ -1,5 +1,7 @@
 //! Why this answer? The account of a decision names who saw what and whose observations count for which record.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
+
 mod world;
 
 use agreement::explain::{Explanation, explain};

@@ -1,5 +1,7 @@
 //! The payload of an observation: one encoding for one value, bounds, and what happens to an answer that is too large.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
+
 mod world;
 
 use agreement::canonical::Reading;

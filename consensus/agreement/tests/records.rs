@@ -1,5 +1,7 @@
 //! The `records` policy on what it is for: pools that rotate, CDNs whose aliases differ, and what a liar can and cannot do with a history.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
+
 mod world;
 
 use agreement::history::History;

@@ -1,5 +1,7 @@
 //! The rules of the decision, one test a rule: what counts, what wins, what a TTL may be.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
+
 mod world;
 
 use agreement::decide::{FAILURE_TTL_SECONDS, NO_AGREEMENT_TTL_SECONDS};

@@ -1,5 +1,7 @@
 //! From a leaf back to a response, a response compared with its leaf, and a decision that the verifier of certificates accepts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
+
 mod world;
 
 use agreement::{

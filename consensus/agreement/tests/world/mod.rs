@@ -1,4 +1,5 @@
 //! What the tests are made of: clusters, records in presentation form, observations.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be arranged should fail")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::str::FromStr;
