@@ -5,8 +5,8 @@
 use certificate::codec::Encode as _;
 use certificate::leaf::{Class, Leaf, Outcome, Policy, Question, RrSet, Subject};
 use certificate::{
-    CertifiedAnswer, Cluster, Digest, Kinds, Member, MessageType, QuorumCertificate, ReplicaId, ReplicaSet,
-    SeedKey, Sequence, Signature, SlotHeader, View, merkle, name,
+    CertifiedAnswer, Cluster, Digest, Member, MessageType, QuorumCertificate, ReplicaId, ReplicaSet, SeedKey,
+    Sequence, Signature, SlotHeader, View, merkle, name,
 };
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use sha2::{Digest as _, Sha512};
@@ -231,10 +231,6 @@ pub fn every_outcome(fixture: &Fixture) -> Vec<Leaf> {
         ),
         validated,
     ]
-}
-
-pub fn kinds(leaves: &[Leaf]) -> Kinds {
-    leaves.iter().map(Leaf::kind).collect()
 }
 
 pub fn hex(bytes: &[u8]) -> String {
