@@ -1,0 +1,68 @@
+//! Replicas that end and come back.
+
+use system_tests::clients::dig;
+use system_tests::cluster::{Cluster, READY};
+use system_tests::program::eventually;
+use system_tests::upstream::Upstream;
+
+const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\nwww IN A 192.0.2.80\n";
+
+#[test]
+fn cluster_that_lost_power_answers_again() {
+    let upstream = Upstream::serve("example.org.", ZONE);
+    let mut cluster = Cluster::start(4, &[upstream.address.to_string()]);
+    cluster.grow_log(0, 20, "first");
+    let executed = cluster.status(0).expect("replica 0 runs")["executed"].as_u64().unwrap();
+    (0..4).for_each(|id| cluster.kill_replica(id));
+    (0..4).for_each(|id| cluster.start_replica(id));
+    (0..4).for_each(|id| cluster.wait_until_ready(id));
+    cluster.grow_log(1, 5, "second");
+    let after = cluster.status(1).expect("replica 1 runs")["executed"].as_u64().unwrap();
+    assert!(after >= executed + 5, "the log goes on after slot {executed}, now {after}");
+}
+
+#[test]
+fn backups_that_die_again_and_again_lose_nothing() {
+    let upstream = Upstream::serve("example.org.", ZONE);
+    let mut cluster = Cluster::start(4, &[upstream.address.to_string()]);
+    for round in 0..6 {
+        let victim = 1 + round % 3;
+        cluster.kill_replica(victim);
+        cluster.grow_log(0, 5, &format!("round-{round}"));
+        cluster.start_replica(victim);
+        cluster.wait_until_ready(victim);
+    }
+    let executed = |id: usize| cluster.status(id).map(|status| status["executed"].as_u64().unwrap());
+    eventually("all replicas to be equal", READY, || {
+        let first = executed(0)?;
+        (1..4).all(|id| executed(id) == Some(first)).then_some(())
+    });
+    // What two honest replicas decide differently shows as a fault.
+    assert!((0..4).all(|id| cluster.status(id).is_some_and(|status| status["faults"] == 0)));
+}
+
+#[test]
+fn replica_without_its_log_does_not_vote_and_says_why() {
+    let upstream = Upstream::serve("example.org.", ZONE);
+    let mut cluster = Cluster::start(4, &[upstream.address.to_string()]);
+    cluster.grow_log(0, 3, "first");
+    cluster.kill_replica(3);
+    std::fs::remove_dir_all(cluster.folder(3).join("state")).expect("the state is there");
+    cluster.start_replica(3);
+    eventually("replica 3 to say why", READY, || cluster.log(3).contains("does not vote").then_some(()));
+    // The others go on.
+    assert!(dig(cluster.dns(0), &["www.example.org", "A"]).contains("192.0.2.80"));
+}
+
+#[test]
+fn second_process_for_one_replica_does_not_start() {
+    let upstream = Upstream::serve("example.org.", ZONE);
+    let mut cluster = Cluster::start(4, &[upstream.address.to_string()]);
+    let first = cluster.replicas[2].take();
+    cluster.start_replica(2);
+    eventually("the second process to end", READY, || {
+        cluster.replicas[2].as_mut().and_then(|process| process.0.try_wait().ok().flatten())
+    });
+    assert!(dig(cluster.dns(2), &["www.example.org", "A"]).contains("192.0.2.80"));
+    drop(first);
+}
