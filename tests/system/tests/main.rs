@@ -1,5 +1,7 @@
 //! One binary for all system tests: linking is the slow part.
 
+#![allow(clippy::unwrap_used)] // A test that panics has failed, helpers included.
+
 mod architecture;
 mod bad_input;
 mod certificates;
