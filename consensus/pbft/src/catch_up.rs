@@ -12,7 +12,7 @@ use crate::replica::Replica;
 use crate::state::LogState;
 use crate::{
     Application, CheckpointCertificate, DecidedSlot, FETCH_SLOTS_MAX, FETCH_WINDOW_MS,
-    FETCHES_PER_WINDOW_MAX, Fault, Keyring, Message, PeerStatus, STATE_CHUNK_BYTES_MAX, StateChunk,
+    FETCHES_PER_WINDOW_MAX, Fault, Keyring, Message, PeerStatus, Recipients, STATE_CHUNK_BYTES_MAX, StateChunk,
 };
 
 /// A peer that lags by no more than the pipeline gets so long to see the messages that are under way, in milliseconds.
@@ -28,8 +28,12 @@ pub(crate) struct Peer {
     pub(crate) connected: bool,
     /// What it said last, or what its votes imply. A hint.
     status: PeerStatus,
-    /// When messages were sent to it again.
-    resent_ms: Option<u64>,
+    /// Messages are sent to it again not before.
+    resend_from_ms: u64,
+    /// Whether it said how far it is and waits for an answer.
+    owed: bool,
+    /// Whether it was behind when it said so.
+    behind: bool,
     /// When it was asked for slots or state.
     asked_ms: Option<u64>,
     /// It is not asked before.
@@ -80,10 +84,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let now = self.now.monotonic_ms;
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connected = true;
-        known.resent_ms = Some(now);
+        known.resend_from_ms = now.saturating_add(RESEND_LEAST_MS);
         known.avoid_until_ms = 0;
+        self.clocks.reset_patience();
         self.send_one(peer, Message::Status(self.peer_status()));
-        self.resend_votes(peer, Sequence(0));
+        self.resend_votes(Recipients::One(peer), Sequence(0));
         self.resend_requests(peer);
     }
 
@@ -104,29 +109,47 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     pub(crate) fn on_status(&mut self, from: ReplicaId, status: PeerStatus) {
-        let now = self.now.monotonic_ms;
         let peer = self.peers.get_mut(&from).expect("the sender was looked up at the door");
         peer.status = status;
-        let resent = peer.resent_ms.is_some_and(|sent| now < sent.saturating_add(RESEND_LEAST_MS));
+        peer.owed = true;
+        peer.behind = status.executed < self.log.executed();
         if self.fetch.asked.as_ref().is_some_and(|asked| asked.peer == from && asked.state.is_none()) {
             self.end_fetch();
         }
-        if resent || status.executed > self.executed() {
-            return;
+    }
+
+    /// Answers the peers that said how far they are, each after its pause: with own votes that they may lack, and with the way ahead.
+    pub(crate) fn answer_statuses(&mut self) {
+        let now = self.now.monotonic_ms;
+        let executed = self.executed();
+        let mut due = Vec::new();
+        for (id, peer) in &mut self.peers {
+            if peer.owed && now >= peer.resend_from_ms {
+                peer.owed = false;
+                peer.resend_from_ms = now.saturating_add(RESEND_LEAST_MS);
+                due.push((*id, peer.status, peer.behind));
+            }
         }
-        self.peers.get_mut(&from).expect("the sender was looked up at the door").resent_ms = Some(now);
-        self.resend_votes(from, status.stable);
-        if status.executed < self.executed() {
-            self.send_one(from, Message::Status(self.peer_status()));
-        } else if let Some(chunk) =
-            self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable)
-        {
-            self.send_one(from, Message::StableCheckpoint(chunk));
+        for (peer, status, behind) in due {
+            if status.executed > executed {
+                continue;
+            }
+            self.resend_votes(Recipients::One(peer), status.stable);
+            if behind {
+                self.send_one(peer, Message::Status(self.peer_status()));
+            } else if let Some(chunk) = self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable) {
+                self.send_one(peer, Message::StableCheckpoint(chunk));
+            }
         }
     }
 
+    /// When the next peer is to be answered.
+    pub(crate) fn next_answer_ms(&self) -> Option<u64> {
+        self.peers.values().filter(|peer| peer.owed).map(|peer| peer.resend_from_ms).min()
+    }
+
     /// Sends own proposals and votes for slots that are not executed, and own checkpoint votes, as they were sent before.
-    fn resend_votes(&mut self, peer: ReplicaId, stable: Sequence) {
+    pub(crate) fn resend_votes(&mut self, to: Recipients, stable: Sequence) {
         let mut messages = Vec::new();
         for (_, slot) in self.slots.range(self.executed().next()..) {
             if let Some(accepted) = &slot.accepted {
@@ -138,7 +161,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             messages.extend(slot.committed.map(Message::Commit));
         }
         messages.extend(self.checkpoints.own_votes_above(stable).into_iter().map(Message::Checkpoint));
-        messages.into_iter().for_each(|message| self.send_one(peer, message));
+        self.ready.send.extend(messages.into_iter().map(|message| (to, message)));
     }
 
     /// Whether the peer may be answered now: so many fetches a window, no more.
@@ -313,6 +336,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let Some(asked) = self.fetch.asked.take() else { return };
         if self.executed() > asked.executed {
             self.peers.get_mut(&asked.peer).expect("a peer was asked").failures = 0;
+            if self.ahead().next().is_none() {
+                // Votes for the slots above were sent while they were out of reach.
+                self.send_all(Message::Status(self.peer_status()));
+            }
         } else {
             self.fail_fetch(asked.peer);
         }

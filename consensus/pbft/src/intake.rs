@@ -62,6 +62,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.requests.set_alarm(&digest, Alarm::Expire, Some(now.saturating_add(timeouts.request_ms)));
         let resend = now.saturating_add(timeouts.resend_ms.saturating_mul(2));
         self.requests.set_alarm(&digest, Alarm::Resend, Some(resend));
+        // After a restart a proposal may be older than the request.
+        let in_flight = self.slots.range(after.next()..).find(|(_, slot)| slot.proposes(&operation));
+        self.requests.set_in_flight(&digest, in_flight.map(|(sequence, _)| *sequence));
         self.ready.lookups.push(Lookup { operation, digest, origin: (origin != me).then_some(origin) });
         true
     }

@@ -4,7 +4,7 @@ use certificate::{Digest, Sequence, View};
 
 use crate::ballot::Ballot;
 use crate::judge::Verdict;
-use crate::{DecidedSlot, PrePrepare, Record, Vote};
+use crate::{DecidedSlot, Operation, PrePrepare, Record, Vote};
 
 /// A proposal that this replica voted for or made itself.
 #[derive(Clone)]
@@ -57,6 +57,11 @@ impl Slot {
     /// Whether the own proposal or vote in `view` is for a digest.
     pub(crate) fn accepted_in(&self, view: View) -> Option<&Accepted> {
         self.accepted.as_ref().filter(|accepted| accepted.proposal.view == view)
+    }
+
+    /// Whether the accepted proposal contains the operation.
+    pub(crate) fn proposes(&self, operation: &Operation) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| accepted.proposal.batch.operations.contains(operation))
     }
 
     /// Everything that must survive of the slot, as records.

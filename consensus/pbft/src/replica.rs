@@ -91,6 +91,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.advance();
         self.ask_when_stuck();
         self.drive_fetch();
+        self.answer_statuses();
         self.ready.suspect = self.suspects();
         self.ready.deadline = self.deadline();
         std::mem::take(&mut self.ready)

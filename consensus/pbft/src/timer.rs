@@ -5,7 +5,7 @@
 //! Says when; what a suspicion starts is a matter of view changes.
 
 use crate::replica::Replica;
-use crate::{Application, Keyring, Message};
+use crate::{Application, Keyring, Message, Recipients};
 
 /// What happened last, on the monotonic clock.
 #[derive(Clone, Copy, Default)]
@@ -30,19 +30,26 @@ impl Clocks {
         self.asked = 0;
     }
 
+    /// Something changed that may help: ask again soon.
+    pub(crate) fn reset_patience(&mut self) {
+        self.asked = 0;
+    }
+
     pub(crate) fn progress_ms(&self) -> u64 {
         self.progress_ms
     }
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {
-    /// Without progress on something open: says to all how far this replica is. Peers answer with their votes, or that they are ahead.
+    /// Without progress on something open: sends the own votes again and says how far this replica is. Peers answer with theirs, or that
+    /// they are ahead.
     pub(crate) fn ask_when_stuck(&mut self) {
         let now = self.now.monotonic_ms;
         if self.stuck_due().is_some_and(|due| now >= due) {
             self.clocks.asked = self.clocks.asked.saturating_add(1);
             self.clocks.asked_ms = now;
             self.send_all(Message::Status(self.peer_status()));
+            self.resend_votes(Recipients::All, self.marks.low);
         }
     }
 
@@ -93,6 +100,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             batch,
             self.stuck_due(),
             self.next_fetch_ms(),
+            self.next_answer_ms(),
             suspect,
         ]
         .into_iter()

@@ -1,6 +1,10 @@
 //! The replica from outside: a cluster in virtual time, a bench for one replica, one test for each claim.
 
 mod bench;
+mod checkpoints;
 mod cluster;
+mod demand;
 mod judging;
 mod normal_case;
+mod restart;
+mod seeds;

@@ -1,0 +1,335 @@
+//! Checkpoints and water marks: one test for each claim of Castro & Liskov 1999 §4.3, and what catching up adds.
+
+use certificate::codec::Encode;
+use certificate::{Digest, MessageType, ReplicaId, Sequence};
+
+use super::bench::*;
+use super::cluster::*;
+use crate::state::LogState;
+use crate::*;
+
+/// A bench of the smallest windows after `slots` decided slots, with all its proposals.
+fn after(slots: u64) -> (Bench, Vec<PrePrepare>) {
+    let mut bench = Bench::with(tiny(parameters(1, 4, 1)));
+    let mut proposals = Vec::new();
+    for number in 1..=slots {
+        let proposal = bench.proposal(number);
+        bench.decide(&proposal);
+        proposals.push(proposal);
+    }
+    (bench, proposals)
+}
+
+#[test]
+fn checkpoint_is_signed_every_interval_with_the_digest_of_the_state() {
+    let (mut bench, _) = after(3);
+    let proposal = bench.proposal(4);
+    bench.decide(&proposal);
+    let own: Vec<&Record> = bench.stored.iter().filter(|it| matches!(it, Record::OwnCheckpoint(_))).collect();
+    assert_eq!(own, [&Record::OwnCheckpoint(bench.checkpoint(1))]);
+}
+
+#[test]
+fn quorum_of_matching_checkpoints_is_stable_and_cuts_the_log() {
+    let (mut bench, proposals) = after(5);
+    let state = after(4).0;
+    assert!(bench.hear(0, Message::Checkpoint(state.checkpoint(0))).discard_below.is_none());
+    let ready = bench.hear(2, Message::Checkpoint(state.checkpoint(2)));
+    assert_eq!(ready.discard_below, Some(Sequence(4)));
+    assert!(matches!(&ready.persist[0], Record::Stable { certificate, .. } if certificate.sequence == Sequence(4)));
+    let live = &ready.persist[1..];
+    assert!(matches!(&live[0], Record::Accepted { proposal, .. } if *proposal == proposals[4]), "slot 5 lives on");
+    assert_eq!(live.len(), 3, "accepted, committed, decided");
+    let status = bench.replica.status();
+    assert_eq!((status.stable, status.slots), (Sequence(4), 1));
+}
+
+#[test]
+fn checkpoints_of_different_digests_are_not_summed() {
+    let (mut bench, _) = after(4);
+    bench.hear(0, Message::Checkpoint(bench.checkpoint(0)));
+    let ready = bench.hear(2, Message::Checkpoint(checkpoint(2, 4, Digest::of(b"lie"))));
+    assert_eq!(ready.discard_below, None);
+}
+
+#[test]
+fn repeated_or_forged_checkpoint_counts_never() {
+    let (mut bench, _) = after(4);
+    let vote = bench.checkpoint(0);
+    for _ in 0..3 {
+        assert_eq!(bench.hear(0, Message::Checkpoint(vote)).discard_below, None);
+    }
+    let forged = CheckpointVote { replica: ReplicaId(2), ..vote };
+    assert!(matches!(bench.hear(0, Message::Checkpoint(forged)).faults[..], [Fault::WrongSender { .. }]));
+    let ready = bench.hear(2, Message::Checkpoint(forged));
+    assert!(matches!(ready.faults[..], [Fault::InvalidSignature { .. }]) && ready.discard_below.is_none());
+}
+
+#[test]
+fn second_signed_state_is_evidence() {
+    let (mut bench, _) = after(4);
+    bench.hear(0, Message::Checkpoint(checkpoint(0, 4, Digest::of(b"lie"))));
+    let ready = bench.hear(0, Message::Checkpoint(bench.checkpoint(0)));
+    assert!(matches!(ready.faults[..], [Fault::CheckpointEquivocation { .. }]));
+    assert_eq!(ready.discard_below, None);
+}
+
+#[test]
+fn checkpoint_off_the_interval_is_a_fault() {
+    let mut bench = Bench::new(1);
+    for sequence in [0, 1, 99, 101] {
+        let ready = bench.hear(2, Message::Checkpoint(checkpoint(2, sequence, Digest::ZERO)));
+        assert!(matches!(ready.faults[..], [Fault::MisplacedCheckpoint { .. }]), "slot {sequence}");
+    }
+}
+
+#[test]
+fn future_checkpoints_of_one_replica_are_bounded() {
+    let mut bench = Bench::new(1);
+    for number in 1..1000 {
+        bench.hear(2, Message::Checkpoint(checkpoint(2, number * 100, Digest::ZERO)));
+    }
+    assert_eq!(bench.replica.checkpoints.votes_len(), CHECKPOINTS_PER_REPLICA_MAX);
+}
+
+#[test]
+fn checkpoints_that_arrive_before_the_slot_is_executed_count_when_it_is() {
+    let (mut bench, _) = after(3);
+    let other = after(4).0;
+    for from in [0, 2] {
+        bench.hear(from, Message::Checkpoint(other.checkpoint(from)));
+    }
+    let proposal = bench.proposal(4);
+    bench.decide(&proposal);
+    assert_eq!(bench.replica.status().stable, Sequence(4));
+}
+
+#[test]
+fn replica_whose_state_a_quorum_contradicts_votes_no_more() {
+    let (mut bench, _) = after(4);
+    let mut faults = Vec::new();
+    for from in [0, 2, 3] {
+        faults.extend(bench.hear(from, Message::Checkpoint(checkpoint(from, 4, Digest::of(b"theirs")))).faults);
+    }
+    assert!(matches!(faults[..], [Fault::Diverged { .. }]));
+    let proposal = bench.proposal(5);
+    assert!(sent(&bench.hear(0, Message::PrePrepare(proposal)), MessageType::Prepare).is_empty());
+    assert!(!bench.replica.status().active);
+}
+
+#[test]
+fn certificate_alone_makes_an_executed_checkpoint_stable() {
+    let (mut bench, _) = after(4);
+    let chunk = chunk_of(&bench, 0, 0);
+    let ready = bench.hear(2, Message::StableCheckpoint(chunk));
+    assert_eq!(ready.discard_below, Some(Sequence(4)));
+}
+
+/// A part of the state that the others have, certified by replicas 0, 2 and 3.
+fn chunk_of(bench: &Bench, offset: usize, length: usize) -> StateChunk {
+    let bytes = bench.log.to_bytes();
+    let votes = [0, 2, 3].map(|from| bench.checkpoint(from));
+    let certificate = CheckpointCertificate {
+        sequence: bench.log.executed(),
+        digest: LogState::digest_of(&bytes),
+        signers: votes.iter().map(|vote| vote.replica).collect(),
+        signatures: votes.iter().map(|vote| vote.signature).collect(),
+    };
+    let end = bytes.len().min(offset + length);
+    StateChunk { certificate, total: bytes.len() as u32, offset: offset as u32, bytes: bytes[offset..end].to_vec() }
+}
+
+/// A bench at genesis whose peers are at slot 8, and which has just asked one of them.
+fn behind() -> (Bench, u8) {
+    let (others, _) = after(8);
+    let mut bench = Bench::with(tiny(parameters(1, 4, 1)));
+    bench.log = others.log;
+    let mut asked = None;
+    for from in [0, 2, 3] {
+        let status = PeerStatus { executed: Sequence(8), stable: Sequence(8), ..PeerStatus::default() };
+        let ready = bench.hear(from, Message::Status(status));
+        asked = asked.or(whom(&ready));
+    }
+    (bench, asked.expect("one peer is asked"))
+}
+
+/// Whom a step asks for slots.
+fn whom(ready: &Ready) -> Option<u8> {
+    ready.send.iter().find_map(|(to, message)| match (to, message) {
+        (Recipients::One(to), Message::Fetch { .. }) => Some(to.0),
+        _ => None,
+    })
+}
+
+#[test]
+fn one_peer_is_asked_at_a_time_and_the_next_after_its_time() {
+    let (mut bench, first) = behind();
+    assert_eq!(whom(&bench.wait(299)), None);
+    let second = whom(&bench.wait(1)).expect("the time of the first is over");
+    assert_ne!(first, second);
+}
+
+#[test]
+fn state_is_taken_in_chunks_and_stands_for_the_slots_before_it() {
+    let (mut bench, peer) = behind();
+    let total = bench.log.to_bytes().len();
+    let ready = bench.hear(peer, Message::StableCheckpoint(chunk_of(&bench, 0, 100)));
+    let next = Message::FetchState { sequence: Sequence(8), offset: 100 };
+    assert_eq!(ready.send, [(Recipients::One(ReplicaId(peer)), next)]);
+    let ready = bench.hear(peer, Message::StableCheckpoint(chunk_of(&bench, 100, total)));
+    assert_eq!(ready.discard_below, Some(Sequence(8)));
+    assert_eq!(bench.replica.status().executed, Sequence(8));
+    assert_eq!(bench.replica.log, bench.log);
+}
+
+#[test]
+fn garbage_state_is_a_fault_and_costs_that_peer_its_turn() {
+    let forged_certificate = |chunk: &mut StateChunk| chunk.certificate.signatures[0].0[0] ^= 1;
+    let too_few = |chunk: &mut StateChunk| {
+        chunk.certificate.signers = [ReplicaId(0), ReplicaId(2)].into_iter().collect();
+        chunk.certificate.signatures.truncate(2);
+    };
+    let flipped = |chunk: &mut StateChunk| chunk.bytes[60] ^= 1;
+    for change in [&forged_certificate as &dyn Fn(&mut StateChunk), &too_few, &flipped] {
+        let (mut bench, peer) = behind();
+        let mut chunk = chunk_of(&bench, 0, usize::MAX / 2);
+        change(&mut chunk);
+        let ready = bench.hear(peer, Message::StableCheckpoint(chunk));
+        assert!(matches!(ready.faults[..], [Fault::InvalidState { .. }]), "{:?}", ready.faults);
+        assert_eq!(bench.replica.status().executed, Sequence(0));
+        assert!(whom(&ready).is_some_and(|next| next != peer), "the next peer is asked");
+    }
+}
+
+#[test]
+fn state_that_nobody_asked_for_is_not_taken() {
+    let (mut bench, peer) = behind();
+    let other = [0, 2, 3].into_iter().find(|id| *id != peer).unwrap();
+    let chunk = chunk_of(&bench, 0, usize::MAX / 2);
+    bench.hear(other, Message::StableCheckpoint(chunk));
+    assert_eq!(bench.replica.status().executed, Sequence(0));
+}
+
+#[test]
+fn fetched_slot_is_taken_by_its_certificate_without_own_prepare() {
+    let (others, proposals) = after(1);
+    let mut bench = Bench::new(1);
+    let status = PeerStatus { executed: Sequence(1), ..PeerStatus::default() };
+    bench.hear(2, Message::Status(status));
+    bench.wait(30);
+    let slot = others.decided_slot(&proposals[0]);
+    let ready = bench.hear(2, Message::Slot(slot.clone()));
+    assert_eq!(ready.decided.len(), 1);
+    let body = Some((slot.header, slot.batch));
+    assert_eq!(ready.persist, [Record::Decided { certificate: slot.certificate, body }]);
+    assert!(ready.send.iter().all(|(_, message)| own_vote(message).is_none()), "no vote");
+}
+
+#[test]
+fn garbage_slot_is_a_fault_and_costs_that_peer_its_turn() {
+    let (others, proposals) = after(2);
+    let slot = others.decided_slot(&proposals[0]);
+    let forged = |slot: &mut DecidedSlot| slot.certificate.signatures[1].0[5] ^= 1;
+    let few = |slot: &mut DecidedSlot| {
+        slot.certificate.signers = [ReplicaId(0), ReplicaId(2)].into_iter().collect();
+        slot.certificate.signatures.truncate(2);
+    };
+    let body = |slot: &mut DecidedSlot| slot.batch = proposals[1].batch.clone();
+    let header = |slot: &mut DecidedSlot| slot.header.time_ms += 1;
+    let view = |slot: &mut DecidedSlot| slot.certificate.view = certificate::View(1);
+    for change in [&forged as &dyn Fn(&mut DecidedSlot), &few, &body, &header, &view] {
+        let mut bench = Bench::new(1);
+        for from in [2, 3] {
+            let status = PeerStatus { executed: Sequence(1), ..PeerStatus::default() };
+            bench.hear(from, Message::Status(status));
+        }
+        let peer = whom(&bench.wait(30)).expect("a peer is asked");
+        let mut garbage = slot.clone();
+        change(&mut garbage);
+        let ready = bench.hear(peer, Message::Slot(garbage));
+        assert!(matches!(ready.faults[..], [Fault::InvalidSlot { .. }]) && ready.decided.is_empty());
+        assert!(whom(&ready).is_some_and(|next| next != peer), "the next peer is asked");
+    }
+}
+
+#[test]
+fn peer_that_claims_to_be_ahead_and_never_helps_is_asked_less_and_less() {
+    let mut bench = Bench::new(1);
+    let status = PeerStatus { executed: Sequence(u64::MAX), ..PeerStatus::default() };
+    let mut asked = 0;
+    for _ in 0..1000 {
+        asked += usize::from(whom(&bench.hear(2, Message::Status(status))).is_some());
+        asked += usize::from(whom(&bench.wait(10)).is_some());
+    }
+    assert!((2..=15).contains(&asked), "asked {asked} times in 10 s");
+}
+
+#[test]
+fn fetches_of_one_peer_are_served_at_a_bounded_rate() {
+    let (mut bench, _) = after(3);
+    let served: usize = (0..1000).map(|_| bench.hear(2, Message::Fetch { from: Sequence(1) }).send.len()).sum();
+    assert_eq!(served, 4 * FETCHES_PER_WINDOW_MAX as usize, "three slots and a status for each");
+}
+
+#[test]
+fn two_of_four_gone_and_one_back_after_several_checkpoints() {
+    let mut cluster = Cluster::new(3, CALM, |id| tiny(parameters(id, 4, 1)));
+    cluster.crash(3, 0);
+    for number in 0..25 {
+        cluster.request(0, number);
+        cluster.run_for(50);
+    }
+    assert!(cluster.status(0).stable >= Sequence(20));
+    cluster.request(0, 100);
+    cluster.run_for(7);
+    cluster.crash(2, 0);
+    cluster.run_for(4000);
+    let stuck = cluster.executed(0);
+    cluster.restart(3);
+    cluster.run_for(2000);
+    assert!(cluster.executed(0) > stuck, "the slot in flight is decided without anybody's help");
+    cluster.request(1, 200);
+    cluster.run_for(500);
+    for id in [0, 1, 3] {
+        assert!(cluster.operations(id).contains(&200), "node {id}");
+        assert_eq!(cluster.executed(id), cluster.executed(0));
+    }
+    cluster.restart(2);
+    cluster.run_for(1000);
+    assert_eq!(cluster.executed(2), cluster.executed(0));
+}
+
+#[test]
+fn primary_that_comes_back_sends_its_open_proposals_again() {
+    let mut cluster = Cluster::calm(4, 1);
+    cluster.request(1, 7);
+    cluster.run_for(6);
+    assert_eq!(cluster.counts.get("pre-prepare"), None);
+    cluster.network.delay_ms = (50, 50);
+    cluster.run_for(1);
+    assert_eq!(cluster.counts.get("pre-prepare"), Some(&1), "on its way");
+    for other in 1..4 {
+        cluster.cut.insert((0, other));
+    }
+    cluster.run_for(60);
+    cluster.crash(0, 10);
+    cluster.cut.clear();
+    cluster.network.delay_ms = (1, 1);
+    cluster.restart(0);
+    cluster.run_for(100);
+    assert!((0..4).all(|id| cluster.operations(id) == [7]));
+}
+
+#[test]
+fn decision_that_was_lost_on_the_way_is_fetched() {
+    let mut cluster = Cluster::calm(4, 1);
+    cluster.cut_off(2);
+    for number in 0..10 {
+        cluster.request(0, number);
+        cluster.run_for(30);
+    }
+    cluster.heal();
+    cluster.run_for(100);
+    assert_eq!(cluster.operations(2), (0..10).collect::<Vec<_>>());
+    assert!(cluster.counts["slot"] >= 10 && cluster.counts["slot"] <= 20, "{:?}", cluster.counts);
+}
