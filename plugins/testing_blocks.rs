@@ -11,9 +11,9 @@ use crate::chain::Chain;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::query::{Query, Transport};
-use crate::registry::PLUGINS;
+use crate::registry;
 use crate::response::Response;
-use crate::setup::{Block, Context, Settings};
+use crate::setup::Context;
 
 /// A server block that was set up.
 pub struct Served {
@@ -39,27 +39,7 @@ pub fn set_up(text: &str, directory: &Path) -> Result<(Vec<Served>, Vec<String>)
     };
     let mut served = Vec::new();
     for source in &corefile.blocks {
-        let mut zones: Vec<Name> = Vec::new();
-        for key in &source.keys {
-            let zone = Name::from_ascii(&key.zone).expect("keys are names");
-            if !zones.contains(&zone) {
-                zones.push(zone);
-            }
-        }
-        let mut block = Block {
-            keys: &source.keys,
-            zones,
-            settings: Settings::default(),
-            plugins: Vec::new(),
-            services: Vec::new(),
-            root: directory.to_path_buf(),
-        };
-        for entry in PLUGINS {
-            let directives: Vec<_> = source.directives_named(entry.name).collect();
-            if !directives.is_empty() {
-                (entry.setup)(&directives, &mut block, &context, &mut diagnostics);
-            }
-        }
+        let block = registry::set_up(source, &context, &mut diagnostics);
         let chain = Chain::new(block.plugins);
         served.push(Served { keys: source.keys.clone(), chain, metrics: metrics.clone() });
     }

@@ -555,3 +555,22 @@ async fn the_running_plugin_takes_over_a_changed_file() {
     tokio::time::timeout(std::time::Duration::from_secs(20), taken_over).await.expect("taken over");
     chain.stop();
 }
+
+#[test]
+fn the_zone_of_the_example_loads_under_any_name() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../zones/example.org.zone");
+    for origin in ["example.org.", "example.net."] {
+        let loaded = super::source::load(&file, &Name::from_ascii(origin).expect("a name"));
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{}", errors[0]));
+        assert_eq!(loaded.outside, None);
+        let zone = One(loaded.zone.into());
+        for (name, rtype) in [("large", RecordType::TXT), ("many", RecordType::A)] {
+            let name = Name::from_ascii(format!("{name}.{origin}")).expect("a name");
+            let answer = answer(&zone, Question { name: &name, rtype, dnssec_ok: false });
+            let answer = answer.expect("no loop").expect("in the zone");
+            let mut message = hickory_proto::op::Message::query();
+            message.add_answers(answer.answers);
+            assert!(message.to_vec().expect("encoded").len() > 1232, "{name} needs TCP");
+        }
+    }
+}
