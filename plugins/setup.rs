@@ -61,6 +61,13 @@ pub struct Block<'a> {
     pub root: PathBuf,
 }
 
+impl Block<'_> {
+    /// The zones as metrics name them: `example.org.,example.net.`.
+    pub fn zone_list(&self) -> String {
+        self.zones.iter().map(Name::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// What the listeners of a block need to know.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

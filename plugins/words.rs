@@ -1,0 +1,58 @@
+//! Words for numbers of the DNS, as logs and metrics write them.
+
+use std::borrow::Cow;
+
+use hickory_proto::rr::RecordType;
+
+/// The word of an rcode: `NOERROR`, `NXDOMAIN`, or `RCODE` and the number. RFC 6895 §2.3
+pub fn rcode(rcode: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match rcode {
+        0 => "NOERROR",
+        1 => "FORMERR",
+        2 => "SERVFAIL",
+        3 => "NXDOMAIN",
+        4 => "NOTIMP",
+        5 => "REFUSED",
+        6 => "YXDOMAIN",
+        7 => "YXRRSET",
+        8 => "NXRRSET",
+        9 => "NOTAUTH",
+        10 => "NOTZONE",
+        16 => "BADVERS",
+        23 => "BADCOOKIE",
+        other => return Cow::Owned(format!("RCODE{other}")),
+    })
+}
+
+/// The word of a type: `A`, `HTTPS`, or `TYPE` and the number. RFC 3597 §5
+pub fn rtype(rtype: u16) -> Cow<'static, str> {
+    match RecordType::from(rtype) {
+        RecordType::Unknown(number) => Cow::Owned(format!("TYPE{number}")),
+        RecordType::ZERO => Cow::Borrowed("TYPE0"),
+        known => Cow::Borrowed(known.into()),
+    }
+}
+
+/// The word of a class: `IN`, `CH`, or `CLASS` and the number. RFC 3597 §5
+pub fn class(class: u16) -> Cow<'static, str> {
+    match class {
+        1 => Cow::Borrowed("IN"),
+        3 => Cow::Borrowed("CH"),
+        4 => Cow::Borrowed("HS"),
+        254 => Cow::Borrowed("NONE"),
+        255 => Cow::Borrowed("ANY"),
+        other => Cow::Owned(format!("CLASS{other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_numbers_are_written_as_the_rfc_says() {
+        assert_eq!((rcode(3), rcode(12)), ("NXDOMAIN".into(), "RCODE12".into()));
+        assert_eq!((rtype(28), rtype(65), rtype(999)), ("AAAA".into(), "HTTPS".into(), "TYPE999".into()));
+        assert_eq!((class(1), class(99)), ("IN".into(), "CLASS99".into()));
+    }
+}
