@@ -1,0 +1,75 @@
+//! The plugin: looks at what comes back and logs what failed.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tracing::error;
+
+use super::limit::{Limit, Verdict};
+use crate::chain::Next;
+use crate::error::ServeError;
+use crate::plugin::{Glance, Plugin};
+use crate::query::Query;
+use crate::response::Response;
+use crate::view::QueryView;
+
+/// `errors`
+pub struct Errors {
+    limit: Mutex<Limit>,
+    report: Report,
+}
+
+/// Where lines go: the query, why it failed, how many were left out before it.
+pub type Report = fn(&Query, &ServeError, u64);
+
+impl Errors {
+    /// Errors go to `report`.
+    pub fn new(report: Report) -> Errors {
+        Errors { limit: Mutex::default(), report }
+    }
+}
+
+#[async_trait]
+impl Plugin for Errors {
+    fn name(&self) -> &'static str {
+        "errors"
+    }
+
+    fn glance(&self, _query: &QueryView<'_>, _reply: &mut Vec<u8>) -> Glance {
+        Glance::Pass
+    }
+
+    async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
+        let result = next.serve(query).await;
+        if let Err(error) = &result
+            && is_ours(error)
+        {
+            let verdict = self.limit.lock().unwrap_or_else(PoisonError::into_inner).judge(query.received);
+            if let Verdict::Log { left_out } = verdict {
+                (self.report)(query, error, left_out);
+            }
+        }
+        result
+    }
+}
+
+/// Whether an operator can do something about the error. A client that asks for what is not served is no fault here.
+fn is_ours(error: &ServeError) -> bool {
+    match error {
+        ServeError::NoPlugin | ServeError::Refused(_) => false,
+        ServeError::TimedOut(_)
+        | ServeError::Upstream(_)
+        | ServeError::NotReady(_)
+        | ServeError::NoAgreement(_)
+        | ServeError::Internal(_) => true,
+    }
+}
+
+/// Writes the line to the program's log.
+pub fn report(query: &Query, error: &ServeError, left_out: u64) {
+    let (name, qtype) = (&query.name, query.qtype);
+    match left_out {
+        0 => error!(%name, %qtype, %error, "query failed"),
+        left_out => error!(%name, %qtype, %error, left_out, "query failed, and others before it"),
+    }
+}
