@@ -3,21 +3,37 @@
 //! One folder a plugin. `plugin.rs` holds the trait, `chain.rs` runs a query down, `registry.rs` is the one table of all plugins
 //! in the order in which a query meets them. No plugin imports another.
 
+pub mod bind;
+pub mod bufsize;
 pub mod byzantine_consensus;
 pub mod cache;
 pub mod chain;
 pub mod error;
+pub mod errors;
 pub mod file;
+pub mod forward;
+pub mod hosts;
+pub mod health;
+pub mod log;
 pub mod metrics;
 pub mod plugin;
+pub mod prometheus;
 pub mod query;
+pub mod ready;
 pub mod registry;
 pub mod response;
+pub mod root;
 pub mod setup;
+pub mod timeouts;
+pub mod tls;
 pub mod view;
+pub mod whoami;
+pub mod words;
 
 #[cfg(test)]
 mod behaviour_tests;
+#[cfg(test)]
+mod readme_tests;
 #[cfg(test)]
 mod rehearsal;
 #[cfg(test)]

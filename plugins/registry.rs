@@ -18,14 +18,30 @@ pub struct Entry {
 /// Every plugin, first to last. CoreDNS's order where it has one; what stands before `cache` judges each client, what stands
 /// after `byzantine-consensus` is one replica's own view of DNS.
 pub const PLUGINS: &[Entry] = &[
+    Entry { name: "root", summary: "the base folder for file paths", setup: crate::root::setup },
+    Entry { name: "tls", summary: "certificate and key of encrypted listeners", setup: crate::tls::setup },
+    Entry { name: "timeouts", summary: "how long connections may be idle", setup: crate::timeouts::setup },
+    Entry { name: "bufsize", summary: "the longest reply over UDP", setup: crate::bufsize::setup },
+    Entry { name: "bind", summary: "which addresses to listen on", setup: crate::bind::setup },
+    Entry { name: "ready", summary: "GET /ready: whether all plugins can serve", setup: crate::ready::setup },
+    Entry { name: "health", summary: "GET /health: whether the program lives", setup: crate::health::setup },
+    Entry {
+        name: "prometheus",
+        summary: "GET /metrics, and counts queries",
+        setup: crate::prometheus::setup,
+    },
+    Entry { name: "errors", summary: "logs why queries fail", setup: crate::errors::setup },
+    Entry { name: "log", summary: "the query log", setup: crate::log::setup },
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
     Entry {
         name: "byzantine-consensus",
         summary: "answers only what a quorum has agreed on",
         setup: crate::byzantine_consensus::setup,
     },
+    Entry { name: "hosts", summary: "names from a hosts file", setup: crate::hosts::setup::setup },
     Entry { name: "file", summary: "zones from master files", setup: crate::file::setup::setup },
     Entry { name: "forward", summary: "asks other servers", setup: crate::forward::setup::setup },
+    Entry { name: "whoami", summary: "tells a client its own address", setup: crate::whoami::setup },
 ];
 
 /// The names of all directives, for the parser.

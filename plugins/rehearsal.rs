@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::chain::{Chain, Next};
 use crate::error::ServeError;
-use crate::plugin::Plugin;
+use crate::plugin::{Glance, Plugin};
 use crate::query::{Client, Query, Transport};
 use crate::response::{Certified, Response};
 use crate::view::QueryView;
@@ -212,6 +212,34 @@ pub fn certified(response: Response) -> Response {
     let answer = CertifiedAnswer { certificate, index: 0, proof: Vec::new(), leaf };
     let certified = Certified { answer, bytes: vec![0; 700], reference: [2; 33], option_code: 65_321 };
     Response { certificate: Some(Arc::new(certified)), ..response }
+}
+
+/// The answer of the chain that `text` makes.
+pub async fn serve(text: &str, query: &Query) -> Result<Response, ServeError> {
+    let (messages, chain) = set_up(text, |block| Chain::new(block.plugins.clone()));
+    assert_eq!(messages, [""; 0]);
+    chain.serve(query).await
+}
+
+/// A plugin that answers every query at a glance with an empty reply of this rcode.
+pub struct Answered(pub u8);
+
+#[async_trait]
+impl Plugin for Answered {
+    fn name(&self) -> &'static str {
+        "answered"
+    }
+
+    fn glance(&self, query: &QueryView<'_>, reply: &mut Vec<u8>) -> Glance {
+        reply.clear();
+        reply.extend_from_slice(&[query.wire[0], query.wire[1], 0x81, 0x80 | self.0]);
+        reply.extend_from_slice(&[0; 8]);
+        Glance::Answered
+    }
+
+    async fn serve(&self, _: &Query, _: Next) -> Result<Response, ServeError> {
+        Err(ServeError::NoPlugin)
+    }
 }
 
 /// What setting up the server block `.` with the lines of `text` leads to: diagnostics, settings, services, plugins.

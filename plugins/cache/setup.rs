@@ -138,11 +138,8 @@ fn read_disabled(options: &mut Options<'_>, all: &[Name]) -> (Option<Zones>, Opt
         if zones.is_empty() {
             zones = all.to_vec();
         }
-        if is_success {
-            success.extend(zones)
-        } else {
-            denial.extend(zones)
-        }
+        let disabled = if is_success { &mut success } else { &mut denial };
+        disabled.extend(zones);
         Some(())
     });
     let some = |zones: Vec<Name>| (!zones.is_empty()).then(|| Zones::new(&zones));
