@@ -12,7 +12,8 @@ use crate::replica::Replica;
 use crate::state::LogState;
 use crate::{
     Application, CheckpointCertificate, DecidedSlot, FETCH_SLOTS_MAX, FETCH_WINDOW_MS,
-    FETCHES_PER_WINDOW_MAX, Fault, Keyring, Message, PeerStatus, Recipients, STATE_CHUNK_BYTES_MAX, StateChunk,
+    FETCHES_PER_WINDOW_MAX, Fault, Keyring, Message, PeerStatus, Recipients, STATE_CHUNK_BYTES_MAX,
+    StateChunk,
 };
 
 /// A peer that lags by no more than the pipeline gets so long to see the messages that are under way, in milliseconds.
@@ -137,7 +138,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.resend_votes(Recipients::One(peer), status.stable);
             if behind {
                 self.send_one(peer, Message::Status(self.peer_status()));
-            } else if let Some(chunk) = self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable) {
+            } else if let Some(chunk) =
+                self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable)
+            {
                 self.send_one(peer, Message::StableCheckpoint(chunk));
             }
         }
@@ -308,7 +311,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     fn certificate_holds(&self, certificate: &CheckpointCertificate) -> bool {
-        certificate.sequence.0 % self.parameters.checkpoint_interval == 0
+        certificate.sequence.0.is_multiple_of(self.parameters.checkpoint_interval)
             && certificate.verify(self.parameters.replicas, &self.parameters.domain, &self.keyring)
     }
 

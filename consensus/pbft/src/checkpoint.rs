@@ -52,7 +52,7 @@ impl Checkpoints {
     /// Takes a snapshot when the log stands at a checkpoint.
     pub(crate) fn take(&mut self, log: &LogState, interval: u64) {
         let sequence = log.executed();
-        if sequence.0 % interval == 0 {
+        if sequence.0.is_multiple_of(interval) {
             let bytes = log.to_bytes();
             let digest = LogState::digest_of(&bytes);
             self.snapshots.insert(sequence, Snapshot { digest, bytes: Arc::new(bytes), own: None });
@@ -171,7 +171,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::WrongSender { from, claimed: vote.replica });
             return;
         }
-        if sequence.0 == 0 || sequence.0 % self.parameters.checkpoint_interval != 0 {
+        if sequence.0 == 0 || !sequence.0.is_multiple_of(self.parameters.checkpoint_interval) {
             self.fault(Fault::MisplacedCheckpoint { from, sequence });
             return;
         }

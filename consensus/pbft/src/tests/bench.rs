@@ -49,7 +49,8 @@ impl Bench {
     }
 
     pub fn hear(&mut self, from: u8, message: Message) -> Ready {
-        let message = certificate::codec::Decode::from_bytes(&certificate::codec::Encode::to_bytes(&message)).unwrap();
+        let message =
+            certificate::codec::Decode::from_bytes(&certificate::codec::Encode::to_bytes(&message)).unwrap();
         self.step(Event::Message { from: ReplicaId(from), message })
     }
 

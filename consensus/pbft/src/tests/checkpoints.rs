@@ -36,9 +36,14 @@ fn quorum_of_matching_checkpoints_is_stable_and_cuts_the_log() {
     assert!(bench.hear(0, Message::Checkpoint(state.checkpoint(0))).discard_below.is_none());
     let ready = bench.hear(2, Message::Checkpoint(state.checkpoint(2)));
     assert_eq!(ready.discard_below, Some(Sequence(4)));
-    assert!(matches!(&ready.persist[0], Record::Stable { certificate, .. } if certificate.sequence == Sequence(4)));
+    assert!(
+        matches!(&ready.persist[0], Record::Stable { certificate, .. } if certificate.sequence == Sequence(4))
+    );
     let live = &ready.persist[1..];
-    assert!(matches!(&live[0], Record::Accepted { proposal, .. } if *proposal == proposals[4]), "slot 5 lives on");
+    assert!(
+        matches!(&live[0], Record::Accepted { proposal, .. } if *proposal == proposals[4]),
+        "slot 5 lives on"
+    );
     assert_eq!(live.len(), 3, "accepted, committed, decided");
     let status = bench.replica.status();
     assert_eq!((status.stable, status.slots), (Sequence(4), 1));
@@ -109,7 +114,8 @@ fn replica_whose_state_a_quorum_contradicts_votes_no_more() {
     let (mut bench, _) = after(4);
     let mut faults = Vec::new();
     for from in [0, 2, 3] {
-        faults.extend(bench.hear(from, Message::Checkpoint(checkpoint(from, 4, Digest::of(b"theirs")))).faults);
+        faults
+            .extend(bench.hear(from, Message::Checkpoint(checkpoint(from, 4, Digest::of(b"theirs")))).faults);
     }
     assert!(matches!(faults[..], [Fault::Diverged { .. }]));
     let proposal = bench.proposal(5);
@@ -136,7 +142,12 @@ fn chunk_of(bench: &Bench, offset: usize, length: usize) -> StateChunk {
         signatures: votes.iter().map(|vote| vote.signature).collect(),
     };
     let end = bytes.len().min(offset + length);
-    StateChunk { certificate, total: bytes.len() as u32, offset: offset as u32, bytes: bytes[offset..end].to_vec() }
+    StateChunk {
+        certificate,
+        total: bytes.len() as u32,
+        offset: offset as u32,
+        bytes: bytes[offset..end].to_vec(),
+    }
 }
 
 /// A bench at genesis whose peers are at slot 8, and which has just asked one of them.
@@ -267,7 +278,8 @@ fn peer_that_claims_to_be_ahead_and_never_helps_is_asked_less_and_less() {
 #[test]
 fn fetches_of_one_peer_are_served_at_a_bounded_rate() {
     let (mut bench, _) = after(3);
-    let served: usize = (0..1000).map(|_| bench.hear(2, Message::Fetch { from: Sequence(1) }).send.len()).sum();
+    let served: usize =
+        (0..1000).map(|_| bench.hear(2, Message::Fetch { from: Sequence(1) }).send.len()).sum();
     assert_eq!(served, 4 * FETCHES_PER_WINDOW_MAX as usize, "three slots and a status for each");
 }
 

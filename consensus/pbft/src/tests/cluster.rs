@@ -416,7 +416,7 @@ impl Cluster {
             let first =
                 ready.decided.first().map_or(certificate.sequence.next(), |first| first.header.sequence);
             let skipped = first > node.executed.next();
-            let at_checkpoint = (first.0 - 1) % node.parameters.checkpoint_interval == 0;
+            let at_checkpoint = (first.0 - 1).is_multiple_of(node.parameters.checkpoint_interval);
             if skipped && at_checkpoint && first.0 - 1 <= certificate.sequence.0 {
                 node.executed = Sequence(first.0 - 1);
             }

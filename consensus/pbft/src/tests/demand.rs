@@ -17,19 +17,22 @@ fn saw(bench: &mut Bench, number: u64) -> Ready {
 
 fn observes(ready: &Ready) -> Vec<&SignedObservations> {
     let sent = ready.send.iter();
-    sent.filter_map(|(_, message)| if let Message::Observe(set) = message { Some(set) } else { None }).collect()
+    sent.filter_map(|(_, message)| if let Message::Observe(set) = message { Some(set) } else { None })
+        .collect()
 }
 
 fn proposals(ready: &Ready) -> Vec<&PrePrepare> {
     let sent = ready.send.iter();
-    sent.filter_map(|(_, it)| if let Message::PrePrepare(proposal) = it { Some(proposal) } else { None }).collect()
+    sent.filter_map(|(_, it)| if let Message::PrePrepare(proposal) = it { Some(proposal) } else { None })
+        .collect()
 }
 
 #[test]
 fn requests_for_one_operation_are_one() {
     let mut bench = Bench::new(1);
     assert_eq!(bench.step(Event::Request(operation(7))).lookups.len(), 1);
-    for again in [Event::Request(operation(7)), Event::Message { from: ReplicaId(2), message: resolve(7, 0) }] {
+    for again in [Event::Request(operation(7)), Event::Message { from: ReplicaId(2), message: resolve(7, 0) }]
+    {
         let ready = bench.step(again);
         assert!(ready.lookups.is_empty() && ready.send.is_empty());
     }
@@ -163,7 +166,8 @@ fn batch_is_sealed_at_its_bytes() {
 fn late_observation_and_late_request_start_no_new_round() {
     let mut bench = Bench::new(1);
     let late = bench.observed(3, 7, b"seen");
-    let proposal = bench.signed(0, bench.header_over(1, &bench.batch_of(7, &[0, 1, 2])), bench.batch_of(7, &[0, 1, 2]));
+    let proposal =
+        bench.signed(0, bench.header_over(1, &bench.batch_of(7, &[0, 1, 2])), bench.batch_of(7, &[0, 1, 2]));
     assert_eq!(bench.decide(&proposal).len(), 1);
     for message in [Message::Observe(late), resolve(7, 0)] {
         let ready = bench.hear(3, message);
@@ -238,7 +242,8 @@ fn flood_of_requests_fills_the_account_of_its_origin_only() {
     assert_eq!(over, 5000 - OPEN_REQUESTS_PER_ORIGIN_MAX);
     assert_eq!(bench.hear(3, resolve(9999, 0)).lookups.len(), 1);
     assert_eq!(bench.step(Event::Request(operation(10_000))).lookups.len(), 1);
-    (0..OPEN_REQUESTS_PER_ORIGIN_MAX as u64).for_each(|it| drop(bench.step(Event::Request(operation(20_000 + it)))));
+    (0..OPEN_REQUESTS_PER_ORIGIN_MAX as u64)
+        .for_each(|it| drop(bench.step(Event::Request(operation(20_000 + it)))));
     assert_eq!(bench.step(Event::Request(operation(30_000))).refused.len(), 1);
 }
 
@@ -391,7 +396,9 @@ fn observation_of_a_replica_with_a_wrong_clock_keeps_nobody_from_deciding() {
         let first = bench.proposal(1);
         let mut proposed = Vec::new();
         for set in &first.batch.sets[1..] {
-            proposed.extend(proposals(&bench.hear(set.replica.0, Message::Observe(set.clone()))).into_iter().cloned());
+            proposed.extend(
+                proposals(&bench.hear(set.replica.0, Message::Observe(set.clone()))).into_iter().cloned(),
+            );
         }
         bench.decide(&proposed[0].clone());
         let skewed = (WALL_MS + bench.now).checked_add_signed(skew_ms).unwrap();

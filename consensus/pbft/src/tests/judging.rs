@@ -72,7 +72,10 @@ fn time_other_than_the_lower_median_is_refused() {
     for later in [1, u64::MAX / 2] {
         let mut bench = Bench::new(1);
         let lie = bench.proposal_with(7, |header| header.time_ms += later);
-        assert!(matches!(vote_for(&mut bench, lie), Err(Refusal::Time { .. } | Refusal::FutureObservation { .. })));
+        assert!(matches!(
+            vote_for(&mut bench, lie),
+            Err(Refusal::Time { .. } | Refusal::FutureObservation { .. })
+        ));
     }
 }
 
@@ -160,14 +163,18 @@ fn observation_of_another_operation_is_refused() {
     let mut batch = (*proposal.batch).clone();
     batch.sets[3] = bench.observed(3, 8, b"seen");
     proposal.batch = Arc::new(batch);
-    assert_eq!(vote_for(&mut bench, proposal), Err(Refusal::Batch(BatchError::ForeignObservation { set: 3 })));
+    assert_eq!(
+        vote_for(&mut bench, proposal),
+        Err(Refusal::Batch(BatchError::ForeignObservation { set: 3 }))
+    );
 }
 
 #[test]
 fn two_observations_of_one_replica_count_never() {
     let mut bench = Bench::new(1);
     let mut proposal = bench.proposal(7);
-    let mut sets = vec![bench.observed(0, 7, b"a"), bench.observed(0, 7, b"b"), bench.observed(2, 7, b"seen")];
+    let mut sets =
+        vec![bench.observed(0, 7, b"a"), bench.observed(0, 7, b"b"), bench.observed(2, 7, b"seen")];
     sets.sort_by_key(|set| (set.replica, set.signature));
     proposal.batch = Arc::new(Batch { operations: vec![operation(7)], sets });
     let refusal = BatchError::DuplicateObservation { entry: 0, replica: ReplicaId(0) };

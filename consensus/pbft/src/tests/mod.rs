@@ -4,6 +4,7 @@ mod bench;
 mod checkpoints;
 mod cluster;
 mod demand;
+mod encoding;
 mod judging;
 mod normal_case;
 mod restart;

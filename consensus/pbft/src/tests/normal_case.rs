@@ -91,7 +91,9 @@ fn backup_refuses_second_digest_for_same_view_and_sequence() {
     bench.hear(0, Message::PrePrepare(first.clone()));
     let ready = bench.hear(0, Message::PrePrepare(second.clone()));
     assert!(ready.send.is_empty());
-    let [Fault::Equivocation { first: a, second: b }] = &ready.faults[..] else { panic!("{:?}", ready.faults) };
+    let [Fault::Equivocation { first: a, second: b }] = &ready.faults[..] else {
+        panic!("{:?}", ready.faults)
+    };
     assert!(a.verify(&domain(), &ToyKeys::of(3)) && b.verify(&domain(), &ToyKeys::of(3)));
     assert_eq!((a.vote.digest, b.vote.digest), (first.header.digest(), second.header.digest()));
 }
@@ -115,7 +117,10 @@ fn proposal_above_the_high_water_mark_is_buffered_and_accepted_when_the_mark_adv
     }
     let late = bench.proposal(9);
     let ready = bench.hear(0, Message::PrePrepare(late));
-    assert!(sent(&ready, Prepare).is_empty() && ready.faults.is_empty(), "beyond slot 8 nothing is voted for");
+    assert!(
+        sent(&ready, Prepare).is_empty() && ready.faults.is_empty(),
+        "beyond slot 8 nothing is voted for"
+    );
     let votes: Vec<CheckpointVote> = [0, 2, 3].map(|from| bench.checkpoint(from)).to_vec();
     let hear = |vote: CheckpointVote| sent(&bench.hear(vote.replica.0, Message::Checkpoint(vote)), Prepare);
     let prepares: Vec<Vote> = votes.into_iter().flat_map(hear).collect();
@@ -238,7 +243,8 @@ fn forged_vote_is_a_fault_and_never_counts() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
     bench.hear(0, Message::PrePrepare(proposal.clone()));
-    let forged = Vote { replica: certificate::ReplicaId(2), ..vote(Prepare, 0, 1, proposal.header.digest(), 3) };
+    let forged =
+        Vote { replica: certificate::ReplicaId(2), ..vote(Prepare, 0, 1, proposal.header.digest(), 3) };
     let ready = bench.hear(2, Message::Prepare(forged));
     assert!(matches!(ready.faults[..], [Fault::InvalidSignature { .. }]) && sent(&ready, Commit).is_empty());
     assert_eq!(sent(&bench.hear(3, prepare(&proposal, 3)), Commit).len(), 1, "an honest one does");

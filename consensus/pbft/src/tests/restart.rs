@@ -31,7 +31,9 @@ impl Transcript {
                     phase == MessageType::PrePrepare && proposal.signature == vote.signature
                 }
                 Record::Committed(own) => phase == MessageType::Commit && *own == vote,
-                Record::OwnCheckpoint(own) => phase == MessageType::Checkpoint && own.signature == vote.signature,
+                Record::OwnCheckpoint(own) => {
+                    phase == MessageType::Checkpoint && own.signature == vote.signature
+                }
                 _ => false,
             };
             let place = self.records[base..].iter().position(vouches);
@@ -43,7 +45,8 @@ impl Transcript {
     fn restore(&self, cut: usize) -> Result<Replica<Toy, ToyKeys>, RestoreError> {
         let toy = Toy { quorum: self.parameters.replicas.quorum() };
         let me = self.parameters.me.0;
-        let records = self.records[..cut].iter().map(|record| Record::from_bytes(&record.to_bytes()).unwrap());
+        let records =
+            self.records[..cut].iter().map(|record| Record::from_bytes(&record.to_bytes()).unwrap());
         Replica::restore(self.parameters.clone(), toy, ToyKeys::of(me), records)
     }
 
@@ -61,8 +64,11 @@ impl Transcript {
 fn transcript(me: u8) -> Transcript {
     let parameters = tiny(parameters(me, 4, 1));
     let mut bench = Bench::with(parameters.clone());
-    let mut transcript =
-        Transcript { parameters: parameters.clone(), records: vec![genesis(&parameters)], signed: Vec::new() };
+    let mut transcript = Transcript {
+        parameters: parameters.clone(),
+        records: vec![genesis(&parameters)],
+        signed: Vec::new(),
+    };
     let hear = |bench: &mut Bench, transcript: &mut Transcript, from: u8, message: Message| {
         let ready = bench.hear(from, message);
         transcript.note(&ready);
@@ -81,11 +87,12 @@ fn transcript(me: u8) -> Transcript {
             }
             let ready = bench.wait(2);
             transcript.note(&ready);
-            proposed.or(ready.persist.iter().find_map(|record| match record {
-                Record::Accepted { proposal, .. } => Some(proposal.clone()),
-                _ => None,
-            }))
-            .expect("the primary proposes")
+            proposed
+                .or(ready.persist.iter().find_map(|record| match record {
+                    Record::Accepted { proposal, .. } => Some(proposal.clone()),
+                    _ => None,
+                }))
+                .expect("the primary proposes")
         } else {
             let proposal = bench.proposal(number);
             hear(&mut bench, &mut transcript, 0, Message::PrePrepare(proposal.clone()));
@@ -127,7 +134,10 @@ fn assert_no_second_digest(
 ) {
     for (_, message) in steps.iter().flat_map(|ready| &ready.send) {
         let Some((phase, vote)) = own_vote(message) else { continue };
-        assert!(vote.sequence > low || phase == MessageType::Checkpoint, "cut {cut}: votes at or below {low}");
+        assert!(
+            vote.sequence > low || phase == MessageType::Checkpoint,
+            "cut {cut}: votes at or below {low}"
+        );
         if let Some(before) = sent.get(&(phase, vote.view.0, vote.sequence)) {
             assert_eq!(message.to_bytes(), before.to_bytes(), "cut {cut}: {phase:?} {vote:?}");
         }
@@ -225,7 +235,8 @@ fn restart_at_every_record_executes_what_was_decided_before_the_cut() {
 #[test]
 fn stable_checkpoint_makes_the_records_before_it_unnecessary() {
     let transcript = transcript(1);
-    let stable = transcript.records.iter().position(|record| matches!(record, Record::Stable { .. })).unwrap();
+    let stable =
+        transcript.records.iter().position(|record| matches!(record, Record::Stable { .. })).unwrap();
     let whole = transcript.restore(transcript.records.len()).unwrap();
     let toy = Toy { quorum: 3 };
     let rest = transcript.records[stable..].iter().cloned();
@@ -240,7 +251,8 @@ fn stable_checkpoint_makes_the_records_before_it_unnecessary() {
 #[test]
 fn checkpoint_that_was_not_stored_is_signed_after_the_restart() {
     let transcript = transcript(1);
-    let own = transcript.records.iter().position(|record| matches!(record, Record::OwnCheckpoint(_))).unwrap();
+    let own =
+        transcript.records.iter().position(|record| matches!(record, Record::OwnCheckpoint(_))).unwrap();
     let mut replica = transcript.restore(own).unwrap();
     let ready = replica.step(Now { wall_ms: WALL_MS, monotonic_ms: 1 }, Event::Tick);
     assert_eq!(ready.persist, [transcript.records[own].clone()]);

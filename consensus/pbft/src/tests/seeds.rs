@@ -14,7 +14,7 @@ fn cluster_of(seed: u64, network: Network) -> Cluster {
     let (count, faults) = SHAPES[(seed / 2) as usize % SHAPES.len()];
     Cluster::new(seed, network, |id| {
         let parameters = parameters(id, count, faults);
-        if seed % 2 == 0 { tiny(parameters) } else { parameters }
+        if seed.is_multiple_of(2) { tiny(parameters) } else { parameters }
     })
 }
 
@@ -44,7 +44,10 @@ fn storm(seed: u64) {
     let executed: Vec<u64> = (0..count).map(|id| cluster.executed(id)).collect();
     assert!(executed.iter().all(|one| *one == executed[0]), "seed {seed}: {executed:?}");
     for id in 0..count {
-        assert!(cluster.operations(id).contains(&1_000_000), "seed {seed}: node {id} resumes at {executed:?}");
+        assert!(
+            cluster.operations(id).contains(&1_000_000),
+            "seed {seed}: node {id} resumes at {executed:?}"
+        );
     }
 }
 
@@ -84,7 +87,11 @@ fn lie(cluster: &mut Cluster, liar: usize, pick: &mut Random, number: u64) {
                 ..vote(MessageType::Commit, view, sequence, digest, me)
             }),
             3 => Message::Checkpoint(checkpoint(me, sequence - sequence % 4 + 4, digest)),
-            4 => Message::Status(PeerStatus { view: View(view), executed: Sequence(sequence + 50), stable: Sequence(0) }),
+            4 => Message::Status(PeerStatus {
+                view: View(view),
+                executed: Sequence(sequence + 50),
+                stable: Sequence(0),
+            }),
             5 => Message::Fetch { from: Sequence(sequence.saturating_sub(5)) },
             _ => message.clone(),
         };
@@ -93,7 +100,8 @@ fn lie(cluster: &mut Cluster, liar: usize, pick: &mut Random, number: u64) {
     let time_ms = WALL_MS + cluster.now + pick.below(20_000) - 10_000;
     for to in 0..count {
         let payload = vec![pick.below(4) as u8 + 1];
-        let observation = Observation { operation: operation(number), after: Sequence(pick.below(9)), time_ms, payload };
+        let observation =
+            Observation { operation: operation(number), after: Sequence(pick.below(9)), time_ms, payload };
         let set = SignedObservations::sign(ReplicaId(me), vec![observation], &domain(), &ToyKeys::of(me));
         if pick.percent(50) {
             cluster.whisper(liar, to, &Message::Observe(set));
@@ -119,7 +127,8 @@ fn lying_backups_break_neither_agreement_nor_progress() {
             cluster.run_for(20);
         }
         cluster.run_for(3000);
-        let all: Vec<usize> = (0..30).filter(|number| cluster.operations(0).contains(number)).map(|it| it as usize).collect();
+        let all: Vec<usize> =
+            (0..30).filter(|number| cluster.operations(0).contains(number)).map(|it| it as usize).collect();
         assert_eq!(all.len(), 30, "seed {seed}: decided {all:?}");
         let executed: Vec<u64> = (0..count - faults).map(|id| cluster.executed(id)).collect();
         assert!(executed.iter().all(|one| *one == executed[0]), "seed {seed}: {executed:?}");
@@ -137,7 +146,8 @@ fn equivocating_primary_never_makes_two_replicas_decide_differently() {
         let mut bench = super::bench::Bench::with(tiny(parameters(0, 4, 1)));
         for sequence in 1..=8u64 {
             bench.now = cluster.now;
-            let proposals: Vec<PrePrepare> = (0..2).map(|which| bench.proposal(sequence * 10 + which)).collect();
+            let proposals: Vec<PrePrepare> =
+                (0..2).map(|which| bench.proposal(sequence * 10 + which)).collect();
             let chosen = pick.below(2) as usize;
             for to in 1..4 {
                 let one = if pick.percent(75) { chosen } else { 1 - chosen };
