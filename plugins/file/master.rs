@@ -207,7 +207,7 @@ impl Parser<'_> {
         at: &Word<'_>,
         arguments: &[Word<'_>],
         file: usize,
-        origin: &mut Vec<u8>,
+        origin: &[u8],
     ) -> Result<(), Fault> {
         let [range, template @ ..] = arguments else {
             return Err(fault(at, "expected a range behind `$GENERATE`"));

@@ -15,7 +15,7 @@ use hickory_proto::serialize::txt::parse_ttl;
 use super::lexer::{Word, unescape};
 use super::name::parse_name;
 use super::svcb::service_parameters;
-use super::types::{rtype_named, type_bitmap};
+use super::types::{algorithm, certificate_type, rtype_named, type_bitmap};
 
 /// Why a word of RDATA is not what its type wants; the word's index in the entry's RDATA, when it is one word's fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -360,43 +360,6 @@ fn time(text: &str) -> Option<u32> {
         - 1
         - 719_468;
     Some((days * 86_400 + hour * 3600 + minute * 60 + second) as u32)
-}
-
-fn algorithm(text: &str) -> Option<u8> {
-    Some(match text.to_ascii_uppercase().as_str() {
-        "RSAMD5" => 1,
-        "DH" => 2,
-        "DSA" => 3,
-        "RSASHA1" => 5,
-        "DSA-NSEC3-SHA1" => 6,
-        "RSASHA1-NSEC3-SHA1" => 7,
-        "RSASHA256" => 8,
-        "RSASHA512" => 10,
-        "ECC-GOST" => 12,
-        "ECDSAP256SHA256" => 13,
-        "ECDSAP384SHA384" => 14,
-        "ED25519" => 15,
-        "ED448" => 16,
-        "PRIVATEDNS" => 253,
-        "PRIVATEOID" => 254,
-        number => return number.parse().ok(),
-    })
-}
-
-fn certificate_type(text: &str) -> Option<u16> {
-    Some(match text.to_ascii_uppercase().as_str() {
-        "PKIX" => 1,
-        "SPKI" => 2,
-        "PGP" => 3,
-        "IPKIX" => 4,
-        "ISPKI" => 5,
-        "IPGP" => 6,
-        "ACPKIX" => 7,
-        "IACPKIX" => 8,
-        "URI" => 253,
-        "OID" => 254,
-        number => return number.parse().ok(),
-    })
 }
 
 #[cfg(test)]

@@ -505,10 +505,10 @@ fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     fs::write(&file, "@ 5 SOA ns host 1 2 3 4 5\n$INCLUDE part\n").expect("written");
     fs::write(&part, "a A 192.0.2.1\n").expect("written");
     let origin = Name::from_ascii("example.org.").expect("a name");
-    let loaded = load(&file, &origin).ok().expect("a zone");
+    let loaded = load(&file, &origin).expect("a zone");
     let served = ServedZone {
         origin,
-        file: file.clone(),
+        file,
         reload: None,
         fallthrough: Vec::new(),
         zone: arc_swap::ArcSwap::from_pointee(loaded.zone),

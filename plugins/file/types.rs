@@ -1,4 +1,4 @@
-//! The names and numbers of record types.
+//! The names and numbers of record types, algorithms and kinds of certificates.
 
 use hickory_proto::rr::RecordType;
 
@@ -60,6 +60,45 @@ pub fn type_bitmap(mut types: Vec<u16>) -> Vec<u8> {
         wire.extend_from_slice(&bits[..length]);
     }
     wire
+}
+
+/// The DNSSEC algorithm that `text` names, by mnemonic or number. RFC 4034 appendix A.1 and IANA's registry.
+pub fn algorithm(text: &str) -> Option<u8> {
+    Some(match text.to_ascii_uppercase().as_str() {
+        "RSAMD5" => 1,
+        "DH" => 2,
+        "DSA" => 3,
+        "RSASHA1" => 5,
+        "DSA-NSEC3-SHA1" => 6,
+        "RSASHA1-NSEC3-SHA1" => 7,
+        "RSASHA256" => 8,
+        "RSASHA512" => 10,
+        "ECC-GOST" => 12,
+        "ECDSAP256SHA256" => 13,
+        "ECDSAP384SHA384" => 14,
+        "ED25519" => 15,
+        "ED448" => 16,
+        "PRIVATEDNS" => 253,
+        "PRIVATEOID" => 254,
+        number => return number.parse().ok(),
+    })
+}
+
+/// The type of certificate that `text` names, by mnemonic or number. RFC 4398 §2.1.
+pub fn certificate_type(text: &str) -> Option<u16> {
+    Some(match text.to_ascii_uppercase().as_str() {
+        "PKIX" => 1,
+        "SPKI" => 2,
+        "PGP" => 3,
+        "IPKIX" => 4,
+        "ISPKI" => 5,
+        "IPGP" => 6,
+        "ACPKIX" => 7,
+        "IACPKIX" => 8,
+        "URI" => 253,
+        "OID" => 254,
+        number => return number.parse().ok(),
+    })
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ fn settle_case(record: &mut Record) {
     record.name = record.name.to_lowercase();
     match &mut record.data {
         RData::CNAME(CNAME(name)) | RData::NS(NS(name)) | RData::PTR(PTR(name)) => {
-            *name = name.to_lowercase()
+            *name = name.to_lowercase();
         }
         RData::MX(MX { exchange, .. }) => *exchange = exchange.to_lowercase(),
         RData::SRV(SRV { target, .. }) => *target = target.to_lowercase(),
