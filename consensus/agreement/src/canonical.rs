@@ -5,7 +5,7 @@
 
 use certificate::leaf::{Denial, Question, RrSet};
 use certificate::name::ROOT;
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use thiserror::Error;
 
 use crate::chain::{Index, Walk};
@@ -140,8 +140,19 @@ const NS: u16 = 2;
 /// RFC 2136 §2.4; QCLASS `*` is the one after it.
 const CLASS_NONE: u16 = 254;
 
+/// The question that replicas agree on for a client's query: its name in lower case, with the DO bit and the CD bit.
+pub fn question(query: &Query, dnssec_ok: bool, checking_disabled: bool) -> Question {
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    Question {
+        name: name::to_wire(query.name()),
+        qtype: query.query_type().into(),
+        qclass: query.query_class().into(),
+        flags: flag(dnssec_ok, Question::DNSSEC_OK) | flag(checking_disabled, Question::CHECKING_DISABLED),
+    }
+}
+
 /// Whether a section's query is the question, whatever the case of its name.
-pub(crate) fn asks(question: &Question, query: &hickory_proto::op::Query) -> bool {
+pub(crate) fn asks(question: &Question, query: &Query) -> bool {
     name::to_wire(query.name()) == question.name
         && u16::from(query.query_type()) == question.qtype
         && u16::from(query.query_class()) == question.qclass

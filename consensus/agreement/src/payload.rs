@@ -1,4 +1,14 @@
 //! The bytes of an observation's payload: one encoding for one value, everything bounded, everything canonical.
+//!
+//! Integers are big-endian, lengths in bytes before what they measure:
+//!
+//! ```text
+//! payload  version 1 (1) | DNSSEC status (1) | upstream group (1) | outcome | extra (2 + ..) | history
+//! outcome  1 answer: RRsets | 2 negative: denial (1: NXDOMAIN 1, NODATA 2) zone (1 + ..) MINIMUM (4) TTL (4) chain: RRsets
+//!          | 3 failure: rcode (1: 2 or 5) | 4 timed out | 5 too large
+//! RRsets   count (2), each as in a leaf, data canonical
+//! history  count (2), each: owner (1 + ..) type (2) class (2) count (2), each: data (2 + ..) TTL (4) last seen in ms (8)
+//! ```
 
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use certificate::leaf::{Denial, RrSet};

@@ -7,7 +7,8 @@ mod world;
 use agreement::canonical::{self, Unusable};
 use agreement::{CHAIN_LINKS_MAX, ObservedOutcome, extra};
 use certificate::{Denial, Question, RrSet};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::BinDecodable;
 use world::{outcome, question, read, response, wire, www};
 
@@ -22,6 +23,14 @@ fn rrset(owner: &str, rtype: u16, ttl: u32, rdatas: &[&[u8]]) -> RrSet {
 
 fn with_flags(flags: u8) -> Question {
     Question { flags, ..www() }
+}
+
+#[test]
+fn question_is_the_query_in_lower_case_with_its_two_bits() {
+    let query = Query::query(Name::from_ascii("WWW.Example.ORG.").unwrap(), RecordType::A);
+    assert_eq!(canonical::question(&query, false, false), www());
+    assert_eq!(canonical::question(&query, true, false), with_flags(Question::DNSSEC_OK));
+    assert_eq!(canonical::question(&query, false, true), with_flags(Question::CHECKING_DISABLED));
 }
 
 #[test]
