@@ -193,7 +193,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             let digest = observation.operation.digest();
             let held = Held { seal: seal.clone(), item, observation: observation.clone() };
             match self.requests.hold(&digest, held) {
-                Ok(true) => self.reassess(&digest),
+                Ok(true) => {
+                    self.requests.ask(&digest, false, observation.after);
+                    self.reassess(&digest);
+                }
                 Ok(false) => {}
                 Err(_) => self.fault(Fault::OverQuota { from: set.replica }),
             }
@@ -255,13 +258,18 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let (operation, origin) = (request.operation.clone(), request.origin);
-        let me = self.me();
-        let later: Vec<Held> =
-            request.observations.values().filter(|held| held.observation.after >= slot).cloned().collect();
-        let asked_after = request.asked_after;
+        let (log, me) = (&self.log, self.parameters.me);
+        let unused = |held: &&Held| !log.is_used(held.observation.time_ms, held.digest(), slot);
+        let later: Vec<Held> = request
+            .observations
+            .values()
+            .filter(|held| held.observation.after >= slot)
+            .filter(unused)
+            .cloned()
+            .collect();
         self.requests.close(digest);
+        // What was asked is not carried over: one question starts one round, whatever slot it claims to have seen.
         if self.open(operation, *digest, origin) {
-            self.requests.ask(digest, false, asked_after);
             for held in later.into_iter().filter(|held| held.seal.replica != me) {
                 self.requests.hold(digest, held).expect("its bytes were just freed");
             }
@@ -272,21 +280,22 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// Does what has become due for open requests.
     pub(crate) fn run_alarms(&mut self) {
         let now = self.now.monotonic_ms;
-        let mut relay = Vec::new();
+        let (mut relay, mut resend) = (Vec::new(), Vec::new());
         while let Some((digest, alarm)) = self.requests.pop_alarm(now) {
             match alarm {
                 Alarm::Grace => self.reassess(&digest),
                 Alarm::Relay => relay.extend(self.on_relay_due(digest)),
-                Alarm::Resend => self.on_resend_due(digest),
+                Alarm::Resend => resend.extend(self.on_resend_due(digest)),
                 Alarm::Expire => self.on_expired(digest),
             }
         }
-        if !relay.is_empty() {
-            let requests = relay.iter().filter_map(|digest| self.requests.of(digest));
-            let sets = prune(requests.flat_map(|request| request.observations.values()));
-            let primary = self.primary();
-            sets.into_iter().for_each(|set| self.send_one(primary, Message::Observe(set)));
-        }
+        let (me, primary) = (self.me(), self.primary());
+        let requests =
+            |digests: Vec<Digest>| digests.into_iter().filter_map(|digest| self.requests.of(&digest));
+        let relayed = prune(requests(relay).flat_map(|request| request.observations.values()));
+        let resent = prune(requests(resend).filter_map(|request| request.observations.get(&me)));
+        relayed.into_iter().for_each(|set| self.send_one(primary, Message::Observe(set)));
+        resent.into_iter().for_each(|set| self.send_all(Message::Observe(set)));
     }
 
     /// The primary does not propose what we hold a quorum of observations for: perhaps it does not have them.
@@ -304,27 +313,22 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         Some(digest)
     }
 
-    fn on_resend_due(&mut self, digest: Digest) {
-        let me = self.me();
+    /// Whether the own observation is to be sent again; an own request without one is sent again here.
+    fn on_resend_due(&mut self, digest: Digest) -> Option<Digest> {
+        let (me, after) = (self.me(), self.executed());
         let timeouts = self.parameters.timeouts;
-        let Some(request) = self.requests.of(&digest) else { return };
-        let own = prune(request.observations.get(&me).into_iter());
-        let resolve = request.mine.then(|| request.operation.clone());
-        if request.in_flight.is_none() {
-            match own.into_iter().next() {
-                Some(set) => self.send_all(Message::Observe(set)),
-                None => {
-                    let after = self.executed();
-                    resolve.into_iter().for_each(|operation| {
-                        self.send_all(Message::Resolve { operation, after });
-                    });
-                }
-            }
-        }
+        let request = self.requests.of(&digest)?;
+        let observed = request.observations.contains_key(&me);
+        let resolve = (request.mine && !observed).then(|| request.operation.clone());
+        let wanted = request.in_flight.is_none();
         let count = self.requests.count_resend(&digest).min(16);
         let wait = timeouts.resend_ms.saturating_mul(2 << count).min(timeouts.resend_most_ms);
         let due = self.now.monotonic_ms.saturating_add(wait);
         self.requests.set_alarm(&digest, Alarm::Resend, Some(due));
+        if let Some(operation) = resolve.filter(|_| wanted) {
+            self.send_all(Message::Resolve { operation, after });
+        }
+        (wanted && observed).then_some(digest)
     }
 
     fn on_expired(&mut self, digest: Digest) {

@@ -22,6 +22,7 @@ mod batch;
 mod catch_up;
 mod checkpoint;
 mod fault;
+mod fetch;
 mod intake;
 mod judge;
 mod lists;

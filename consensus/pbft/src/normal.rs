@@ -51,6 +51,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if slot.decided.is_none() && sequence > self.log.executed() {
             slot.waiting = Some(proposal);
             self.touched.insert(sequence);
+            self.note_ahead(from, Sequence(prefix.0.saturating_add(self.parameters.pipeline)));
         }
     }
 
@@ -263,8 +264,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let sequence = decided.header.sequence;
         let slot = self.slots.entry(sequence).or_default();
         let accepted =
-            slot.accepted.as_ref().filter(|accepted| accepted.digest == decided.certificate.digest);
-        let verdict = match accepted.and_then(|accepted| accepted.verdict.clone()) {
+            slot.accepted.as_mut().filter(|accepted| accepted.digest == decided.certificate.digest);
+        let verdict = match accepted.and_then(|accepted| accepted.verdict.take()) {
             Some(verdict) => Some(verdict),
             None => judge::bound(&decided.header, &decided.batch, &self.application),
         };

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use certificate::{MessageType, ReplicaId, ReplicaSet, Sequence, View};
 
-use crate::catch_up::{Fetch, Peer};
+use crate::catch_up::Peer;
 use crate::checkpoint::Checkpoints;
+use crate::fetch::Fetch;
 use crate::intake::Outbox;
 use crate::judge::VerifiedSets;
 use crate::log::{Slot, WaterMarks};

@@ -218,7 +218,6 @@ impl Requests {
             return Err(OverQuota);
         }
         *bytes = wanted;
-        request.asked_after = request.asked_after.max(held.observation.after);
         request.observations.insert(replica, held);
         Ok(true)
     }

@@ -419,3 +419,24 @@ fn observation_of_a_replica_with_a_wrong_clock_keeps_nobody_from_deciding() {
         assert_eq!(observers, [0, 1, 2], "skew {skew_ms}");
     }
 }
+
+#[test]
+fn request_that_claims_to_have_seen_every_slot_starts_one_more_round_and_no_others() {
+    let mut cluster = Cluster::calm(4, 1);
+    cluster.liars.insert(3);
+    cluster.request(1, 7);
+    let observation = Observation {
+        operation: operation(7),
+        after: Sequence(u64::MAX),
+        time_ms: WALL_MS + cluster.now,
+        payload: b"lie".to_vec(),
+    };
+    let set = SignedObservations::sign(ReplicaId(3), vec![observation], &domain(), &ToyKeys::of(3));
+    for to in 0..3 {
+        let after = Sequence(u64::MAX);
+        cluster.whisper(3, to, &Message::Resolve { operation: operation(7), after });
+        cluster.whisper(3, to, &Message::Observe(set.clone()));
+    }
+    cluster.run_for(2000);
+    assert_eq!(cluster.operations(0), [7, 7]);
+}

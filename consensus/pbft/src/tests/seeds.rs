@@ -163,7 +163,7 @@ fn equivocating_primary_never_makes_two_replicas_decide_differently() {
                     }
                 }
             }
-            cluster.run_for(100);
+            cluster.run_for(700);
             let winner = (1..4).find_map(|id| {
                 cluster.nodes[id].decided.iter().find(|it| it.header.sequence.0 == sequence).cloned()
             });
