@@ -77,7 +77,7 @@ pub enum LayoutError {
         replica: ReplicaId,
         /// The reason.
         #[source]
-        source: node::StartError,
+        source: node::InitialiseError,
     },
 }
 

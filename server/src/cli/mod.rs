@@ -1,0 +1,99 @@
+//! The command line: one module a command, each from its arguments to its exit code.
+
+mod check;
+mod cluster;
+mod demo;
+mod evidence;
+mod layout;
+mod plugins;
+mod query;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Quorate: a DNS server whose answers a quorum has signed.
+#[derive(Parser, Debug)]
+#[command(name = "quorate", version, after_help = AFTER_HELP, disable_help_subcommand = false)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do.
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve DNS as a Corefile says
+    Serve(serve::ServeArgs),
+    /// Check a Corefile and say all that is wrong with it
+    Check(check::CheckArgs),
+    /// List the plugins, in the order in which a query meets them
+    Plugins(plugins::PluginsArgs),
+    /// Make the files of a new cluster
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Run a whole cluster on this machine, to try things out
+    Demo(demo::DemoArgs),
+    /// Ask a server for an answer and its certificate, and verify it
+    Query(query::QueryArgs),
+    /// Verify a saved certificate, offline
+    Verify(verify::VerifyArgs),
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Plugins(args) => plugins::run(&args),
+        Command::Cluster(command) => exit_code(told(cluster::run(&command).map(|()| 0))),
+        Command::Demo(args) => exit_code(told(demo::run(&args).map(|()| 0))),
+        Command::Query(args) => exit_code(told(query::run(&args))),
+        Command::Verify(args) => exit_code(told(verify::run(&args))),
+    }
+}
+
+/// The exit code of a command; an error is told on standard error and exits as `ERROR`.
+fn exit_code<E: std::fmt::Display>(result: Result<u8, E>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("quorate: {error}");
+            ExitCode::from(ERROR)
+        }
+    }
+}
+
+/// An error with all its causes, on one line.
+fn told<E: std::error::Error>(result: Result<u8, E>) -> Result<u8, String> {
+    result.map_err(|error| {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    })
+}
+
+/// The exit code of whatever went wrong, except for usage, which is clap's 2.
+const ERROR: u8 = 1;
+
+const AFTER_HELP: &str = "\
+Examples:
+  quorate demo                                a cluster of four on this machine, ready to be asked
+  quorate check Corefile                      is it right?
+  quorate serve -c Corefile --dns-port 1053   serve; then: dig -p 1053 @127.0.0.1 example.org
+
+Exit codes: 0 done, 1 an error that was told on standard error, 2 wrong usage; `query` and `verify` have more.
+`quorate help COMMAND` says more about each.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,212 @@
+//! `quorate serve`: runs a Corefile until told to stop, and takes a changed one on request.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use prometheus_client::metrics::counter::Counter;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Findings, Lasting};
+use crate::privileges;
+use crate::running::Running;
+
+/// What to serve, and how.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// The Corefile
+    #[arg(short = 'c', long = "conf", value_name = "FILE", default_value = "Corefile")]
+    conf: PathBuf,
+    /// Port of `dns://` keys that name none
+    #[arg(short = 'p', long, value_name = "PORT", default_value_t = 53)]
+    dns_port: u16,
+    /// User to become once all sockets are open, when started as root
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// How log lines look; `RUST_LOG` says which are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    start_log(args.log_format);
+    privileges::raise_descriptor_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return super::exit_code(Err(error)),
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::from(super::ERROR),
+        Err(Failure::Say(text)) => super::exit_code(Err(text)),
+    }
+}
+
+/// Why the program ends with an error.
+enum Failure {
+    /// The reason was printed.
+    Told,
+    /// This is the reason.
+    Say(String),
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let lasting = Lasting::default();
+    let mut signals = Signals::new().map_err(|error| Failure::Say(format!("cannot wait for signals: {error}")))?;
+    if !args.conf.exists() {
+        let file = args.conf.display();
+        let hint = "name one with -c FILE; `quorate demo` runs without any, `quorate help serve` shows an example";
+        return Err(Failure::Say(format!("no Corefile at `{file}`; {hint}")));
+    }
+    let findings = config::load(&args.conf, args.dns_port, &lasting);
+    eprint!("{}", findings.corefile.render_all(&findings.diagnostics));
+    let Some(configuration) = findings.configuration else { return Err(Failure::Told) };
+    let mut running = Running::new(lasting.clone());
+    let opened = || args.user.as_deref().map_or(Ok(()), privileges::drop_to);
+    running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
+    print_addresses(&running);
+    info!(version = env!("CARGO_PKG_VERSION"), "serving");
+    loop {
+        match signals.next().await {
+            Asked::Reload => reload(args, &lasting, &mut running).await,
+            Asked::Stop => break,
+        }
+    }
+    let lameduck = running.begin_stop();
+    info!(?lameduck, "stopping");
+    tokio::select! {
+        () = tokio::time::sleep(lameduck) => {}
+        () = signals.stop_again() => {}
+    }
+    tokio::select! {
+        () = running.stop() => info!("stopped"),
+        () = signals.stop_again() => warn!("stopped without waiting for queries under way"),
+    }
+    Ok(())
+}
+
+/// Takes the Corefile anew. What is wrong with it is logged, and what runs goes on.
+async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running) {
+    let metrics = &lasting.metrics;
+    let reloads: Counter = metrics.metric("quorate_reloads", "Reloads asked for", Counter::default);
+    let failures: Counter = metrics.metric("quorate_reload_failures", "Reloads that failed", Counter::default);
+    reloads.inc();
+    let (path, dns_port, for_load) = (args.conf.clone(), args.dns_port, lasting.clone());
+    let loading = tokio::task::spawn_blocking(move || config::load(&path, dns_port, &for_load));
+    let Ok(Findings { diagnostics, configuration, .. }) = loading.await else {
+        failures.inc();
+        error!("reading the Corefile failed; the running configuration is kept");
+        return;
+    };
+    for found in &diagnostics {
+        if found.is_error() { error!("{found}") } else { warn!("{found}") }
+    }
+    let Some(configuration) = configuration else {
+        failures.inc();
+        error!("the Corefile has errors; the running configuration is kept");
+        return;
+    };
+    match running.replace(configuration, || Ok(())) {
+        Ok(()) => {
+            print_addresses(running);
+            info!("reloaded");
+        }
+        Err(error) => {
+            failures.inc();
+            error!(%error, "the running configuration is kept");
+        }
+    }
+}
+
+/// One line for each address, for people and for scripts that chose port 0.
+fn print_addresses(running: &Running) {
+    let mut text = String::new();
+    for address in running.addresses() {
+        text += &format!("listening {address}\n");
+    }
+    let mut stdout = std::io::stdout();
+    // Nobody may be reading; that is no reason not to serve.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails when a log was started before, which only tests do.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    user: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user: signal(SignalKind::user_defined1())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.user.recv() => Asked::Reload,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
+    /// Waits for another wish to stop.
+    async fn stop_again(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
+    }
+}
+
+const EXAMPLES: &str = "\
+A Corefile that forwards and remembers:
+  . {
+      bind 127.0.0.1
+      cache
+      forward . 192.0.2.1 192.0.2.2
+      errors
+  }
+
+Examples:
+  quorate serve                                   serves ./Corefile on port 53
+  quorate serve -c etc/Corefile --dns-port 1053   another file, a port that needs no root
+  quorate serve --user quorate                    opens port 53 as root, then is root no more
+  kill -USR1 $(pidof quorate)                     takes a changed Corefile; SIGHUP does the same
+
+Prints one line `listening ADDRESS` for each address; logs go to standard error (RUST_LOG=debug for more).
+SIGTERM and SIGINT stop it when the queries under way are answered; a second one stops it at once.
+
+Exit codes: 0 stopped when told to, 1 the Corefile or a socket cannot be used, 2 wrong usage.";
