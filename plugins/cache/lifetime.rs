@@ -112,15 +112,16 @@ impl Bounds {
     }
 }
 
-/// What `response` says, or `None` if it must not be kept: another rcode, or NXDOMAIN, NODATA or an alias chain that leads
-/// nowhere without a SOA.
+/// What `response` says, or `None` if it must not be kept, whatever it holds.
+///
+/// What is a denial by its rcode and lack of records, `bound_denial` finds to be none where there is no SOA: an alias chain that
+/// leads nowhere, a referral.
 fn kind_of(response: &Response, qtype: RecordType) -> Option<Kind> {
-    let denied = response.authorities.iter().any(|record| denial_ttl(record).is_some());
     match response.rcode {
         ResponseCode::NoError if response.answers.iter().any(|record| record.record_type() == qtype) => {
             Some(Kind::Success)
         }
-        ResponseCode::NoError | ResponseCode::NXDomain => denied.then_some(Kind::Denial),
+        ResponseCode::NoError | ResponseCode::NXDomain => Some(Kind::Denial),
         ResponseCode::ServFail => Some(Kind::Failure),
         other => (response.cache_ttl_s.is_some() && u16::from(other) <= RCODE_MAX).then_some(Kind::Failure),
     }

@@ -107,6 +107,7 @@ fn failure_is_kept_as_configured_and_from_one_second_to_five_minutes() {
     assert_eq!(admit(&mut failed(Some(2))), kept(Kind::Failure, 2));
     assert_eq!(admit(&mut failed(Some(30))), kept(Kind::Failure, 30));
     assert_eq!(admit(&mut failed(Some(9000))), kept(Kind::Failure, 300));
+    assert_eq!(admit(&mut failed(Some(0))), None, "unless it forbids it");
     let hasty = Lifetimes { failure_s: 0, ..LIFETIMES };
     assert_eq!(hasty.admit(&mut failed(None), RecordType::A), kept(Kind::Failure, 1));
 }

@@ -153,11 +153,19 @@ async fn names_outside_the_zones_go_by() {
 
 #[tokio::test(start_paused = true)]
 async fn meta_types_go_by() {
-    let bench = bench(config(), Script::new([one(300, 1)]));
+    let denied = denial(ResponseCode::NoError, soa("example.org.", 300, 60));
+    let bench = bench(config(), Script::new([Ok(denied)]));
     for _ in 0..2 {
         bench.ask(&query("example.org.", RecordType::ANY)).await.unwrap();
     }
     assert_eq!(bench.script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_makes_no_difference_at_a_glance() {
+    let bench = bench(config(), Script::new([one(300, 1)]));
+    bench.ask_a().await.unwrap();
+    assert!(glance(&bench.chain, &query("eXAMPLE.Org.", RecordType::A)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
