@@ -237,6 +237,48 @@ fn fetched_slot_is_taken_by_its_certificate_without_own_prepare() {
 }
 
 #[test]
+fn slot_that_nobody_asked_for_is_not_taken() {
+    let (others, proposals) = after(1);
+    let mut bench = Bench::new(1);
+    let slot = others.decided_slot(&proposals[0]);
+    assert!(bench.hear(2, Message::Slot(slot)).decided.is_empty());
+}
+
+#[test]
+fn own_requests_are_asked_again_after_the_slots_that_a_state_stands_for() {
+    let (others, _) = after(8);
+    let mut bench = Bench::with(tiny(parameters(1, 4, 1)));
+    bench.step(Event::Request(operation(100)));
+    bench.hear(3, Message::Resolve { operation: operation(200), after: Sequence(0) });
+    bench.log = others.log;
+    let status = PeerStatus { executed: Sequence(8), stable: Sequence(8), ..PeerStatus::default() };
+    let peer = whom(&bench.hear(2, Message::Status(status))).expect("the peer is asked");
+    let ready = bench.hear(peer, Message::StableCheckpoint(chunk_of(&bench, 0, usize::MAX / 2)));
+    let again = Message::Resolve { operation: operation(100), after: Sequence(8) };
+    assert!(ready.send.contains(&(Recipients::All, again)));
+    assert_eq!(ready.lookups.len(), 1, "the peer's own request is its own to repeat");
+    assert_eq!(bench.replica.status().open_requests, 1);
+}
+
+#[test]
+fn primary_proposes_nothing_above_the_high_water_mark() {
+    let mut bench = Bench::with(tiny(parameters(0, 4, 1)));
+    for number in 1..=12 {
+        let mut proposed = Vec::new();
+        for from in [1, 2, 3] {
+            let set = bench.observed(from, number, b"seen");
+            proposed.extend(bench.hear(from, Message::Observe(set)).persist);
+        }
+        let Some(Record::Accepted { proposal, .. }) = proposed.first().cloned() else {
+            assert_eq!(number, 9, "slot 8 is the last below the high mark");
+            return;
+        };
+        bench.decide(&proposal);
+    }
+    panic!("the primary went on without a stable checkpoint");
+}
+
+#[test]
 fn garbage_slot_is_a_fault_and_costs_that_peer_its_turn() {
     let (others, proposals) = after(2);
     let slot = others.decided_slot(&proposals[0]);

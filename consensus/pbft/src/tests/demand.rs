@@ -200,6 +200,29 @@ fn used_observation_that_is_replayed_opens_nothing() {
 }
 
 #[test]
+fn used_or_stale_observation_opens_nothing_whatever_slot_it_claims_to_follow() {
+    let mut bench = Bench::new(1);
+    let observation = |number, time_ms| Observation {
+        operation: operation(number),
+        after: Sequence(50),
+        time_ms,
+        payload: b"seen".to_vec(),
+    };
+    let sign = |of, it| SignedObservations::sign(ReplicaId(of), vec![it], &domain(), &ToyKeys::of(of));
+    let now_ms = WALL_MS + bench.now;
+    let sets = [0, 2, 3].map(|of| sign(of, observation(7, now_ms))).to_vec();
+    let batch = Batch { operations: vec![operation(7)], sets: sets.clone() };
+    let proposal = bench.signed(0, bench.header_over(1, &batch), batch);
+    assert_eq!(bench.decide(&proposal).len(), 1);
+    let stale = sign(2, observation(8, now_ms - 10_001));
+    for set in [sets[1].clone(), stale] {
+        assert!(bench.hear(2, Message::Observe(set)).lookups.is_empty());
+    }
+    let fresh = sign(2, observation(8, now_ms - 10_000));
+    assert_eq!(bench.hear(2, Message::Observe(fresh)).lookups.len(), 1);
+}
+
+#[test]
 fn malformed_observation_is_a_fault_with_what_was_signed() {
     let mut bench = Bench::new(1);
     let set = bench.observed(2, 7, &[255]);

@@ -260,6 +260,30 @@ fn checkpoint_that_was_not_stored_is_signed_after_the_restart() {
 }
 
 #[test]
+fn checkpoint_that_was_stored_is_not_stored_again() {
+    let transcript = transcript(1);
+    let own =
+        transcript.records.iter().position(|record| matches!(record, Record::OwnCheckpoint(_))).unwrap();
+    let mut replica = transcript.restore(own + 1).unwrap();
+    let ready = replica.step(Now { wall_ms: WALL_MS, monotonic_ms: 1 }, Event::Connected(ReplicaId(2)));
+    assert!(ready.persist.is_empty());
+    assert_eq!(sent(&ready, MessageType::Checkpoint).len(), 1, "but it is sent again");
+}
+
+#[test]
+fn second_digest_after_a_restart_is_still_evidence() {
+    let mut bench = Bench::new(1);
+    let (first, second) = (bench.proposal(7), bench.proposal(8));
+    bench.hear(0, Message::PrePrepare(first));
+    let parameters = bench.replica.parameters.clone();
+    let records = std::iter::once(genesis(&parameters)).chain(bench.stored.clone());
+    let restored = Replica::restore(parameters.clone(), Toy { quorum: 3 }, ToyKeys::of(1), records).unwrap();
+    let mut bench = Bench::of(restored, parameters);
+    let ready = bench.hear(0, Message::PrePrepare(second));
+    assert!(matches!(ready.faults[..], [Fault::Equivocation { .. }]), "{:?}", ready.faults);
+}
+
+#[test]
 fn without_its_log_a_replica_does_not_vote() {
     let transcript = transcript(1);
     assert_eq!(transcript.restore(0).err(), Some(RestoreError::NoGenesis));
