@@ -515,6 +515,9 @@ fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
         seen: std::sync::Mutex::new(Seen { stamps: loaded.stamps, error: None }),
     };
     let names = || served.zone.load().names();
+    let before = served.zone.load_full();
+    refresh(&served);
+    assert!(std::sync::Arc::ptr_eq(&before, &served.zone.load_full()), "a file as it was is not read again");
 
     fs::write(&part, "a A 192.0.2.1\nb A 192.0.2.2\n").expect("written");
     refresh(&served);

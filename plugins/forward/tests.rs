@@ -127,11 +127,11 @@ fn forward(targets: &[&Upstream], properties: &str) -> Chain {
     chain(&targets.join(" "), properties)
 }
 
+/// A chain with upstreams that may take their time, since the machine may be busy, unless `properties` say otherwise.
 fn chain(targets: &str, properties: &str) -> Chain {
-    crate::testing_blocks::chain(
-        &format!(". {{\n forward . {targets} {{\n {properties}\n }}\n}}\n"),
-        Path::new("/"),
-    )
+    let patience = if properties.contains("read_timeout") { "" } else { "read_timeout 30s" };
+    let text = format!(". {{\n forward . {targets} {{\n {properties}\n {patience}\n }}\n}}\n");
+    crate::testing_blocks::chain(&text, Path::new("/"))
 }
 
 async fn asked(chain: &Chain) -> Result<Response, ServeError> {
@@ -177,8 +177,7 @@ async fn an_answer_comes_back_as_the_upstream_gave_it() {
 async fn ad_is_kept_for_those_who_asked() {
     let udp = script(|query, _| {
         let mut reply = reply_to(query);
-        assert!(query.metadata.authentic_data);
-        reply.metadata.authentic_data = true;
+        reply.metadata.authentic_data = query.metadata.authentic_data;
         vec![reply.to_vec().expect("encoded")]
     });
     let upstream = Upstream::start(udp, silent()).await;
@@ -321,7 +320,7 @@ async fn the_deadline_of_the_query_ends_all_attempts() {
     soon(question("www.example.org.", RecordType::A), &chain, Duration::from_millis(30))
         .await
         .expect_err("silence");
-    assert!(started.elapsed() < Duration::from_secs(2), "the read time-out alone is 2 s");
+    assert!(started.elapsed() < Duration::from_secs(30), "the read time-out alone is 30 s");
     chain.stop();
 }
 
@@ -366,6 +365,9 @@ async fn next_asks_the_next_forward_and_no_other_plugin() {
     let chain = crate::testing_blocks::chain(&text("."), Path::new("/"));
     assert_eq!(addresses(&asked(&chain).await.expect("an answer")), ["www.example.org. 192.0.2.1"]);
     let chain = crate::testing_blocks::chain(&text("example.net"), Path::new("/"));
+    assert_eq!(asked(&chain).await.expect("the first answer").rcode, ResponseCode::NXDomain);
+    let text = format!(". {{\n forward . {} {{\n next NXDOMAIN\n }}\n whoami\n}}\n", missing.address);
+    let chain = crate::testing_blocks::chain(&text, Path::new("/"));
     assert_eq!(asked(&chain).await.expect("the first answer").rcode, ResponseCode::NXDomain);
 }
 
@@ -437,6 +439,18 @@ async fn a_connection_that_the_upstream_closed_is_replaced() {
         assert_eq!(addresses(&asked(&chain).await.expect("an answer")), ["www.example.org. 192.0.2.1"]);
     }
     assert_eq!(upstream.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_stream_may_carry_messages_that_answer_nothing() {
+    let tcp = script(|query, _| {
+        let mut other = query.clone();
+        other.queries[0].set_name(Name::from_ascii("other.example.org.").expect("a name"));
+        vec![vec![0], address(&other, 66), address(query, 1)]
+    });
+    let upstream = Upstream::start(silent(), tcp).await;
+    let response = asked(&forward(&[&upstream], "force_tcp")).await.expect("an answer");
+    assert_eq!(addresses(&response), ["www.example.org. 192.0.2.1"]);
 }
 
 #[tokio::test]
@@ -635,17 +649,14 @@ fn an_address_whose_end_looks_like_a_port_gives_a_warning() {
 
 #[test]
 fn the_case_of_names_is_drawn_and_must_come_back() {
-    let query = question("www.example.org.", RecordType::A);
+    let query = question(&format!("{}.example.org.", "w".repeat(63)), RecordType::A);
     let outgoing = Outgoing::new(&query, Some(&mut rand::rng()));
     let other = Outgoing::new(&query, Some(&mut rand::rng()));
     let mut reply = outgoing.with_id(7);
     reply[2] |= 0x80;
     assert_eq!(outgoing.judge(7, &reply), Judgement::Reply);
     assert_eq!(outgoing.judge(8, &reply), Judgement::Foreign);
-    // Thirteen letters: two draws are equal once in 8192 times.
-    if other.with_id(0) != outgoing.with_id(0) {
-        assert_eq!(other.judge(7, &reply), Judgement::OtherCase);
-    }
+    assert_eq!(other.judge(7, &reply), Judgement::OtherCase, "73 letters: two draws are not equal");
     reply[2] |= 0x02;
     assert_eq!(outgoing.judge(7, &reply), Judgement::Truncated);
     assert_eq!(outgoing.judge(7, &reply[..11]), Judgement::Foreign);
