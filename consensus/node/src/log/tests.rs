@@ -167,6 +167,14 @@ fn missing_segment_in_the_middle_or_at_the_start_is_refused() {
 }
 
 #[test]
+fn segment_under_another_name_is_refused() {
+    let (storage, _, _) = written(&[1]);
+    let segment = storage.disk().segments.remove(&1).unwrap();
+    let result = open(&MemoryStorage::with(BTreeMap::from([(2, segment)])));
+    assert!(matches!(result, Err(LogError::Damaged { offset: 8, .. })));
+}
+
+#[test]
 fn group_that_reached_the_disk_in_any_part_is_discarded_from_its_first_hole() {
     let (storage, payloads, _) = written(&[2]);
     let mut wal = open(&storage).unwrap().wal;

@@ -1,7 +1,8 @@
 //! Four nodes in one process, with a toy application and hosts that remember what they are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use certificate::codec::Decode;
 use certificate::{Cluster, Digest, MessageType, OperationKind, ReplicaId, Sequence, View};
@@ -109,6 +110,37 @@ impl Running {
     pub(super) fn request(&self, subject: &str) {
         self.node.request(operation(subject)).unwrap();
     }
+
+    /// Requests operations until all of them are decided, again and again as clients do: a replica gives up what takes too long.
+    pub(super) async fn decide(&self, label: &str, count: usize) {
+        let subjects: Vec<String> =
+            (0..count).map(|number| format!("{number}.{label}.example.org")).collect();
+        let begun = std::time::Instant::now();
+        loop {
+            let missing = self.host.told(|told| missing(&subjects, told));
+            if missing.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "undecided: {missing:?} {:?}", self.node.status());
+            for chunk in missing.chunks(32) {
+                let before = *self.host.decided.borrow();
+                for subject in chunk {
+                    self.request(subject);
+                }
+                let mut decided = self.host.decided.subscribe();
+                let wait = decided.wait_for(|decided| *decided >= before + chunk.len());
+                // What is not decided by then is asked for again.
+                let _ = tokio::time::timeout(Duration::from_secs(2), wait).await;
+            }
+        }
+    }
+}
+
+fn missing(subjects: &[String], told: &Told) -> Vec<String> {
+    let leaves = told.slots.values().flat_map(|slot| &slot.1);
+    let decided: BTreeSet<Vec<u8>> = leaves.cloned().collect();
+    let is_missing = |subject: &&String| !decided.contains(format!("{subject}: seen").as_bytes());
+    subjects.iter().filter(is_missing).cloned().collect()
 }
 
 pub(super) fn operation(subject: &str) -> Operation {
@@ -187,6 +219,12 @@ impl Four {
 
     pub(super) fn runs(&self, id: u8) -> bool {
         self.running[usize::from(id)].is_some()
+    }
+
+    /// Waits until replica `behind` has executed all that replica `ahead` has by now.
+    pub(super) async fn caught_up(&self, behind: u8, ahead: u8) {
+        let executed = self.node(ahead).node.status().replica.executed;
+        self.node(behind).status("it has caught up", |status| status.replica.executed >= executed).await;
     }
 
     /// Every slot that two running replicas have executed is the same on both; no fault is proven.

@@ -42,6 +42,17 @@ fn end(setting: &Setting, id: u8) -> End {
     end_of(setting, &setting.cluster, id)
 }
 
+/// All four, each with one connection to every other.
+async fn settled(setting: &Setting) -> Vec<End> {
+    let ends: Vec<End> = (0..4).map(|id| end(setting, id)).collect();
+    until("every pair is connected", || {
+        (0..4).all(|me| (0..4).all(|peer| me == peer || ends[usize::from(me)].is_connected(peer)))
+    })
+    .await;
+    until("no second connection is left", || ends.iter().all(|end| end.peers.open_connections() == 3)).await;
+    ends
+}
+
 impl End {
     fn is_connected(&self, peer: u8) -> bool {
         self.peers.states().iter().any(|state| state.id.0 == peer && state.connected)
@@ -73,12 +84,7 @@ fn fetch(from: u64) -> Message {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_replicas_that_dial_at_once_end_with_one_connection_for_each_pair() {
     let setting = Setting::new();
-    let ends: Vec<End> = (0..4).map(|id| end(&setting, id)).collect();
-    until("every pair is connected", || {
-        (0..4).all(|me| (0..4).all(|peer| me == peer || ends[usize::from(me)].is_connected(peer)))
-    })
-    .await;
-    until("no second connection is left", || ends.iter().all(|end| end.peers.open_connections() == 3)).await;
+    let ends = settled(&setting).await;
     for (id, end) in ends.iter().enumerate() {
         end.peers.send(Recipients::All, &fetch(id as u64));
     }
@@ -94,8 +100,7 @@ async fn four_replicas_that_dial_at_once_end_with_one_connection_for_each_pair()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_messages_take_the_bulk_stream_and_arrive_whole() {
     let setting = Setting::new();
-    let ends = [end(&setting, 0), end(&setting, 1)];
-    until("both are connected", || ends[0].is_connected(1) && ends[1].is_connected(0)).await;
+    let ends = settled(&setting).await;
     let chunk = |byte: u8| {
         let certificate = pbft::CheckpointCertificate {
             sequence: Sequence(100),
