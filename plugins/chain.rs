@@ -96,7 +96,8 @@ impl Next {
     /// The right to ask from the plugin `name` on, if it stands earlier in the chain, else from here: for a plugin that follows
     /// an alias to a name that an earlier source of data may hold.
     pub fn rest_since(&self, name: &str) -> Rest {
-        let earlier = self.plugins[..self.at.min(self.plugins.len())].iter().position(|plugin| plugin.name() == name);
+        let earlier =
+            self.plugins[..self.at.min(self.plugins.len())].iter().position(|plugin| plugin.name() == name);
         Rest { plugins: self.plugins.clone(), at: earlier.unwrap_or(self.at) }
     }
 }
