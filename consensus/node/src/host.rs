@@ -5,6 +5,9 @@ use certificate::{Digest, ReplicaId};
 use crate::NodeHandle;
 
 /// The program around a node. All methods are called on the driver's thread and must return at once: work is handed on.
+///
+/// Work that outlives the call may keep a clone of the handle; a host that keeps one for good keeps the node running until
+/// `NodeHandle::shutdown`.
 pub trait Host: Send + Sync + 'static {
     /// Look this up on our own path, then call `NodeHandle::observed`; or, when another replica asks for what is certified already,
     /// `NodeHandle::answer`.
