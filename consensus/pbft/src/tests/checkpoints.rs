@@ -105,8 +105,13 @@ fn checkpoints_that_arrive_before_the_slot_is_executed_count_when_it_is() {
         bench.hear(from, Message::Checkpoint(other.checkpoint(from)));
     }
     let proposal = bench.proposal(4);
+    bench.stored.clear();
     bench.decide(&proposal);
     assert_eq!(bench.replica.status().stable, Sequence(4));
+    let stable = bench.stored.iter().position(|record| matches!(record, Record::Stable { .. })).unwrap();
+    let decided = bench.stored.iter().any(|record| matches!(record, Record::Decided { .. }));
+    assert!(!decided, "the checkpoint stands for the slot that was decided in the same step");
+    assert_eq!(stable, bench.stored.len() - 1);
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn garbage_state_is_a_fault_and_costs_that_peer_its_turn() {
         chunk.certificate.signers = [ReplicaId(0), ReplicaId(2)].into_iter().collect();
         chunk.certificate.signatures.truncate(2);
     };
-    let flipped = |chunk: &mut StateChunk| chunk.bytes[60] ^= 1;
+    let flipped = |chunk: &mut StateChunk| chunk.bytes[20] ^= 1;
     for change in [&forged_certificate as &dyn Fn(&mut StateChunk), &too_few, &flipped] {
         let (mut bench, peer) = behind();
         let mut chunk = chunk_of(&bench, 0, usize::MAX / 2);
@@ -234,6 +239,29 @@ fn fetched_slot_is_taken_by_its_certificate_without_own_prepare() {
     let body = Some((slot.header, slot.batch));
     assert_eq!(ready.persist, [Record::Decided { certificate: slot.certificate, body }]);
     assert!(ready.send.iter().all(|(_, message)| own_vote(message).is_none()), "no vote");
+}
+
+#[test]
+fn body_that_the_roots_of_a_certified_header_do_not_bind_is_refused() {
+    let mut bench = Bench::new(1);
+    let status = PeerStatus { executed: Sequence(1), ..PeerStatus::default() };
+    bench.hear(2, Message::Status(status));
+    bench.wait(30);
+    let proposal = bench.proposal(1);
+    let mut slot = bench.decided_slot(&proposal);
+    let mut sets = proposal.batch.sets.clone();
+    let Item::Full(observation) = sets[3].items[0].clone() else { panic!("observed in full") };
+    let other = Observation { operation: operation(2), ..observation.clone() };
+    sets[3] = SignedObservations::sign(ReplicaId(3), vec![observation, other], &domain(), &ToyKeys::of(3));
+    sets[3].items[1] = Item::Pruned(sets[3].items[1].digest(ReplicaId(3)));
+    slot.batch = Batch { operations: proposal.batch.operations.clone(), sets }.into();
+    let ready = bench.hear(2, Message::Slot(slot));
+    assert!(matches!(ready.faults[..], [Fault::InvalidSlot { .. }]), "the same leaves by other evidence");
+    let lie = bench.proposal_with(1, |header| header.leaves_root = Digest::of(b"lie"));
+    let slot = bench.decided_slot(&lie);
+    let ready = bench.hear(2, Message::Slot(slot));
+    assert!(matches!(ready.faults[..], [Fault::InvalidSlot { .. }]), "other leaves, whoever signed them");
+    assert_eq!(bench.replica.status().executed, Sequence(0));
 }
 
 #[test]
@@ -386,4 +414,20 @@ fn decision_that_was_lost_on_the_way_is_fetched() {
     cluster.run_for(100);
     assert_eq!(cluster.operations(2), (0..10).collect::<Vec<_>>());
     assert!(cluster.counts["slot"] >= 10 && cluster.counts["slot"] <= 20, "{:?}", cluster.counts);
+}
+
+#[test]
+fn replica_that_is_stuck_says_so_and_repeats_its_votes_at_growing_pauses() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(7);
+    let own = sent(&bench.hear(0, Message::PrePrepare(proposal)), MessageType::Prepare)[0];
+    let mut said = Vec::new();
+    for step in 1..=100u64 {
+        let ready = bench.wait(100);
+        let status =
+            ready.send.iter().any(|(to, it)| *to == Recipients::All && matches!(it, Message::Status(_)));
+        assert_eq!(status, ready.send.contains(&(Recipients::All, Message::Prepare(own))));
+        said.extend(status.then_some(step * 100));
+    }
+    assert_eq!(said, [200, 600, 1400, 3000, 5000, 7000, 9000]);
 }

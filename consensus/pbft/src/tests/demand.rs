@@ -463,3 +463,28 @@ fn request_that_claims_to_have_seen_every_slot_starts_one_more_round_and_no_othe
     cluster.run_for(2000);
     assert_eq!(cluster.operations(0), [7, 7]);
 }
+
+#[test]
+fn observation_that_grew_stale_while_it_was_held_is_not_proposed() {
+    let mut bench = Bench::new(0);
+    let propose = |bench: &mut Bench, number: u64, from: &[u8]| {
+        let mut proposed = Vec::new();
+        for of in from {
+            let set = bench.observed(*of, number, b"seen");
+            proposed.extend(proposals(&bench.hear(*of, Message::Observe(set))).into_iter().cloned());
+        }
+        proposed.extend(proposals(&bench.wait(10)).into_iter().cloned());
+        proposed
+    };
+    let first = propose(&mut bench, 1, &[1, 2, 3]).remove(0);
+    bench.decide(&first);
+    let old = bench.observed_at(3, 7, b"seen", bench.log.last().floor_ms);
+    bench.hear(3, Message::Observe(old));
+    let second = propose(&mut bench, 2, &[1, 2, 3]).remove(0);
+    bench.decide(&second);
+    bench.step(Event::Request(operation(7)));
+    saw(&mut bench, 7);
+    let third = propose(&mut bench, 7, &[1, 2]).remove(0);
+    let observers: Vec<u8> = third.batch.sets.iter().map(|set| set.replica.0).collect();
+    assert_eq!(observers, [0, 1, 2]);
+}

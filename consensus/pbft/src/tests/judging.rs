@@ -157,6 +157,17 @@ fn null_operation_is_refused() {
 }
 
 #[test]
+fn operation_twice_in_a_batch_is_refused_also_when_no_decoder_saw_it() {
+    let mut bench = Bench::new(1);
+    let mut proposal = bench.proposal(7);
+    let mut batch = (*proposal.batch).clone();
+    batch.operations.push(operation(7));
+    proposal.batch = Arc::new(batch);
+    let ready = bench.step(Event::Message { from: ReplicaId(0), message: Message::PrePrepare(proposal) });
+    assert_eq!(refusal(&ready), Some(Refusal::Batch(BatchError::DuplicateOperation { entry: 1 })));
+}
+
+#[test]
 fn observation_of_another_operation_is_refused() {
     let mut bench = Bench::new(1);
     let mut proposal = bench.proposal(7);
