@@ -58,7 +58,8 @@ fn addresses(options: &mut Options<'_>, interfaces: &BTreeMap<String, Vec<IpAddr
             match interfaces.get(&word.text) {
                 Some(addresses) if !addresses.is_empty() => found.extend(addresses),
                 Some(_) => {
-                    options.error(&word.span, format!("interface {} has no address", quote(&word.text)))
+                    let message = format!("interface {} has no address", quote(&word.text));
+                    options.error(&word.span, message);
                 }
                 None => unknown(options, word, interfaces),
             }

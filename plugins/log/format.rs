@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
-use hickory_proto::rr::Name;
 use serde_json::json;
 
 use super::record::{AA, AD, CD, QR, RA, RD, Record, TC, Z, labels};
@@ -160,10 +159,22 @@ fn write_token(token: Token, record: &Record, line: &mut String) {
     written.expect("writing to a String does not fail");
 }
 
-/// The name in presentation form, so that no byte of it can end the line or its quotes.
+/// The name in presentation form, so that no byte of it can end the line or its quotes. RFC 1035 §5.1
+///
+/// Not by the library, which writes bytes in octal.
 fn name(record: &Record) -> String {
-    let name = Name::from_labels(labels(&record.name));
-    name.map_or_else(|_| "-".into(), |name| name.to_ascii()).replace('"', "\\\"")
+    let mut text = String::with_capacity(record.name.len());
+    for label in labels(&record.name) {
+        for &byte in label {
+            match byte {
+                b'"' | b'.' | b'\\' => text.extend(['\\', char::from(byte)]),
+                0x21..=0x7e => text.push(char::from(byte)),
+                other => write!(text, "\\{other:03}").expect("writing to a String does not fail"),
+            }
+        }
+        text.push('.');
+    }
+    if text.is_empty() { ".".into() } else { text }
 }
 
 /// IPv6 in brackets, as CoreDNS has it.
