@@ -1,6 +1,6 @@
 //! The one table of all plugins, in the order in which a query meets them.
 
-use corefile::{Diagnostic, Directive};
+use corefile::{Diagnostic, Directive, Key};
 use hickory_proto::rr::Name;
 
 use crate::setup::{Block, Context, Settings, Setup};
@@ -59,7 +59,7 @@ pub fn set_up<'a>(
 ) -> Block<'a> {
     let mut zones: Vec<Name> = Vec::new();
     for key in &block.keys {
-        let zone = Name::from_ascii(&key.zone).expect("the zone of a key was checked to be a name");
+        let zone = zone_of(key);
         if !zones.contains(&zone) {
             zones.push(zone);
         }
@@ -79,4 +79,10 @@ pub fn set_up<'a>(
         }
     }
     built
+}
+
+/// The zone of a key. Labels may hold any byte, as in `32/27.2.0.192.in-addr.arpa` (RFC 2317 §4).
+fn zone_of(key: &Key) -> Name {
+    let wire = certificate::name::parse(&key.zone).expect("the zone of a key was checked to be a name");
+    agreement::name::from_wire(&wire).expect("a canonical name is a name")
 }

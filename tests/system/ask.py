@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 NAME = "www.example.org"
 OPTION = 65321
 TIMEOUT = 10
+H2 = dns.query.HTTPVersion.HTTP_2
 
 
 def query(flag: int) -> dns.message.Message:
@@ -39,7 +40,7 @@ def main() -> None:
         "tcp": lambda q: dns.query.tcp(q, HOST, port=udp_tcp, timeout=TIMEOUT),
         "tls": lambda q: dns.query.tls(q, HOST, port=tls, timeout=TIMEOUT, verify=False),
         "quic": lambda q: dns.query.quic(q, HOST, port=quic, timeout=TIMEOUT, verify=False),
-        "https": lambda q: dns.query.https(q, f"https://{HOST}:{https}/dns-query", timeout=TIMEOUT, verify=False),
+        "https": lambda q: dns.query.https(q, f"https://{HOST}:{https}/dns-query", timeout=TIMEOUT, verify=False, http_version=H2),
     }
     answers = set()
     for name, ask in transports.items():

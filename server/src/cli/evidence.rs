@@ -21,6 +21,9 @@ use thiserror::Error;
 /// The longest file that is read as a certificate; the longest certificate is some 70 kB, or twice that in hexadecimal.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
 
+/// How dig and kdig print the option.
+const OPTION_LABELS: [&str; 2] = ["OPT=65321:", "Option (65321):"];
+
 /// Why a command that verifies has no verdict.
 #[derive(Debug, Error)]
 pub enum InputError {
@@ -76,9 +79,9 @@ fn certificate_bytes(input: &[u8]) -> Option<Vec<u8>> {
     if let Some(start) = words.iter().position(|word| *word == TXT_VERSION) {
         return from_txt(&words[start..]).ok();
     }
-    if let Some((_, option)) = text.split_once("65321") {
-        // dig: `; OPT=65321: 01 51 52 54 ... ("...")`; kdig: `EDNS option (65321): 0151..`. The first byte says what follows.
-        let digits = option.trim_start_matches([')', ':', ' ']).split(['(', '\n']).next()?;
+    // The first byte says what follows: 1 a certificate, 2 only a reference.
+    if let Some(option) = OPTION_LABELS.iter().find_map(|label| text.split_once(label)) {
+        let digits = option.1.split(['(', '\n']).next()?;
         return hexadecimal(digits).filter(|bytes| bytes.first() == Some(&1)).map(|bytes| bytes[1..].to_vec());
     }
     let compact: String = text.split_whitespace().collect();
@@ -210,8 +213,8 @@ mod tests {
             hex.to_owned(),
             format!("{base64}\n"),
             format!("\"v=quorate1\" \"class=strong\" \"cert={first}\" \"{second}\"\n"),
-            "; OPT=65321: 01 51 52 54 01 01 02 (\"..QRT...\")\n;; QUESTION".to_owned(),
-            ";; Unknown EDNS option (65321): 01515254010102\n".to_owned(),
+            "; <<>> DiG <<>> +ednsopt=65321:01\n; OPT=65321: 01 51 52 54 01 01 02 (\"..QRT...\")\n;; QUESTION".to_owned(),
+            ";; Option (65321): 01515254010102\n".to_owned(),
         ] {
             assert_eq!(certificate_bytes(form.as_bytes()).as_deref(), Some(BYTES), "{form}");
         }

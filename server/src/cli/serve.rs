@@ -1,6 +1,6 @@
 //! `quorate serve`: runs a Corefile until told to stop, and takes a changed one on request.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -145,7 +145,10 @@ fn print_addresses(running: &Running) {
 
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // Fails when a log was started before, which only tests do.
     let _ = match format {
         LogFormat::Text => log.try_init(),

@@ -107,7 +107,7 @@ fn datagram_carries_the_reference_and_every_replica_gives_the_same() {
     let demo = Demo::start(&[]);
     let reference = |id: usize| {
         let printed = dig(demo.ports(id).dns, &["+ednsopt=65321:02", NAME, "A"]);
-        let line = printed.lines().find(|line| line.contains("65321")).map(str::to_owned);
+        let line = printed.lines().find(|line| line.contains("OPT=65321")).map(str::to_owned);
         line.unwrap_or_else(|| panic!("no option in {printed}"))
     };
     let first = reference(0);
@@ -118,7 +118,7 @@ fn datagram_carries_the_reference_and_every_replica_gives_the_same() {
 #[test]
 fn nobody_gets_a_certificate_unasked() {
     let demo = Demo::start(&[]);
-    assert!(!dig(demo.ports(0).dns, &[NAME, "A", "+tcp"]).contains("65321"));
+    assert!(!dig(demo.ports(0).dns, &[NAME, "A", "+tcp"]).contains("OPT=65321"));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn cached_answer_keeps_its_certificate() {
     let port = demo.ports(0).dns;
     let option = || {
         let printed = dig(port, &["+tcp", "+ednsopt=65321:01", NAME, "A"]);
-        printed.lines().find(|line| line.contains("65321")).map(str::to_owned).expect("a certificate")
+        printed.lines().find(|line| line.contains("OPT=65321")).map(str::to_owned).expect("a certificate")
     };
     let first = option();
     assert_eq!(option(), first, "the second comes from the cache, with the same certificate");

@@ -1,10 +1,11 @@
 //! What a lying upstream of the demo serves: the honest zone, twisted in one way.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::str::FromStr;
 
-use hickory_proto::rr::{Name, RData, Record};
-use hickory_proto::serialize::txt::Parser;
+use ::plugins::file::master::{self, ZoneRecord};
+use hickory_proto::rr::{Name, RecordType};
 
 /// The address that a liar gives for every name. TEST-NET-3, RFC 5737.
 const LIE_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 66);
@@ -48,72 +49,73 @@ impl Lie {
     }
 }
 
-/// Twists the text of a zone. Types whose text form is in doubt are left out: a liar need not be complete.
+/// Twists the text of a zone: the same names and types in RFC 3597's form for unknown types, so that nothing is lost on the way.
 ///
 /// Errors: when `text` is no zone, with the parser's words.
 pub fn twist(text: &str, origin: &Name, lie: Lie) -> Result<String, String> {
-    let (origin, records) = Parser::new(text, None, Some(origin.clone())).parse().map_err(|error| error.to_string())?;
-    let mut lines = vec![format!("$ORIGIN {origin}")];
-    for set in records.values() {
-        lines.extend(set.records_without_rrsigs().filter_map(|record| line(record, &origin, lie)));
-    }
-    // A zone begins with its SOA.
-    lines[1..].sort_by_key(|line| !line.contains(" SOA "));
-    lines.push(String::new());
-    Ok(lines.join("\n"))
+    let no_includes = |_: &Path| Err(std::io::ErrorKind::Unsupported.into());
+    let zone = master::parse(text, Path::new("zone"), origin, &no_includes)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let lines = zone.records.iter().filter_map(|record| line(record, origin, lie));
+    Ok(lines.collect::<Vec<_>>().join("\n") + "\n")
 }
 
-fn line(record: &Record, origin: &Name, lie: Lie) -> Option<String> {
+fn line(record: &ZoneRecord, origin: &Name, lie: Lie) -> Option<String> {
+    let owner = record.owner_name();
+    if lie == Lie::NxDomain && owner != *origin {
+        return None;
+    }
     let ttl = if lie == Lie::Ttl { LIE_TTL } else { record.ttl };
-    let data = match &record.data {
-        RData::SOA(soa) => format!("SOA {soa}"),
-        RData::NS(name) => format!("NS {name}"),
-        _ if lie == Lie::NxDomain && &record.name != origin => return None,
-        RData::CNAME(name) => format!("CNAME {name}"),
-        RData::MX(mx) => format!("MX {mx}"),
-        RData::A(_) if lie == Lie::Address => format!("A {LIE_V4}"),
-        RData::A(address) => format!("A {address}"),
-        RData::AAAA(_) if lie == Lie::Address => format!("AAAA {LIE_V6}"),
-        RData::AAAA(address) => format!("AAAA {address}"),
-        _ => return None,
+    let data = match (lie, RecordType::from(record.rtype)) {
+        (Lie::Address, RecordType::A) => LIE_V4.octets().to_vec(),
+        (Lie::Address, RecordType::AAAA) => LIE_V6.octets().to_vec(),
+        _ => record.wire.clone(),
     };
-    Some(format!("{} {ttl} IN {data}", record.name))
+    let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("{owner} {ttl} IN TYPE{} \\# {} {hex}", record.rtype, data.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\nwww 60 IN A 192.0.2.80\nwww IN AAAA 2001:db8::80\n";
+    const ZONE: &str = "$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\nwww 60 IN A 192.0.2.80\nold IN DNAME new\n";
+    /// 203.0.113.66, 192.0.2.80
+    const LIE: &str = "TYPE1 \\# 4 cb007142";
+    const TRUTH: &str = "TYPE1 \\# 4 c0000250";
+
+    fn origin() -> Name {
+        Name::from_str("example.org.").unwrap()
+    }
 
     fn twisted(lie: Lie) -> String {
-        twist(ZONE, &Name::from_str("example.org.").unwrap(), lie).unwrap()
+        twist(ZONE, &origin(), lie).unwrap()
     }
 
     #[test]
     fn liar_about_addresses_keeps_names_and_ttls() {
         let zone = twisted(Lie::Address);
-        assert!(zone.contains("www.example.org. 60 IN A 203.0.113.66"), "{zone}");
-        assert!(!zone.contains("192.0.2.80"), "{zone}");
+        assert!(zone.contains(&format!("www.example.org. 60 IN {LIE}")), "{zone}");
+        assert!(!zone.contains(TRUTH), "{zone}");
     }
 
     #[test]
     fn denier_keeps_only_the_apex() {
         let zone = twisted(Lie::NxDomain);
-        assert!(zone.contains("SOA") && !zone.contains("www"), "{zone}");
+        assert!(zone.contains("TYPE6") && !zone.contains("www"), "{zone}");
     }
 
     #[test]
     fn liar_about_ttls_keeps_addresses() {
         let zone = twisted(Lie::Ttl);
-        assert!(zone.contains("www.example.org. 604800 IN A 192.0.2.80"), "{zone}");
+        assert!(zone.contains(&format!("www.example.org. 604800 IN {TRUTH}")), "{zone}");
     }
 
     #[test]
-    fn twisted_zone_is_a_zone() {
+    fn twisted_zone_of_the_demo_is_a_zone() {
         for lie in [Lie::Address, Lie::NxDomain, Lie::Ttl] {
-            let origin = Name::from_str("example.org.").unwrap();
-            assert!(twist(&twisted(lie), &origin, lie).is_ok());
+            let zone = twist(super::super::ZONE, &origin(), lie).unwrap();
+            assert!(twist(&zone, &origin(), lie).is_ok(), "{zone}");
         }
     }
 }
