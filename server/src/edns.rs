@@ -65,6 +65,7 @@ impl Opt {
     }
 
     /// Whether an option with `code` is there.
+    #[cfg(test)]
     pub fn has(&self, code: u16) -> bool {
         self.options.iter().any(|option| option.0 == code)
     }

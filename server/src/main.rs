@@ -1,11 +1,21 @@
 //! Quorate: a DNS server whose answers a quorum has signed.
+//!
+//! `cli` runs a command; `serve` reads a Corefile into a `config`, which is `running` until it is replaced. A query comes in
+//! through `listen` and goes to `engine`, the only entry; `admin` is for operators.
 
+mod admin;
+mod cli;
+mod config;
 mod cookie;
 mod edns;
 mod engine;
 mod listen;
 mod message;
+mod privileges;
 mod reply;
+mod running;
 mod zones;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

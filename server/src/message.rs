@@ -253,7 +253,7 @@ pub fn name_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The length of the owner name that `bytes` begin with, up to its root label or its pointer.
-fn owner_length(bytes: &[u8]) -> Option<usize> {
+pub fn owner_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at <= NAME_BYTES_MAX {
         match *bytes.get(at)? {

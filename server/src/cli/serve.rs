@@ -66,10 +66,12 @@ enum Failure {
 
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let lasting = Lasting::default();
-    let mut signals = Signals::new().map_err(|error| Failure::Say(format!("cannot wait for signals: {error}")))?;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::Say(format!("cannot wait for signals: {error}")))?;
     if !args.conf.exists() {
         let file = args.conf.display();
-        let hint = "name one with -c FILE; `quorate demo` runs without any, `quorate help serve` shows an example";
+        let hint =
+            "name one with -c FILE; `quorate demo` runs without any, `quorate help serve` shows an example";
         return Err(Failure::Say(format!("no Corefile at `{file}`; {hint}")));
     }
     let findings = config::load(&args.conf, args.dns_port, &lasting);
@@ -103,7 +105,8 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
 async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running) {
     let metrics = &lasting.metrics;
     let reloads: Counter = metrics.metric("quorate_reloads", "Reloads asked for", Counter::default);
-    let failures: Counter = metrics.metric("quorate_reload_failures", "Reloads that failed", Counter::default);
+    let failures: Counter =
+        metrics.metric("quorate_reload_failures", "Reloads that failed", Counter::default);
     reloads.inc();
     let (path, dns_port, for_load) = (args.conf.clone(), args.dns_port, lasting.clone());
     let loading = tokio::task::spawn_blocking(move || config::load(&path, dns_port, &for_load));

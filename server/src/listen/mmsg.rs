@@ -7,7 +7,9 @@ use std::mem::{MaybeUninit, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
-use libc::{c_int, c_void, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t};
+use libc::{
+    c_int, c_void, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t,
+};
 
 /// Room for a batch of datagrams that are received together.
 pub struct Batch {
@@ -57,7 +59,8 @@ impl Batch {
         let mut vectors: [iovec; BATCH] = unsafe { zeroed() };
         let mut headers: [mmsghdr; BATCH] = unsafe { zeroed() };
         for (at, header) in headers.iter_mut().enumerate() {
-            vectors[at] = iovec { iov_base: self.buffers[at].as_mut_ptr().cast(), iov_len: DATAGRAM_BYTES_MAX };
+            vectors[at] =
+                iovec { iov_base: self.buffers[at].as_mut_ptr().cast(), iov_len: DATAGRAM_BYTES_MAX };
             header.msg_hdr.msg_name = (&raw mut peers[at]).cast();
             header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
             header.msg_hdr.msg_iov = &raw mut vectors[at];
@@ -67,7 +70,13 @@ impl Batch {
         }
         // SAFETY: every header points to a buffer, a vector, a name and a control block that outlive the call.
         let received = unsafe {
-            libc::recvmmsg(socket, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
+            libc::recvmmsg(
+                socket,
+                headers.as_mut_ptr(),
+                BATCH as u32,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
         };
         let count = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         self.datagrams.extend(headers.iter().zip(peers).take(count).map(|(header, peer)| {
@@ -76,7 +85,11 @@ impl Batch {
                 length: header.msg_len as usize,
                 unusable: !known || header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
                 // SAFETY: the kernel has filled the control block that this header points to, which is still alive.
-                path: Path { peer, peer_length: header.msg_hdr.msg_namelen, local: unsafe { local_of(&header.msg_hdr) } },
+                path: Path {
+                    peer,
+                    peer_length: header.msg_hdr.msg_namelen,
+                    local: unsafe { local_of(&header.msg_hdr) },
+                },
             }
         }));
         Ok(())
@@ -84,9 +97,11 @@ impl Batch {
 
     /// The datagrams that were received and can be answered.
     pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Path)> {
-        self.datagrams.iter().zip(&self.buffers).filter(|(datagram, _)| !datagram.unusable).filter_map(
-            |(datagram, buffer)| Some((buffer.get(..datagram.length)?, datagram.path)),
-        )
+        self.datagrams
+            .iter()
+            .zip(&self.buffers)
+            .filter(|(datagram, _)| !datagram.unusable)
+            .filter_map(|(datagram, buffer)| Some((buffer.get(..datagram.length)?, datagram.path)))
     }
 
     /// How many of the datagrams received cannot be answered.
@@ -173,7 +188,9 @@ unsafe fn local_of(header: &msghdr) -> Option<Local> {
         while let Some(message) = control.as_ref() {
             let data = libc::CMSG_DATA(message);
             match (message.cmsg_level, message.cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => return Some(Local::V4(data.cast::<in_pktinfo>().read_unaligned())),
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    return Some(Local::V4(data.cast::<in_pktinfo>().read_unaligned()));
+                }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     return Some(Local::V6(data.cast::<in6_pktinfo>().read_unaligned()));
                 }
@@ -197,7 +214,8 @@ unsafe fn write_local(header: &mut msghdr, local: Local) -> usize {
             Local::V4(info) => {
                 ((*control).cmsg_level, (*control).cmsg_type) = (libc::IPPROTO_IP, libc::IP_PKTINFO);
                 // The address asked becomes the source; routing chooses the interface.
-                let from = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: info.ipi_addr, ipi_addr: info.ipi_addr };
+                let from =
+                    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: info.ipi_addr, ipi_addr: info.ipi_addr };
                 data.cast::<in_pktinfo>().write_unaligned(from);
                 size_of::<in_pktinfo>()
             }

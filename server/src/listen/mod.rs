@@ -1,11 +1,17 @@
 //! Sockets: how messages come in and go out. All transports call the engine and nothing else.
 
+pub mod certificates;
+mod freshness;
+pub mod https;
 pub mod limits;
+pub mod listener;
 mod mmsg;
-pub mod sockets;
+pub mod quic;
+mod sockets;
 pub mod stream;
-pub mod tcp;
-pub mod udp;
+mod tcp;
+pub mod tls;
+mod udp;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

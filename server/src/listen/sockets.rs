@@ -30,7 +30,11 @@ pub fn tcp(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
 }
 
 /// Opens UDP sockets and a TCP listener on one port.
-pub fn udp_and_tcp(address: Option<IpAddr>, port: u16, count: usize) -> io::Result<(Vec<UdpSocket>, TcpListener)> {
+pub fn udp_and_tcp(
+    address: Option<IpAddr>,
+    port: u16,
+    count: usize,
+) -> io::Result<(Vec<UdpSocket>, TcpListener)> {
     let attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     let mut last = None;
     for _ in 0..attempts {

@@ -98,7 +98,11 @@ async fn acquire(room: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
 }
 
 /// Reads a message whose length begins with the byte `first`. Room is taken as bytes come, not as the length promises.
-async fn read_message(reader: &mut (impl AsyncRead + Unpin), first: u8, wire: &mut Vec<u8>) -> io::Result<()> {
+async fn read_message(
+    reader: &mut (impl AsyncRead + Unpin),
+    first: u8,
+    wire: &mut Vec<u8>,
+) -> io::Result<()> {
     let length = u16::from_be_bytes([first, reader.read_u8().await?]);
     wire.clear();
     let read = reader.take(length.into()).read_to_end(wire).await?;
@@ -106,7 +110,10 @@ async fn read_message(reader: &mut (impl AsyncRead + Unpin), first: u8, wire: &m
 }
 
 /// Writes replies, several at once when they are ready together, until there are no more senders.
-async fn write_replies(mut writer: impl AsyncWrite + Unpin, mut replies: mpsc::Receiver<Outgoing>) -> io::Result<()> {
+async fn write_replies(
+    mut writer: impl AsyncWrite + Unpin,
+    mut replies: mpsc::Receiver<Outgoing>,
+) -> io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(reply) = replies.recv().await {
         let mut held = Vec::new();

@@ -1,0 +1,65 @@
+//! Gives up root once the sockets are open.
+
+use std::ffi::CString;
+use std::io;
+
+/// Becomes the user `name`, with its groups and no others, for good. Does nothing when the process is not root.
+///
+/// Errors: there is no such user, or the system refuses. In plain words.
+pub fn drop_to(name: &str) -> Result<(), String> {
+    // SAFETY: a plain system call.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    let (user, group) = find(name)?;
+    let name = CString::new(name).map_err(|_| "a user's name holds no NUL".to_owned())?;
+    let failed = |what: &str| format!("cannot become user: {what}: {}", io::Error::last_os_error());
+    // Groups first: they cannot be changed once the user is.
+    // SAFETY: plain system calls; `name` is a C string that outlives them.
+    unsafe {
+        if libc::initgroups(name.as_ptr(), group) != 0 {
+            return Err(failed("initgroups"));
+        }
+        if libc::setresgid(group, group, group) != 0 {
+            return Err(failed("setresgid"));
+        }
+        if libc::setresuid(user, user, user) != 0 {
+            return Err(failed("setresuid"));
+        }
+        // The way back must be closed.
+        if libc::setuid(0) == 0 {
+            return Err("cannot become user: root could be had back".into());
+        }
+    }
+    Ok(())
+}
+
+fn find(name: &str) -> Result<(libc::uid_t, libc::gid_t), String> {
+    let c_name = CString::new(name).map_err(|_| "a user's name holds no NUL".to_owned())?;
+    // SAFETY: called before other threads look users up; the result is read at once.
+    let entry = unsafe { libc::getpwnam(c_name.as_ptr()).as_ref() };
+    entry.map(|entry| (entry.pw_uid, entry.pw_gid)).ok_or_else(|| format!("no user `{name}`"))
+}
+
+/// Raises the limit of open descriptors to what the system allows: connections are bounded by our own limits.
+pub fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain system calls on a struct of ours. Failure leaves the limit as it is.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name() {
+        assert_eq!(find("root"), Ok((0, 0)));
+        assert_eq!(find("no-such-user"), Err("no user `no-such-user`".to_owned()));
+    }
+}
