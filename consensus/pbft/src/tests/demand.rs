@@ -488,3 +488,32 @@ fn observation_that_grew_stale_while_it_was_held_is_not_proposed() {
     let observers: Vec<u8> = third.batch.sets.iter().map(|set| set.replica.0).collect();
     assert_eq!(observers, [0, 1, 2]);
 }
+
+#[test]
+fn longest_observations_of_all_replicas_fit_into_one_batch_with_all_their_neighbours() {
+    let mut small = parameters(0, 4, 1);
+    small.batch_bytes = 8000;
+    let most = small.observation_bytes_max();
+    let mut bench = Bench::with(small);
+    let after = Sequence(0);
+    let longest = Operation { kind: OperationKind::Resolve, subject: vec![9; most / 2] };
+    let payload = |of: u8| vec![of; most - longest.encoded_len() - 18];
+    let mut proposed = Vec::new();
+    for of in [1, 2, 3] {
+        let time_ms = WALL_MS + bench.now;
+        let observation = |operation, payload| Observation { operation, after, time_ms, payload };
+        let mut observations = vec![observation(longest.clone(), payload(of))];
+        observations
+            .extend((0..15).map(|number| observation(operation(u64::from(of) * 100 + number), vec![1])));
+        let set = SignedObservations::sign(ReplicaId(of), observations, &domain(), &ToyKeys::of(of));
+        proposed.extend(proposals(&bench.hear(of, Message::Observe(set))).into_iter().cloned());
+        if of == 2 {
+            let event = Event::Observed { operation: longest.digest(), time_ms, payload: payload(9) };
+            bench.step(event);
+            bench.wait(2);
+        }
+    }
+    proposed.extend(proposals(&bench.wait(10)).into_iter().cloned());
+    assert_eq!((&proposed[0].batch.operations[..], proposed[0].batch.sets.len()), (&[longest][..], 4));
+    assert!(proposed[0].batch.encoded_len() > 6000 && proposed[0].batch.encoded_len() <= 8000);
+}
