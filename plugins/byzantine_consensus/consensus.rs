@@ -9,7 +9,7 @@ use agreement::history::History;
 use agreement::observation::payload_bytes_max;
 use agreement::{Dnssec, Observed, ObservedOutcome};
 use certificate::codec::{Decode, Encode, Reader, Writer};
-use certificate::leaf::{Class, Question};
+use certificate::leaf::{Class, Leaf, Policy, Question};
 use certificate::verify::{GRACE_MS, verify};
 use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, merkle};
 use hickory_proto::op::{Message, MessageType, OpCode};
@@ -17,6 +17,7 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
 use pbft::{Batch, Decided, Fault, Lookup};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -32,6 +33,9 @@ use crate::response::{Certified, Response};
 /// A decision that has just expired is still told to those who wait, since agreeing takes a while and some answers have a TTL of 0.
 /// An older one, executed while this replica catches up, is not.
 const TOLD_AFTER_EXPIRY_MS: u64 = 2000;
+
+/// Answers of other replicas that are verified at once; more are dropped, and asked for again.
+const VERIFYING_MAX: usize = 64;
 
 /// The cluster, seen from this process.
 pub struct Consensus {
@@ -50,6 +54,7 @@ pub struct Consensus {
     node: OnceLock<NodeHandle>,
     history: Mutex<History>,
     chains: RwLock<BTreeMap<u64, Attached>>,
+    verifying: Arc<Semaphore>,
     runtime: Handle,
 }
 
@@ -79,6 +84,7 @@ impl Consensus {
             metrics,
             node: OnceLock::new(),
             chains: RwLock::default(),
+            verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
             runtime: Handle::current(),
         }
     }
@@ -130,7 +136,8 @@ impl Consensus {
     async fn look_up(self: Arc<Self>, lookup: Lookup) {
         let now_ms = wall_ms();
         if let Some(origin) = lookup.origin
-            && let Some(held) = self.store.valid(&lookup.digest, now_ms)
+            && let Some(held) =
+                self.store.get(&lookup.digest).filter(|held| held.is_worth_handing_out(now_ms))
         {
             self.metrics.handed_out.inc();
             let _ = self.node().answer(origin, lookup.digest, encode_answer(&held));
@@ -166,7 +173,9 @@ impl Consensus {
         let Some(name) = agreement::name::from_wire(&question.name) else {
             return failure(SERVFAIL);
         };
-        let Some(attached) = self.chain_for(&name) else {
+        // Names under `bypass` stay between this replica and its clients, whoever asks.
+        let bypassed = self.cluster.policy_for(&question.name).1 == Policy::Bypass;
+        let Some(attached) = self.chain_for(&name).filter(|_| !bypassed) else {
             return failure(canonical::REFUSED);
         };
         let deadline = Instant::now() + attached.observe_timeout;
@@ -208,11 +217,13 @@ impl Consensus {
         let tree = merkle::Tree::new(&decided.leaves);
         let evidence = evidence(&decided.evidence);
         for (index, (operation, leaf)) in decided.operations.iter().zip(&decided.leaves).enumerate() {
-            let Ok(leaf) = certificate::leaf::Leaf::from_bytes(leaf) else {
-                continue; // Of a kind that only its own plugin reads.
-            };
+            // Other kinds of operation are read by their own plugins alone.
+            let Ok(leaf) = Leaf::from_bytes(leaf) else { continue };
+            if leaf.question().map(judge::key) != Some(operation.digest()) {
+                continue;
+            }
             self.metrics.decided(leaf.class);
-            let observations = &evidence[index];
+            let observations = evidence.get(index).map_or(&[][..], Vec::as_slice);
             let extra = if leaf.extra_digest == Digest::ZERO {
                 Vec::new()
             } else {
@@ -224,7 +235,7 @@ impl Consensus {
                 proof: tree.proof(index),
                 leaf,
             };
-            self.take(operation.digest(), answer, extra, observations.clone(), now_ms);
+            self.take(operation.digest(), answer, extra, observations.to_vec(), now_ms);
         }
     }
 
@@ -259,6 +270,9 @@ impl Consensus {
         if question.as_ref().map(judge::key) != Some(key) {
             return warn!(%from, "answer from a replica is to another question");
         }
+        if agreement::extra::digest(&extra) != answer.leaf.extra_digest {
+            return warn!(%from, "answer from a replica lacks the records that belong to it");
+        }
         match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
             Ok(_) => self.take(key, answer, extra, Vec::new(), now_ms),
             Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
@@ -281,8 +295,14 @@ impl Host for Callbacks {
     }
 
     fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]) {
+        let Ok(permit) = self.0.verifying.clone().try_acquire_owned() else {
+            return debug!(%from, "dropped an answer: too many are being verified");
+        };
         let (consensus, bytes) = (self.0.clone(), bytes.to_vec());
-        self.0.runtime.spawn(async move { consensus.take_answer(from, operation, &bytes) });
+        self.0.runtime.spawn(async move {
+            consensus.take_answer(from, operation, &bytes);
+            drop(permit);
+        });
     }
 
     fn refused(&self, operation: Digest) {
@@ -334,7 +354,7 @@ fn decode_answer(bytes: &[u8]) -> Result<(CertifiedAnswer, Vec<u8>), certificate
 }
 
 /// The response as a message, the form in which `agreement` reads it.
-fn to_message(response: Response) -> Message {
+pub fn to_message(response: Response) -> Message {
     let mut message = Message::new(0, MessageType::Response, OpCode::Query);
     message.metadata.response_code = response.rcode;
     message.metadata.authoritative = response.authoritative;

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::answer::{ORIGIN, certificate_text, response, undecided};
 use super::api;
-use super::consensus::{Attached, Consensus, wall_ms};
+use super::consensus::{Attached, Consensus, to_message, wall_ms};
 use super::judge::{key, operation};
 use super::nodes::{Identity, Nodes};
 use super::store::Held;
@@ -26,6 +26,8 @@ use crate::response::Response;
 const CERTIFICATE_LABEL: &[u8] = b"_certificate";
 /// So long before the client's deadline waiting ends, so that the failure still reaches it.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
+/// How long the comparison with an own answer waits for the decision.
+const COMPARE_WAIT: Duration = Duration::from_secs(5);
 /// How long an own, uncertified answer may be cached, in seconds.
 const LOCAL_TTL_SECONDS: u32 = 30;
 
@@ -101,30 +103,96 @@ impl ByzantineConsensus {
         Ok(told)
     }
 
-    async fn agreed(&self, query: &Query, next: Next, question: &Question) -> Result<Response, ServeError> {
-        let consensus = self.consensus()?;
+    /// The agreed answer, or what stands in its place.
+    async fn agreed(
+        &self,
+        consensus: &Consensus,
+        query: &Query,
+        next: Next,
+        question: &Question,
+    ) -> Result<Response, ServeError> {
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
+        if self.settings.on_disagreement == OnDisagreement::ServFail {
+            let held = self.decision(consensus, question, deadline).await?;
+            return Ok(self.respond(consensus, query, question, held.as_deref()).await);
+        }
+        // The own answer is looked up beside the decision: when there is none, it is too late to begin.
+        let own = next.serve(query);
+        tokio::pin!(own);
+        let decision = self.decision(consensus, question, deadline);
+        tokio::pin!(decision);
+        let (held, own_answer) = tokio::select! {
+            held = &mut decision => (held?, None),
+            answer = &mut own => (decision.await?, Some(answer)),
+        };
+        let agreed = self.respond(consensus, query, question, held.as_deref()).await;
+        if held.is_some_and(|held| held.is_answer()) {
+            return Ok(agreed);
+        }
+        let answer = match own_answer {
+            Some(answer) => answer,
+            None => own.await,
+        };
+        Ok(answer.map_or_else(|_| agreed.clone(), |answer| local(answer, &agreed)))
+    }
+
+    async fn respond(
+        &self,
+        consensus: &Consensus,
+        query: &Query,
+        question: &Question,
+        held: Option<&Held>,
+    ) -> Response {
         let numbers = consensus.cluster.replicas;
-        let held = self.decision(consensus, question, deadline).await?;
-        let agreed = match &held {
+        match held {
             Some(held) => response(held, query, numbers.quorum(), numbers.count(), wall_ms()),
             None => {
                 consensus.metrics.undecided.inc();
                 let answered = consensus.node().observers(key(question)).await.len();
                 undecided(answered, numbers.count(), numbers.quorum())
             }
-        };
-        if self.settings.on_disagreement == OnDisagreement::Local
-            && !held.is_some_and(|held| held.is_answer())
-        {
-            return local(query, next, agreed).await;
         }
-        Ok(agreed)
+    }
+
+    /// The own answer at once; the decision comes behind it, for the comparison and for those who ask for the certificate.
+    async fn observed(
+        &self,
+        consensus: &Arc<Consensus>,
+        query: &Query,
+        next: Next,
+        question: Question,
+    ) -> Result<Response, ServeError> {
+        let mut response = next.serve(query).await?;
+        let key = key(&question);
+        if let Some(held) = consensus.store.valid(&key, wall_ms()) {
+            if compare(consensus, &question, &held, &response) {
+                response.certificate = Some(held.certified.clone());
+            }
+            return Ok(response);
+        }
+        let Some(mut place) = consensus.waiting.join(key) else {
+            return Ok(response);
+        };
+        if place.first && consensus.node().request(operation(&question)).is_err() {
+            return Ok(response);
+        }
+        let (consensus, own) = (consensus.clone(), response.clone());
+        tokio::spawn(async move {
+            if let Ok(held) = tokio::time::timeout(COMPARE_WAIT, place.decision()).await {
+                compare(&consensus, &question, &held, &own);
+            }
+        });
+        Ok(response)
     }
 
     /// The certificate of a name, as text: `TXT _certificate[._TYPE].NAME`.
     async fn certificate(&self, query: &Query, question: &Question) -> Result<Response, ServeError> {
         let consensus = self.consensus()?;
+        if consensus.cluster.policy_for(&question.name).1 == Policy::Bypass {
+            return Err(ServeError::Refused(
+                "the policy of this name is `bypass`: nothing is agreed on".to_owned(),
+            ));
+        }
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
         match self.decision(consensus, question, deadline).await? {
             Some(held) => Ok(certificate_text(&held, &query.name_as_asked)),
@@ -158,15 +226,9 @@ impl Plugin for ByzantineConsensus {
         };
         match consensus.cluster.policy_for(&question.name).1 {
             Policy::Bypass => next.serve(query).await,
-            Policy::Observe => {
-                // The own answer at once; the decision comes behind it, for the certificate and the comparison.
-                if consensus.store.valid(&key(&question), wall_ms()).is_none() {
-                    let _ = consensus.node().request(operation(&question));
-                }
-                next.serve(query).await
-            }
+            Policy::Observe => self.observed(consensus, query, next, question).await,
             Policy::Strong | Policy::Corroborated | Policy::Records | Policy::Dnssec => {
-                self.agreed(query, next, &question).await
+                self.agreed(consensus, query, next, &question).await
             }
         }
     }
@@ -216,16 +278,26 @@ impl Plugin for ByzantineConsensus {
 }
 
 /// This replica's own answer in place of `agreed`, marked, and cached for half a minute at most.
-async fn local(query: &Query, next: Next, agreed: Response) -> Result<Response, ServeError> {
-    let mut response = next.serve(query).await?;
+fn local(mut own: Response, agreed: &Response) -> Response {
     let why = agreed.extended_errors.first().map_or("", |error| error.text.as_str());
-    response.extended_errors.push(ExtendedError { code: code::OTHER, text: format!("uncertified: {why}") });
-    response.authentic_data = false;
-    response.cache_ttl_s = Some(response.cache_ttl_s.unwrap_or(LOCAL_TTL_SECONDS).min(LOCAL_TTL_SECONDS));
-    for record in response.answers.iter_mut().chain(&mut response.authorities) {
+    own.extended_errors.push(ExtendedError { code: code::OTHER, text: format!("uncertified: {why}") });
+    own.authentic_data = false;
+    own.cache_ttl_s = Some(own.cache_ttl_s.unwrap_or(LOCAL_TTL_SECONDS).min(LOCAL_TTL_SECONDS));
+    for record in own.answers.iter_mut().chain(&mut own.authorities) {
         record.ttl = record.ttl.min(LOCAL_TTL_SECONDS);
     }
-    Ok(response)
+    own
+}
+
+/// Whether an own answer says what the cluster decided; a difference is an alarm.
+fn compare(consensus: &Consensus, question: &Question, held: &Held, own: &Response) -> bool {
+    let reading = agreement::canonical::read(question, &to_message(own.clone()));
+    let same = reading.is_ok_and(|reading| agreement::matches::same_answer(held.leaf(), &reading.outcome));
+    if held.is_answer() && !same {
+        consensus.metrics.differences.inc();
+        warn!(%question, class = %held.leaf().class, "own answer differs from what the cluster decided");
+    }
+    same
 }
 
 fn question_of(query: &Query) -> Option<Question> {

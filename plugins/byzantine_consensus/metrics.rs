@@ -21,6 +21,8 @@ pub struct ConsensusMetrics {
     pub held: Counter,
     /// Queries without a decision at their deadline.
     pub undecided: Counter,
+    /// Own answers under the policy `observe` that differ from what the cluster decided.
+    pub differences: Counter,
     /// Certified answers handed to replicas that were behind.
     pub handed_out: Counter,
     /// Faults of other replicas.
@@ -46,6 +48,11 @@ impl ConsensusMetrics {
             undecided: metrics.metric(
                 "quorate_consensus_undecided",
                 "Queries without a decision at their deadline",
+                Counter::default,
+            ),
+            differences: metrics.metric(
+                "quorate_consensus_differences",
+                "Own answers under the policy `observe` that differ from what the cluster decided",
                 Counter::default,
             ),
             handed_out: metrics.metric(

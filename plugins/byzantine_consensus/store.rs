@@ -12,6 +12,9 @@ pub const STORE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What an entry costs beside its own bytes.
 const ENTRY_BYTES: usize = 600;
 
+/// An answer with less life than this, or than a tenth of its TTL, is looked up anew instead of being handed out.
+const HAND_OUT_MARGIN_MS: u64 = 1000;
+
 /// One replica's part in a decision, as it was signed: for "why this answer?".
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -43,6 +46,12 @@ impl Held {
     /// Whether the answer holds at `now_ms`.
     pub fn holds(&self, now_ms: u64) -> bool {
         now_ms < self.leaf().not_after_ms
+    }
+
+    /// Whether the answer holds long enough at `now_ms` to be worth handing to another replica, whose clock may differ.
+    pub fn is_worth_handing_out(&self, now_ms: u64) -> bool {
+        let margin_ms = (u64::from(self.leaf().ttl) * 1000 / 10).max(HAND_OUT_MARGIN_MS);
+        self.holds(now_ms.saturating_add(margin_ms))
     }
 
     /// Whether something was agreed on: neither a failure nor disagreement.
@@ -83,12 +92,13 @@ impl Store {
         self.get(key).filter(|held| held.holds(now_ms))
     }
 
-    /// Keeps a decision, unless a later one about the same question is there.
+    /// Keeps a decision, unless the same or a later one about the question is there.
     pub fn insert(&self, key: Digest, held: &Arc<Held>) {
         let slot = |held: &Held| held.certified.answer.certificate.header.sequence;
-        if self.get(&key).is_none_or(|known| slot(&known) <= slot(held)) {
-            self.entries.insert(key, held.clone());
-        }
+        self.entries.entry(key).and_upsert_with(|known| match known {
+            Some(known) if slot(known.value()) >= slot(held) => known.into_value(),
+            Some(_) | None => held.clone(),
+        });
     }
 
     /// How many decisions are kept.

@@ -87,6 +87,11 @@ pub fn matches(leaf: &Leaf, response: &Message, now_ms: u64) -> Result<(), Misma
     }
 }
 
+/// Whether a lookup came to what `leaf` says, whatever the TTLs.
+pub fn same_answer(leaf: &Leaf, outcome: &ObservedOutcome) -> bool {
+    outcome.same_value(&as_observed(&leaf.outcome))
+}
+
 /// What is left at `now_ms` of `ttl` seconds that began at `time_ms`, rounded up to seconds.
 fn left_seconds(time_ms: u64, ttl: u32, now_ms: u64) -> u32 {
     let end_ms = time_ms.saturating_add(u64::from(ttl) * 1000);

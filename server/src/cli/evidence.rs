@@ -49,7 +49,8 @@ pub enum InputError {
 
 /// Reads the cluster file at `path`.
 pub fn read_cluster(path: &Path) -> Result<Cluster, InputError> {
-    let text = fs::read_to_string(path).map_err(|source| InputError::File { path: path.to_owned(), source })?;
+    let text =
+        fs::read_to_string(path).map_err(|source| InputError::File { path: path.to_owned(), source })?;
     Cluster::parse(&text, &path.display().to_string()).map_err(|errors| {
         InputError::Cluster(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
@@ -62,7 +63,9 @@ pub fn read_certificate(path: &Path) -> Result<CertifiedAnswer, InputError> {
     if path == Path::new("-") {
         io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        fs::File::open(path).and_then(|file| file.take(INPUT_BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+        fs::File::open(path)
+            .and_then(|file| file.take(INPUT_BYTES_MAX).read_to_end(&mut bytes))
+            .map_err(failed)?;
     }
     let bytes = certificate_bytes(&bytes).ok_or(InputError::NoCertificate)?;
     Ok(CertifiedAnswer::from_bytes(&bytes).map_err(VerifyError::from)?)
@@ -75,14 +78,17 @@ fn certificate_bytes(input: &[u8]) -> Option<Vec<u8>> {
         return Some(input.to_vec());
     }
     let text = std::str::from_utf8(input).ok()?;
-    let words: Vec<&str> = text.split(|c: char| c == '"' || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c == '"' || c.is_whitespace()).filter(|word| !word.is_empty()).collect();
     if let Some(start) = words.iter().position(|word| *word == TXT_VERSION) {
         return from_txt(&words[start..]).ok();
     }
     // The first byte says what follows: 1 a certificate, 2 only a reference.
     if let Some(option) = OPTION_LABELS.iter().find_map(|label| text.split_once(label)) {
         let digits = option.1.split(['(', '\n']).next()?;
-        return hexadecimal(digits).filter(|bytes| bytes.first() == Some(&1)).map(|bytes| bytes[1..].to_vec());
+        return hexadecimal(digits)
+            .filter(|bytes| bytes.first() == Some(&1))
+            .map(|bytes| bytes[1..].to_vec());
     }
     let compact: String = text.split_whitespace().collect();
     hexadecimal(&compact).or_else(|| STANDARD.decode(compact).ok())
@@ -98,7 +104,11 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The answer and what the certificate shows, for people.
-pub fn describe(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Verified, VerifyError>) -> String {
+pub fn describe(
+    answer: &CertifiedAnswer,
+    cluster: &Cluster,
+    verdict: &Result<Verified, VerifyError>,
+) -> String {
     let leaf = &answer.leaf;
     let header = &answer.certificate.header;
     let mut text = String::new();
@@ -119,11 +129,16 @@ pub fn describe(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Ve
     line("cluster", format!("{}, epoch {}", cluster.name, answer.certificate.domain.epoch));
     line("slot", format!("{} in view {}", header.sequence, answer.certificate.view));
     line("signers", names(answer.certificate.signers, cluster));
-    line("support", format!("{} of the {} that observed", names(leaf.support, cluster), leaf.observers.len()));
+    line(
+        "support",
+        format!("{} of the {} that observed", names(leaf.support, cluster), leaf.observers.len()),
+    );
     line("seen", Timestamp(leaf.time_ms).to_string());
     line("holds", format!("until {} (TTL {} s)", Timestamp(leaf.not_after_ms), leaf.ttl));
     match verdict {
-        Ok(verified) if verified.in_grace => line("verdict", "valid (expired, but within the grace)".to_owned()),
+        Ok(verified) if verified.in_grace => {
+            line("verdict", "valid (expired, but within the grace)".to_owned())
+        }
         Ok(_) => line("verdict", "valid".to_owned()),
         Err(error) => line("verdict", format!("{}: {error}", error.code())),
     }
@@ -131,7 +146,11 @@ pub fn describe(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Ve
 }
 
 /// The same as one JSON object.
-pub fn to_json(answer: &CertifiedAnswer, cluster: &Cluster, verdict: &Result<Verified, VerifyError>) -> Value {
+pub fn to_json(
+    answer: &CertifiedAnswer,
+    cluster: &Cluster,
+    verdict: &Result<Verified, VerifyError>,
+) -> Value {
     let leaf = &answer.leaf;
     let header = &answer.certificate.header;
     let records: Vec<String> =

@@ -318,7 +318,9 @@ mod tests {
         let replicas = plan(dir.path(), &["127.0.0.1"], 5300).write().unwrap();
         let mut ports: Vec<u16> = replicas
             .iter()
-            .flat_map(|r| [r.ports.dns, r.ports.tls, r.ports.quic, r.ports.https, r.ports.peer, r.ports.admin])
+            .flat_map(|r| {
+                [r.ports.dns, r.ports.tls, r.ports.quic, r.ports.https, r.ports.peer, r.ports.admin]
+            })
             .collect();
         ports.sort_unstable();
         ports.dedup();

@@ -99,6 +99,7 @@ pub enum QueryError {
 pub fn run(args: &QueryArgs) -> Result<u8, QueryError> {
     let (question, server) = parse_words(&args.words).map_err(QueryError::Usage)?;
     let cluster = read_cluster(&args.cluster)?;
+    let asked_ms = now_ms();
     let response = ask(server, &question, args.option_code)?;
     let bytes = certificate_option(&response, args.option_code)
         .ok_or_else(|| QueryError::Answer { server, what: without_certificate(&response) })?;
@@ -107,19 +108,26 @@ pub fn run(args: &QueryArgs) -> Result<u8, QueryError> {
     }
     let answer = CertifiedAnswer::from_bytes(&bytes)
         .map_err(|error| QueryError::Answer { server, what: VerifyError::from(error).to_string() })?;
-    judge(args, &cluster, &question, &response, &answer, server)
+    judge(args, &cluster, &question, &Answered { server, asked_ms, response, answer })
+}
+
+/// What came back.
+struct Answered {
+    server: SocketAddr,
+    /// When the question was sent: the answer's TTLs are no older.
+    asked_ms: u64,
+    response: Message,
+    answer: CertifiedAnswer,
 }
 
 fn judge(
     args: &QueryArgs,
     cluster: &Cluster,
     question: &Question,
-    response: &Message,
-    answer: &CertifiedAnswer,
-    server: SocketAddr,
+    answered: &Answered,
 ) -> Result<u8, QueryError> {
-    let now_ms = now_ms();
-    let verdict = verify(answer, cluster, Some(question), now_ms, GRACE_MS, args.min_class);
+    let Answered { server, asked_ms, response, answer } = answered;
+    let verdict = verify(answer, cluster, Some(question), now_ms(), GRACE_MS, args.min_class);
     if args.json {
         println!("{}", to_json(answer, cluster, &verdict));
     } else {
@@ -127,9 +135,12 @@ fn judge(
     }
     // A valid certificate of something else than what the server said proves nothing.
     if verdict.is_ok()
-        && let Err(mismatch) = agreement::matches(&answer.leaf, response, now_ms)
+        && let Err(mismatch) = agreement::matches(&answer.leaf, response, asked_ms.saturating_sub(GRACE_MS))
     {
-        return Err(QueryError::Answer { server, what: format!("the answer is not the certified one: {mismatch}") });
+        return Err(QueryError::Answer {
+            server: *server,
+            what: format!("the answer is not the certified one: {mismatch}"),
+        });
     }
     Ok(verdict.map_or_else(|error| error.exit_code(), |_| 0))
 }
@@ -158,7 +169,8 @@ fn ask(server: SocketAddr, question: &Question, option_code: u16) -> Result<Mess
         .and_then(|message| message.to_vec().map_err(|error| error.to_string()))
         .map_err(QueryError::Usage)?;
     let bytes = exchange(server, &query).map_err(|source| QueryError::Network { server, source })?;
-    let response = Message::from_vec(&bytes).map_err(|error| invalid(format!("expected a DNS message: {error}")))?;
+    let response =
+        Message::from_vec(&bytes).map_err(|error| invalid(format!("expected a DNS message: {error}")))?;
     if response.metadata.id != u16::from_be_bytes([query[0], query[1]]) {
         return Err(invalid("expected the id of the query, found another".to_owned()));
     }

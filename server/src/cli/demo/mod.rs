@@ -157,8 +157,8 @@ impl Demo {
             Some(dir) => (None, dir.clone()),
             None => {
                 let temporary = tempfile::Builder::new().prefix("quorate-demo-").tempdir();
-                let temporary =
-                    temporary.map_err(|source| DemoError::Io { what: "temporary folder".to_owned(), source })?;
+                let temporary = temporary
+                    .map_err(|source| DemoError::Io { what: "temporary folder".to_owned(), source })?;
                 let dir = temporary.path().join("cluster");
                 (Some(temporary), dir)
             }
@@ -201,7 +201,11 @@ impl Demo {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let work = async {
             self.wait_until_ready().await?;
-            if json { self.print_json() } else { self.print_lines() }
+            if json {
+                self.print_json()
+            } else {
+                self.print_lines()
+            }
             self.watch(json).await
         };
         tokio::select! {

@@ -15,7 +15,8 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 
 /// One object that tells a program everything about the demo.
 pub(super) fn json(demo: &Demo) -> Value {
-    let pid = |label: String| demo.servers.iter().find(|server| server.label == label).map(|server| server.pid());
+    let pid =
+        |label: String| demo.servers.iter().find(|server| server.label == label).map(|server| server.pid());
     let replica = |replica: &Replica| {
         let ports = replica.ports;
         json!({
@@ -74,7 +75,8 @@ Try, in another terminal:
             demo.replicas[usize::from(liar.id)].ports.dns
         );
     }
-    let victim = demo.servers.iter().rfind(|server| server.label.starts_with("replica")).map(|server| server.pid());
+    let victim =
+        demo.servers.iter().rfind(|server| server.label.starts_with("replica")).map(|server| server.pid());
     if let Some(pid) = victim {
         text += &format!("  kill -9 {pid}    a replica dies; answers go on\n");
     }
