@@ -177,3 +177,53 @@ fn within_bounds(records: &BTreeSet<ExtraRecord>) -> Option<Vec<u8>> {
     let bytes = encode(records);
     (records.len() <= EXTRA_RECORDS_MAX && bytes.len() <= EXTRA_BYTES_MAX).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(rtype: u16, last: u8) -> ExtraRecord {
+        ExtraRecord { owner: b"\x03org\x00".to_vec(), rtype, rclass: 1, rdata: vec![0, last], ttl: 60 }
+    }
+
+    /// The bytes of records in this order, whatever they are.
+    fn bytes(records: &[ExtraRecord]) -> Vec<u8> {
+        records.iter().flat_map(|record| encode(&BTreeSet::from([record.clone()]))).collect()
+    }
+
+    #[test]
+    fn denials_read_back() {
+        let records = vec![record(rtype::NSEC, 1), record(rtype::NSEC, 2), record(rtype::NSEC3, 0)];
+        assert_eq!(decode(&bytes(&records)), Ok(records));
+        assert_eq!(digest(&[]), Digest::ZERO);
+    }
+
+    #[test]
+    fn record_that_could_pass_for_an_answer_is_refused() {
+        for rtype in [16, rtype::CNAME, rtype::DNAME, rtype::OPT, 65280] {
+            assert!(decode(&bytes(&[record(rtype, 0)])).is_err(), "type {rtype}");
+        }
+        let long = ExtraRecord { ttl: TTL_SECONDS_MAX + 1, ..record(rtype::NSEC, 0) };
+        assert!(decode(&bytes(&[long])).is_err());
+    }
+
+    #[test]
+    fn records_out_of_order_or_twice_are_refused() {
+        let (first, second) = (record(rtype::NSEC, 1), record(rtype::NSEC, 2));
+        assert!(decode(&bytes(&[second.clone(), first.clone()])).is_err());
+        let twin = ExtraRecord { ttl: 61, ..first.clone() };
+        assert!(decode(&bytes(&[first, twin])).is_err());
+    }
+
+    #[test]
+    fn records_above_the_bounds_are_neither_written_nor_read() {
+        let many: Vec<ExtraRecord> =
+            (0..=EXTRA_RECORDS_MAX as u8).map(|last| record(rtype::NSEC, last)).collect();
+        assert!(decode(&bytes(&many[1..])).is_ok());
+        assert!(decode(&bytes(&many)).is_err());
+        assert!(within_bounds(&many[1..].iter().cloned().collect()).is_some());
+        assert!(within_bounds(&many.into_iter().collect()).is_none());
+        let large = ExtraRecord { rdata: vec![0; EXTRA_BYTES_MAX], ..record(rtype::NSEC, 0) };
+        assert!(decode(&bytes(&[large])).is_err());
+    }
+}

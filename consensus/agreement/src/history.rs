@@ -187,6 +187,42 @@ mod tests {
     }
 
     #[test]
+    fn rrset_that_is_seen_again_is_kept_from_then_on() {
+        let mut history = History::new(600_000);
+        for now_ms in [1_000_000, 1_500_000, 2_000_000] {
+            history.remember(&ObservedOutcome::Answer(vec![a("www.example.org", &[1])]), now_ms);
+            assert_eq!((history.len(), history.by_age.len()), (1, 1));
+        }
+        history.remember(&ObservedOutcome::TimedOut, 2_600_000);
+        assert_eq!(hosts(&history.of(&www(), 2_600_000)), [1]);
+    }
+
+    #[test]
+    fn aliases_lead_to_a_bounded_number_of_names() {
+        let mut history = History::new(600_000);
+        for index in 0..HISTORY_NAMES_MAX as u64 + 5 {
+            let target = format!("{index}.cdn.example.org");
+            let chain = vec![cname("www.example.org", &target), a(&target, &[1])];
+            history.remember(&ObservedOutcome::Answer(chain), index);
+        }
+        assert_eq!(hosts(&history.of(&www(), 1000)).len(), HISTORY_NAMES_MAX - 1);
+    }
+
+    #[test]
+    fn aliases_that_lead_back_do_not_hide_those_behind_them() {
+        let mut history = History::new(600_000);
+        let name = |link: usize| {
+            if link == 0 { "www.example.org".to_owned() } else { format!("n{link}.example.org") }
+        };
+        for link in 0..CHAIN_LINKS_MAX {
+            history.remember(&ObservedOutcome::Answer(vec![cname(&name(link), &name(link + 1))]), 1);
+            history.remember(&ObservedOutcome::Answer(vec![cname(&name(link), &name(0))]), 1);
+        }
+        history.remember(&ObservedOutcome::Answer(vec![a(&name(CHAIN_LINKS_MAX), &[1])]), 1);
+        assert_eq!(hosts(&history.of(&www(), 2)), [1]);
+    }
+
+    #[test]
     fn loop_of_remembered_aliases_ends() {
         let mut history = History::new(600_000);
         history.remember(&ObservedOutcome::Answer(vec![cname("www.example.org", "b.example.org")]), 1);

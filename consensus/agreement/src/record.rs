@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn every_agreed_byte_string_goes_out_as_it_is() {
-        let cases: [(u16, &[u8]); 8] = [
+        let cases: [(u16, &[u8]); 9] = [
+            (62, b"\x00\x00\x00\x01\x00\x03\x00\x03\x40\x00\x00"),
             (1, &[192, 0, 2, 1]),
             (16, b"\x05hello\x00"),
             (16, b"\x09cut"),

@@ -6,7 +6,8 @@ mod world;
 
 use agreement::canonical::Reading;
 use agreement::observation::{
-    HISTORY_RECORDS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, RECORDS_MAX, payload_bytes_max,
+    HISTORY_RECORDS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, RECORDS_MAX, RRSETS_MAX, Seen,
+    payload_bytes_max,
 };
 use agreement::{CheckError, Dnssec, Observed, ObservedOutcome, check, extra};
 use certificate::codec::{Decode, Encode};
@@ -80,6 +81,62 @@ fn whatever_decodes_encodes_to_the_same_bytes() {
         }
     }
     assert!(accepted > 100, "the changes must leave some payloads valid, {accepted} were");
+}
+
+#[test]
+fn payload_that_is_not_canonical_is_refused() {
+    let refused = |observed: &Observed, claim: &str| {
+        assert!(Observed::from_bytes(&observed.to_bytes()).is_err(), "{claim}");
+    };
+    let upper = RrSet {
+        owner: www().name,
+        rtype: 15,
+        rclass: 1,
+        ttl: 60,
+        rdatas: vec![b"\x00\x0a\x01A\x00".to_vec()],
+    };
+    refused(&saw(ObservedOutcome::Answer(vec![upper])), "upper case inside data");
+    let short = RrSet { owner: www().name, rtype: 1, rclass: 1, ttl: 60, rdatas: vec![vec![192, 0, 2]] };
+    refused(&saw(ObservedOutcome::Answer(vec![short])), "an address of three bytes");
+    let records: Vec<Vec<u8>> =
+        (0..=RECORDS_MAX as u16).map(|number| number.to_be_bytes().to_vec()).collect();
+    let many = RrSet { owner: www().name, rtype: 16, rclass: 1, ttl: 60, rdatas: records };
+    refused(&saw(ObservedOutcome::Answer(vec![many])), "more records than the bound");
+    let set = addresses(&[1], 60).rrsets()[0].clone();
+    refused(&saw(ObservedOutcome::Answer(vec![set; RRSETS_MAX + 1])), "more RRsets than the bound");
+    refused(&saw(ObservedOutcome::Failure(3)), "an rcode that is no failure");
+    refused(
+        &Observed { extra: vec![1, 2, 3], ..saw(addresses(&[1], 60)) },
+        "records beside it that are none",
+    );
+}
+
+#[test]
+fn history_out_of_order_twice_or_above_its_bound_is_refused() {
+    let refused = |seen: Vec<Seen>, claim: &str| {
+        let observed = Observed { history: seen, ..saw(ObservedOutcome::TimedOut) };
+        assert!(Observed::from_bytes(&observed.to_bytes()).is_err(), "{claim}");
+    };
+    let mut reversed = history(&[1, 2], 60, 1000);
+    reversed[0].records.reverse();
+    refused(reversed, "records out of order");
+    let once = history(&[1], 60, 1000);
+    refused([once.clone(), once.clone()].concat(), "an RRset twice");
+    let mut twice = once;
+    let record = twice[0].records[0].clone();
+    twice[0].records.push(record);
+    refused(twice, "a record twice");
+    refused(
+        history(&(0..=HISTORY_RECORDS_MAX as u8).collect::<Vec<u8>>(), 60, 1000),
+        "more records than the bound",
+    );
+}
+
+#[test]
+fn payload_above_the_bound_of_all_clusters_is_refused() {
+    let reading = large(PAYLOAD_BYTES_MAX);
+    let observed = Observed { extra: reading.extra, ..saw(reading.outcome) };
+    assert!(Observed::from_bytes(&observed.to_bytes()).is_err());
 }
 
 #[test]

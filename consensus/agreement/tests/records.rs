@@ -167,6 +167,12 @@ fn denial_behind_aliases_that_differ_is_agreed_on_at_its_own_name() {
         other => panic!("{other:?}"),
     }
     assert_eq!(decision.extra, observed[0].extra);
+
+    let mut lowest_times_out = observed.clone();
+    lowest_times_out[0] = remembering(saw(ObservedOutcome::TimedOut), seen);
+    let decision = agreement::decide(&four(Policy::Records), &v6, &round(&lowest_times_out), &NoProofs);
+    assert!(matches!(decision.leaf.outcome, Outcome::Negative { .. }));
+    assert_eq!(decision.extra, observed[1].extra);
 }
 
 #[test]

@@ -334,6 +334,19 @@ fn nxdomain_and_nodata_are_different_values() {
 }
 
 #[test]
+fn denials_by_different_zones_or_minimums_are_different_values() {
+    let by_zone = |zone: &str| ObservedOutcome::Negative {
+        chain: vec![],
+        denial: Denial::NxDomain,
+        zone: world::wire(zone),
+        minimum: 60,
+        ttl: 60,
+    };
+    let observed = [saw(by_zone("example.org")), saw(by_zone("org")), saw(nxdomain(61, 60))];
+    assert_eq!(leaf_of(&four(Policy::Corroborated), &observed).class, Class::NoAgreement);
+}
+
+#[test]
 fn denial_holds_as_long_as_its_most_cautious_supporter_says() {
     let observed = [saw(nxdomain(60, 60)), saw(nxdomain(60, 7)), saw(nxdomain(60, 50)), saw(nxdomain(61, 1))];
     let leaf = leaf_of(&four(Policy::Records), &observed);
