@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn records_out_of_order_or_twice_are_refused() {
         let (first, second) = (record(rtype::NSEC, 1), record(rtype::NSEC, 2));
-        assert!(decode(&bytes(&[second.clone(), first.clone()])).is_err());
+        assert!(decode(&bytes(&[second, first.clone()])).is_err());
         let twin = ExtraRecord { ttl: 61, ..first.clone() };
         assert!(decode(&bytes(&[first, twin])).is_err());
     }
