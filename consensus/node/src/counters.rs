@@ -26,6 +26,7 @@ pub(crate) struct LiveCounters {
     pub bytes_out: Counter,
     pub messages_in: Counter,
     pub messages_out: Counter,
+    pub fetches: Counter,
     pub strangers: Counter,
     pub queue_drops: Counter,
     pub inbox_drops: Counter,
@@ -51,6 +52,8 @@ pub struct Counters {
     pub messages_in: u64,
     /// Messages to peers.
     pub messages_out: u64,
+    /// Times that a peer was asked for decided slots or a part of a state.
+    pub fetches: u64,
     /// Connections whose key is not in the cluster file.
     pub strangers: u64,
     /// Messages not sent: the queue to a peer was full (its connection is then reset), or the message was too long.
@@ -75,6 +78,7 @@ impl LiveCounters {
             bytes_out: self.bytes_out.value(),
             messages_in: self.messages_in.value(),
             messages_out: self.messages_out.value(),
+            fetches: self.fetches.value(),
             strangers: self.strangers.value(),
             queue_drops: self.queue_drops.value(),
             inbox_drops: self.inbox_drops.value(),

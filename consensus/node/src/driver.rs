@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use certificate::codec::Encode;
 use certificate::{Cluster, ReplicaId};
-use pbft::{Application, Event, Fault, Ready, Record, Replica};
+use pbft::{Application, Event, Fault, Message, Ready, Record, Replica};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
@@ -172,6 +172,8 @@ impl Driver {
     /// Sends and reports what one step asked for. Its records are on disk.
     fn deliver(&self, ready: Ready) {
         for (recipients, message) in &ready.send {
+            let asks = matches!(message, Message::Fetch { .. } | Message::FetchState { .. });
+            self.counters.fetches.add(u64::from(asks));
             self.peers.send(*recipients, message);
         }
         let host = self.host.read().expect("nothing panics while it replaces the host").clone();

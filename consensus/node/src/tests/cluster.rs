@@ -17,7 +17,7 @@ use crate::{Host, Node, NodeConfig, NodeHandle, NodeStatus, StartError, initiali
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024;
 
 /// Decides the lowest payload that was seen.
-struct Toy;
+pub(super) struct Toy;
 
 impl Application for Toy {
     fn check(&self, _operation: &Operation, _replica: ReplicaId, payload: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! Whole nodes over QUIC and disk: they decide, survive each other's absence and their own restarts, and stop when the disk fails.
 
+mod catch_up;
 mod cluster;
 mod gate;
 

@@ -40,16 +40,19 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    /// A `Status` ends the answer to a `Fetch`: it goes behind the slots, so that whoever asked does not take it for an answer
+    /// without any. Nothing urgent hangs on it: it says how far a replica is, and is said again.
     pub(crate) fn of(message: &Message) -> Class {
         match message {
-            Message::Slot(_) | Message::StableCheckpoint(_) | Message::Answer { .. } => Class::Bulk,
+            Message::Slot(_) | Message::StableCheckpoint(_) | Message::Status(_) | Message::Answer { .. } => {
+                Class::Bulk
+            }
             Message::Resolve { .. }
             | Message::Observe(_)
             | Message::PrePrepare(_)
             | Message::Prepare(_)
             | Message::Commit(_)
             | Message::Checkpoint(_)
-            | Message::Status(_)
             | Message::Fetch { .. }
             | Message::FetchState { .. } => Class::Consensus,
         }

@@ -14,7 +14,7 @@ use super::tls::Identities;
 use super::*;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
-use crate::testing::{Setting, until};
+use crate::testing::{Setting, noise, until};
 
 struct End {
     peers: Peers,
@@ -239,16 +239,6 @@ async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
     let closed = peer.connection.closed().await;
     assert!(CloseCode::QueueFull.is_of(&closed) || closed == ConnectionError::TimedOut, "{closed}");
     until("the connection is gone", || !zero.is_connected(1)).await;
-}
-
-/// Bytes that do not compress.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
