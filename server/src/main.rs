@@ -14,6 +14,8 @@ mod message;
 mod privileges;
 mod reply;
 mod running;
+#[cfg(test)]
+mod testing;
 mod zones;
 
 fn main() -> std::process::ExitCode {

@@ -1,1 +1,122 @@
-//! Tests.
+//! Tests of the HTTP services: what each path answers, and over a socket.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use http::{Method, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use plugins::{Next, Plugin, Query, ServeError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+/// A plugin that is ready when told to, and has one resource.
+#[derive(Default)]
+struct Scripted {
+    missing: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Plugin for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    async fn serve(&self, _query: &Query, _next: Next) -> Result<plugins::Response, ServeError> {
+        Err(ServeError::NoPlugin)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.missing.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn api(&self, path: &str, query: &str) -> Option<(u16, String)> {
+        (path == "/v1/things").then(|| (200, format!("\"{query}\"")))
+    }
+}
+
+const ADDRESS: &str = "127.0.0.1:9000";
+
+fn admin(services: &[Service]) -> (Admin, Arc<Scripted>) {
+    let plugin = Arc::new(Scripted::default());
+    let admin = Admin::new(Arc::new(Metrics::new()));
+    let paths = admin.open(services).unwrap().paths;
+    let chains = vec![Chain::new(vec![plugin.clone()])];
+    admin.state.current.store(Arc::new(Current { paths, chains, lameduck: Duration::from_secs(5) }));
+    (admin, plugin)
+}
+
+/// All services on port 0, which stands for one address.
+fn all() -> [Service; 3] {
+    let address = "127.0.0.1:0".parse().unwrap();
+    [Service::Health { address, lameduck: Duration::ZERO }, Service::Ready { address }, Service::Metrics { address }]
+}
+
+async fn get(admin: &Admin, target: &str) -> (u16, String) {
+    let configured = "127.0.0.1:0".parse().unwrap();
+    let uri: Uri = target.parse().unwrap();
+    let response: Response<Full<bytes::Bytes>> = serve::respond(&Method::GET, &uri, configured, &admin.state);
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn ready_names_what_is_missing() {
+    let (admin, plugin) = admin(&all());
+    assert_eq!(get(&admin, "/ready").await, (200, "OK\n".into()));
+    *plugin.missing.lock().unwrap() = Some("no quorum".into());
+    assert_eq!(get(&admin, "/ready").await, (503, "scripted: no quorum\n".into()));
+}
+
+#[tokio::test]
+async fn stopping_program_is_alive_and_not_ready() {
+    let (admin, _) = admin(&all());
+    assert_eq!(admin.begin_stop(), Duration::from_secs(5));
+    assert_eq!(get(&admin, "/ready").await.0, 503);
+    assert_eq!(get(&admin, "/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn plugins_answer_their_part_of_the_api() {
+    let (admin, _) = admin(&all());
+    assert_eq!(get(&admin, "/v1/things?name=a").await, (200, "\"name=a\"".into()));
+    assert_eq!(get(&admin, "/v1/others").await.0, 404);
+}
+
+#[tokio::test]
+async fn paths_are_served_only_where_they_are_configured() {
+    let (admin, _) = admin(&all()[..1]);
+    assert_eq!(get(&admin, "/health").await.0, 200);
+    for path in ["/ready", "/metrics", "/v1/things", "/"] {
+        assert_eq!(get(&admin, path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_refused() {
+    let (admin, _) = admin(&all());
+    let configured = ADDRESS.parse().unwrap();
+    let response = serve::respond(&Method::POST, &"/health".parse().unwrap(), configured, &admin.state);
+    assert_eq!(response.status().as_u16(), 405);
+}
+
+#[tokio::test]
+async fn service_answers_over_its_socket_until_it_is_no_longer_configured() {
+    let mut admin = Admin::new(Arc::new(Metrics::new()));
+    let opened = admin.open(&all()).unwrap();
+    admin.replace(opened, Vec::new());
+    assert_eq!(admin.addresses().len(), 3);
+    let address = admin.listeners.values().next().unwrap().address;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("# EOF"), "{answer}");
+    let opened = admin.open(&[]).unwrap();
+    admin.replace(opened, Vec::new());
+    assert!(admin.addresses().is_empty());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -150,3 +150,7 @@ fn dropped(metrics: &Metrics, key: ListenerKey) -> Counter {
 
 /// Sockets of one UDP listener; one for each core.
 const DATAGRAM_SOCKETS_MAX: usize = 64;
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

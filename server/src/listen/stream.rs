@@ -137,3 +137,7 @@ async fn write_replies(
 
 /// Replies are gathered into one write up to this length.
 const WRITE_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -137,3 +137,7 @@ async fn send_all(socket: &UdpSocket, replies: &[(Vec<u8>, Path)]) {
 
 /// Pause after a socket reports an error, so that one that is broken does not take a core.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+#[path = "udp_tests.rs"]
+mod tests;
