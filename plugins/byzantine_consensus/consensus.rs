@@ -150,8 +150,10 @@ impl Consensus {
         let time_ms = wall_ms();
         let history = {
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is seen now is in the observation itself.
+            let before = history.of(&question, time_ms);
             history.remember(&reading.outcome, time_ms);
-            history.of(&question, time_ms)
+            before
         };
         let group = self.cluster.member(self.me).map_or(0, |member| member.group);
         // Whether upstream claims to have validated proves nothing, so nothing is claimed here.

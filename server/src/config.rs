@@ -3,6 +3,7 @@
 //! What a directive means is known to its plugin; what a key means, and which blocks get in each other's way, is decided here.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use corefile::{Corefile, Diagnostic, Key, ParseOptions, Scheme, Span, SystemSources};
-use hickory_proto::rr::Name;
 use plugins::byzantine_consensus::Nodes;
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
@@ -131,9 +131,7 @@ impl Builder {
             for &address in &addresses {
                 let listener = ListenerKey { scheme: key.scheme, address, port: key.port };
                 if let Some(gathered) = self.listener(listener, key, &settings, diagnostics) {
-                    let zone =
-                        Name::from_ascii(&key.zone).expect("the zone of a key was checked to be a name");
-                    gathered.plan.zones.insert(&zone, block.clone());
+                    gathered.plan.zones.insert(&registry::zone_of(key), block.clone());
                     self.define(listener, key, diagnostics);
                 }
             }
@@ -180,19 +178,17 @@ impl Builder {
             diagnostics.push(Diagnostic::error(&key.span, message).with_hint(hint));
             return None;
         }
-        if !self.listeners.contains_key(&listener) {
-            let files = settings.tls.clone().filter(|_| key.scheme != Scheme::Dns);
-            let tls = match files.as_ref().map(|files| server_config(files, key.scheme)).transpose() {
-                Ok(tls) => tls,
-                Err(error) => {
-                    diagnostics.push(Diagnostic::error(&key.span, format!("cannot serve {key}: {error}")));
-                    return None;
-                }
-            };
-            let plan = Plan { zones: Zones::default(), idle_timeout: Duration::ZERO, tls };
-            self.listeners.insert(listener, Gathered { plan, files, span: key.span.clone() });
-        }
-        let gathered = self.listeners.get_mut(&listener)?;
+        let gathered = match self.listeners.entry(listener) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let files = settings.tls.clone().filter(|_| key.scheme != Scheme::Dns);
+                let tls = files.as_ref().map(|files| server_config(files, key.scheme)).transpose();
+                let wrong = |error| Diagnostic::error(&key.span, format!("cannot serve {key}: {error}"));
+                let tls = tls.map_err(|error| diagnostics.push(wrong(error))).ok()?;
+                let plan = Plan { zones: Zones::default(), idle_timeout: Duration::ZERO, tls };
+                free.insert(Gathered { plan, files, span: key.span.clone() })
+            }
+        };
         // Blocks on one listener share its connections; the most patient of them decides.
         let idle_timeout = settings.idle_timeout.unwrap_or(IDLE_TIMEOUT);
         gathered.plan.idle_timeout = gathered.plan.idle_timeout.max(idle_timeout);
