@@ -260,15 +260,19 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     /// Takes a decision whose certificate was checked. Says whether its body holds.
-    pub(crate) fn adopt(&mut self, decided: DecidedSlot) -> bool {
+    ///
+    /// Of an accepted digest the body is here and was judged: what came beside the certificate is not looked at.
+    pub(crate) fn adopt(&mut self, mut decided: DecidedSlot) -> bool {
         let sequence = decided.header.sequence;
         let slot = self.slots.entry(sequence).or_default();
-        let accepted =
-            slot.accepted.as_mut().filter(|accepted| accepted.digest == decided.certificate.digest);
-        let verdict = match accepted.and_then(|accepted| accepted.verdict.take()) {
-            Some(verdict) => Some(verdict),
-            None => judge::bound(&decided.header, &decided.batch, &self.application),
-        };
+        let digest = decided.certificate.digest;
+        let accepted = slot.accepted.as_mut().filter(|accepted| accepted.digest == digest);
+        let verdict = accepted.and_then(|accepted| {
+            decided.header = accepted.proposal.header.clone();
+            decided.batch = accepted.proposal.batch.clone();
+            accepted.verdict.take()
+        });
+        let verdict = verdict.or_else(|| judge::bound(&decided.header, &decided.batch, &self.application));
         slot.waiting = None;
         let Some(verdict) = verdict else { return false };
         self.proposed = self.proposed.max(sequence);

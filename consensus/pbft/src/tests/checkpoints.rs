@@ -1,5 +1,7 @@
 //! Checkpoints and water marks: one test for each claim of Castro & Liskov 1999 §4.3, and what catching up adds.
 
+use std::sync::Arc;
+
 use certificate::codec::Encode;
 use certificate::{Digest, MessageType, ReplicaId, Sequence};
 
@@ -262,6 +264,34 @@ fn body_that_the_roots_of_a_certified_header_do_not_bind_is_refused() {
     let ready = bench.hear(2, Message::Slot(slot));
     assert!(matches!(ready.faults[..], [Fault::InvalidSlot { .. }]), "other leaves, whoever signed them");
     assert_eq!(bench.replica.status().executed, Sequence(0));
+}
+
+#[test]
+fn body_beside_the_certificate_of_an_accepted_slot_is_not_looked_at() {
+    for restarted in [false, true] {
+        let mut bench = Bench::new(1);
+        let proposal = bench.proposal(1);
+        bench.hear(0, Message::PrePrepare(proposal.clone()));
+        if restarted {
+            let parameters = bench.replica.parameters.clone();
+            let records = std::iter::once(genesis(&parameters)).chain(bench.stored.clone());
+            let toy = Toy { quorum: 3 };
+            let replica = Replica::restore(parameters.clone(), toy, ToyKeys::of(1), records).unwrap();
+            bench = Bench::of(replica, parameters);
+        }
+        let status = PeerStatus { executed: Sequence(1), ..PeerStatus::default() };
+        bench.hear(2, Message::Status(status));
+        bench.wait(30);
+        let lie = Arc::new(bench.batch_of(2, &[0, 2, 3]));
+        let slot = DecidedSlot { batch: lie, ..bench.decided_slot(&proposal) };
+        let decided = bench.hear(2, Message::Slot(slot)).decided;
+        assert_eq!(decided.len(), 1);
+        assert_eq!(decided[0].operations, proposal.batch.operations);
+        assert_eq!(decided[0].evidence, proposal.batch);
+        let served = bench.hear(3, Message::Fetch { from: Sequence(1) }).send;
+        let slot = bench.decided_slot(&proposal);
+        assert!(served.contains(&(Recipients::One(ReplicaId(3)), Message::Slot(slot))));
+    }
 }
 
 #[test]
