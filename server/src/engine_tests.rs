@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
+use certificate::CertifiedAnswer;
+use certificate::codec::Decode;
+use certificate::delivery::OPTION_CODE;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
-use plugins::{Next, Plugin};
+use plugins::{Certified, Next, Plugin};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -46,9 +49,27 @@ impl Plugin for Scripted {
             b"big" => RData::TXT(TXT::from_bytes(vec![&[b'x'; 250]; 6])),
             _ => RData::A(A::new(192, 0, 2, 1)),
         };
+        if first.starts_with(b"certified") {
+            response.certificate = Some(Arc::new(certified(&first)));
+        }
         response.answers.push(Record::from_rdata(query.name.clone(), 300, data));
         Ok(response)
     }
+}
+
+/// A certificate; that of `certified-long` does not fit a datagram.
+fn certified(label: &[u8]) -> Certified {
+    let vectors = include_str!("../../consensus/certificate/vectors/delivery.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let hex = vectors["certificate"].as_str().unwrap();
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let mut bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let answer = CertifiedAnswer::from_bytes(&bytes).unwrap();
+    let reference = answer.reference();
+    if label == b"certified-long" {
+        bytes.resize(1200, 0);
+    }
+    Certified { answer, bytes, reference, option_code: OPTION_CODE }
 }
 
 fn engine() -> Engine {
@@ -238,6 +259,51 @@ async fn keepalive_tells_the_idle_timeout_on_streams() {
     let asking = query("www.example.org.", RecordType::A, edns(1232, &[(11, &[])]));
     assert_eq!(option(&ask(&engine, &asking, Transport::Tcp).await, 11), Some(vec![0, 100]));
     assert_eq!(option(&ask(&engine, &asking, Transport::Udp).await, 11), None);
+}
+
+/// The first byte and the length of the certificate option in the answer to `options`.
+async fn certificate_option(
+    engine: &Engine,
+    name: &str,
+    options: &[(u16, &[u8])],
+    transport: Transport,
+) -> Option<(u8, usize)> {
+    let reply = ask(engine, &query(name, RecordType::A, edns(1232, options)), transport).await;
+    assert_eq!((reply.answers.len(), reply.truncation), (1, false));
+    option(&reply, OPTION_CODE).map(|value| (value[0], value.len()))
+}
+
+#[tokio::test]
+async fn certificate_comes_in_the_form_that_was_asked_for_on_streams() {
+    let engine = engine();
+    let whole = Some((1, 1 + certified(b"").bytes.len()));
+    for (flag, expected) in
+        [(&[1][..], whole), (&[3], whole), (&[], whole), (&[2], Some((2, 33))), (&[9], None)]
+    {
+        let asked = [(OPTION_CODE, flag)];
+        let got = certificate_option(&engine, "certified.example.org.", &asked, Transport::Tcp).await;
+        assert_eq!(got, expected, "flag {flag:?}");
+    }
+    let silent = certificate_option(&engine, "certified.example.org.", &[], Transport::Tcp).await;
+    assert_eq!(silent, None, "only for those who ask");
+    let uncertified = certificate_option(&engine, "www.example.org.", &[(OPTION_CODE, &[1])], Transport::Tcp).await;
+    assert_eq!(uncertified, None);
+}
+
+#[tokio::test]
+async fn datagram_carries_the_reference_unless_a_cookie_proves_the_address() {
+    let (engine, reference, name) = (engine(), Some((2, 33)), "certified.example.org.");
+    let asked = (OPTION_CODE, &[1][..]);
+    assert_eq!(certificate_option(&engine, name, &[asked], Transport::Udp).await, reference);
+    let first = query(name, RecordType::A, edns(1232, &[(10, &[9; 8])]));
+    let mut cookie = option(&ask(&engine, &first, Transport::Udp).await, 10).unwrap();
+    let whole = Some((1, 1 + certified(b"").bytes.len()));
+    assert_eq!(certificate_option(&engine, name, &[asked, (10, &cookie)], Transport::Udp).await, whole);
+    let long = "certified-long.example.org.";
+    let got = certificate_option(&engine, long, &[asked, (10, &cookie)], Transport::Udp).await;
+    assert_eq!(got, reference, "it does not fit");
+    cookie[20] ^= 1;
+    assert_eq!(certificate_option(&engine, name, &[asked, (10, &cookie)], Transport::Udp).await, reference);
 }
 
 #[tokio::test]

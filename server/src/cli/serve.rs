@@ -82,11 +82,8 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
-    loop {
-        match signals.next().await {
-            Asked::Reload => reload(args, &lasting, &mut running).await,
-            Asked::Stop => break,
-        }
+    while matches!(signals.next().await, Asked::Reload) {
+        reload(args, &lasting, &mut running).await;
     }
     let lameduck = running.begin_stop();
     info!(?lameduck, "stopping");

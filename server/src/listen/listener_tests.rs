@@ -79,7 +79,7 @@ async fn stopped_listener_ends_its_tasks_and_frees_its_port() {
     assert_eq!(decode(&read_reply(&mut stream).await).id, 5);
     server.tasks.close();
     timeout(Duration::from_secs(10), server.tasks.wait()).await.unwrap();
-    std::net::TcpListener::bind(server.listener.address).unwrap();
+    TcpListener::bind(server.listener.address).unwrap();
 }
 
 #[tokio::test]
