@@ -180,7 +180,7 @@ pub enum Fault {
         /// Which rule.
         refusal: Refusal,
     },
-    /// The time of a fresh proposal is far from our clock: an alarm, since one of the two clocks is wrong.
+    /// The time of a proposal is far from our clock: an alarm. One of the two clocks is wrong, or the cluster stood still in between.
     #[error("replica {from}: proposal for slot {sequence} is of {time_ms}, our clock says {wall_ms}")]
     ClockSkew {
         /// The primary.

@@ -10,9 +10,9 @@
 //!   of a signature stands in [`Ready::persist`] before the message stands in [`Ready::send`], and [`Replica::restore`] reads it back.
 //! - **One decision a slot.** A slot is decided by commits of q distinct replicas of one view for one digest, so two honest
 //!   replicas never decide differently; slots execute in order, without gaps.
-//! - **A vote is a pure function** of the proposal, the decided prefix that its header names, and the cluster file. The one exception is the
-//!   refusal of a fresh proposal whose time is more than [`CLOCK_SKEW_MAX_MS`] away from the voter's clock, reported as
-//!   [`Fault::ClockSkew`].
+//! - **A vote is a pure function** of the proposal, the decided prefix that its header names, and the cluster file. The one exception:
+//!   a proposal whose time is more than [`CLOCK_SKEW_MAX_MS`] ahead of the voter's clock gets no vote yet. That, and a time as far behind,
+//!   is reported as [`Fault::ClockSkew`].
 //! - **Leaves are recomputed**, never taken from the wire; the evidence root of the header binds the batch to the last byte.
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 //!

@@ -2,6 +2,11 @@
 //!
 //! A backup that cannot judge a proposal yet keeps it: because it has not executed the prefix that the header names, or because
 //! its own low water mark has not advanced. The primary's PRE-PREPARE counts as its PREPARE.
+//!
+//! Deviates: a clock has a say, once. A proposal from more than [`CLOCK_SKEW_MAX_MS`] ahead of it gets no vote yet, since the log's time
+//! never goes back: one far future would make every honest observation stale. One from as far behind raises the alarm and gets the vote.
+//! It may have been sent again after the cluster stood still; the primary may sign no other digest for the slot, so a refusal would
+//! be for ever. Nobody is misled: the time of a leaf is the median of its observations, so an old leaf is past its own `not_after`.
 
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence};
 
@@ -157,9 +162,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let (time_ms, wall_ms) = (proposal.header.time_ms, self.now.wall_ms);
         if time_ms.abs_diff(wall_ms) > CLOCK_SKEW_MAX_MS {
             self.fault(Fault::ClockSkew { from, sequence, time_ms, wall_ms });
-            return;
         }
-        self.accept(proposal, verdict);
+        if time_ms <= wall_ms.saturating_add(CLOCK_SKEW_MAX_MS) {
+            self.accept(proposal, verdict);
+        }
     }
 
     fn refuse(&mut self, from: ReplicaId, vote: Vote, refusal: Refusal) {

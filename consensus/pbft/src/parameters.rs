@@ -25,7 +25,7 @@ pub const RECORD_BYTES_MAX: usize = STATE_BYTES_MAX + MESSAGE_BYTES_MAX;
 /// Observations remembered as used by the decided log. When there are more, the oldest are forgotten and no observation that old
 /// counts any more, by the same rule on every replica.
 pub const USED_OBSERVATIONS_MAX: usize = 100_000;
-/// A fresh proposal whose time is further from our clock than this is refused.
+/// A proposal whose time is further from our clock than this is an alarm; one that is so far ahead gets no vote.
 pub const CLOCK_SKEW_MAX_MS: u64 = 60_000;
 /// Requests that may be open on account of one replica.
 pub const OPEN_REQUESTS_PER_ORIGIN_MAX: usize = 2048;

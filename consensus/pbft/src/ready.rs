@@ -9,7 +9,7 @@ use crate::{Batch, Fault, Message, Operation, Record};
 /// The time of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Now {
-    /// Wall clock, milliseconds since 1970. May step back. Only the time of fresh proposals is held against it.
+    /// Wall clock, milliseconds since 1970. May step back. Only the time of proposals is held against it.
     pub wall_ms: u64,
     /// A clock that never steps back, from any origin. All timers run by it.
     pub monotonic_ms: u64,

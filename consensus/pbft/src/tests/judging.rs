@@ -349,30 +349,48 @@ fn observation_longer_than_its_share_of_a_batch_is_refused() {
 }
 
 #[test]
-fn fresh_proposal_a_minute_off_our_clock_is_an_alarm_and_gets_no_vote() {
-    for (off_ms, refused) in [(-60_000i64, false), (-60_001, true), (60_000, false), (60_001, true)] {
+fn proposal_a_minute_off_our_clock_is_an_alarm_and_gets_no_vote_when_it_is_ahead() {
+    let cases =
+        [(-60_000i64, false, true), (-60_001, true, false), (60_000, false, true), (60_001, true, true)];
+    for (off_ms, alarm, vote) in cases {
         let mut bench = Bench::new(1);
         let proposal = bench.proposal(7);
-        let wall_ms = (WALL_MS + bench.now).checked_add_signed(off_ms).unwrap();
-        let now = Now { wall_ms, monotonic_ms: bench.now };
-        let event = Event::Message { from: ReplicaId(0), message: Message::PrePrepare(proposal) };
-        let ready = bench.replica.step(now, event);
+        let ready = hear_at_skewed_clock(&mut bench, proposal, off_ms);
         let alarmed = ready.faults.iter().any(|fault| matches!(fault, Fault::ClockSkew { .. }));
-        assert_eq!((alarmed, sent(&ready, MessageType::Prepare).is_empty()), (refused, refused), "{off_ms}");
+        assert_eq!((alarmed, !sent(&ready, MessageType::Prepare).is_empty()), (alarm, vote), "{off_ms}");
     }
+}
+
+/// Hears a proposal while the wall clock is so far ahead of it.
+fn hear_at_skewed_clock(bench: &mut Bench, proposal: PrePrepare, off_ms: i64) -> Ready {
+    let wall_ms = (WALL_MS + bench.now).checked_add_signed(off_ms).unwrap();
+    let now = Now { wall_ms, monotonic_ms: bench.now };
+    let event = Event::Message { from: ReplicaId(0), message: Message::PrePrepare(proposal) };
+    bench.replica.step(now, event)
+}
+
+#[test]
+fn proposal_ahead_of_our_clock_gets_its_vote_when_it_is_sent_again_and_the_clock_is_right() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(7);
+    let ready = hear_at_skewed_clock(&mut bench, proposal.clone(), -3_600_000);
+    assert!(sent(&ready, MessageType::Prepare).is_empty());
+    let ready = bench.hear(0, Message::PrePrepare(proposal));
+    assert_eq!(sent(&ready, MessageType::Prepare).len(), 1);
 }
 
 #[test]
 fn slot_that_a_quorum_committed_is_taken_whatever_our_clock_says() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
-    bench.now += 3_600_000;
-    assert_eq!(bench.decide(&proposal).len(), 0, "the proposal was refused, and the commits have no body");
+    hear_at_skewed_clock(&mut bench, proposal.clone(), -3_600_000);
     let status = PeerStatus { executed: Sequence(1), ..PeerStatus::default() };
     bench.hear(2, Message::Status(status));
     bench.wait(100);
     let slot = bench.decided_slot(&proposal);
-    assert_eq!(bench.hear(2, Message::Slot(slot)).decided.len(), 1);
+    let now = Now { wall_ms: WALL_MS - 3_600_000, monotonic_ms: bench.now };
+    let event = Event::Message { from: ReplicaId(2), message: Message::Slot(slot) };
+    assert_eq!(bench.replica.step(now, event).decided.len(), 1);
 }
 
 #[test]

@@ -329,3 +329,33 @@ fn restored_genesis_is_a_new_replica() {
     let new = Replica::new(parameters, Toy { quorum: 3 }, ToyKeys::of(1));
     assert_eq!(restored.status(), new.status());
 }
+
+#[test]
+fn cluster_that_stopped_in_a_slot_for_an_hour_resumes() {
+    for accepted_by in [0, 1] {
+        let mut cluster = Cluster::calm(4, 1);
+        for number in 0..3 {
+            cluster.request(1, number);
+            cluster.run_for(50);
+        }
+        cluster.request(1, 7);
+        cluster.run_for(7);
+        let late = if accepted_by == 0 { 1..4 } else { 2..4 };
+        for other in late {
+            cluster.cut.insert((0, other));
+        }
+        cluster.run_for(3);
+        let in_flight = |cluster: &Cluster, id| cluster.status(id).proposed > cluster.status(id).executed;
+        let holders = (0..4).filter(|id| in_flight(&cluster, *id)).count();
+        assert_eq!(holders, 1 + accepted_by, "fewer than a quorum hold the proposal");
+        (0..4).for_each(|id| cluster.crash(id, 0));
+        cluster.cut.clear();
+        cluster.now += 3_600_000;
+        (0..4).for_each(|id| cluster.restart(id));
+        cluster.run_for(500);
+        assert!((0..4).all(|id| cluster.operations(id) == [0, 1, 2, 7]), "the slot is decided");
+        cluster.request(2, 8);
+        cluster.run_for(500);
+        assert!((0..4).all(|id| cluster.operations(id).ends_with(&[8])), "and so is the next");
+    }
+}
