@@ -1,15 +1,16 @@
-//! Faults with their evidence, kept as files so that they can be shown to others: `evidence/NUMBER.txt` in the state folder.
+//! Faults with their evidence, kept as files so that they can be shown to others: `evidence/NUMBER-KIND-REPLICA.txt` in the state
+//! folder.
 //!
-//! Written by a thread of its own: nobody's misbehaviour makes votes wait for the disk. At most `FILES_MAX` files; the oldest go.
+//! Written by a thread of its own: nobody's misbehaviour makes votes wait for the disk. `shelf.rs` says what is kept and what goes.
 //! A file has one `name: value` a line. Signed parts are in hexadecimal, encoded as in messages, so that anyone with the cluster
 //! file can check the signatures.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use certificate::Domain;
@@ -17,39 +18,65 @@ use certificate::codec::Encode;
 use pbft::{Fault, SignedVote};
 use tracing::warn;
 
+use self::shelf::{Place, Shelf, Topic};
 use crate::counters::LiveCounters;
 
-/// Files that are kept.
-pub const EVIDENCE_FILES_MAX: usize = 256;
+mod shelf;
 
-/// Faults that may wait to be written.
-const WAITING_MAX: usize = 64;
+pub use shelf::{EVIDENCE_FILES_MAX, PROOFS_PER_KIND_MAX, REFUSALS_PER_REPLICA_MAX};
 
 /// Hands faults to the thread that writes them.
 pub(crate) struct Evidence {
     domain: Domain,
-    waiting: Option<SyncSender<String>>,
+    shelf: Arc<Mutex<Shelf>>,
+    /// Bounded by what the shelf lets wait.
+    waiting: Option<Sender<Piece>>,
     writer: Option<JoinHandle<()>>,
     counters: Arc<LiveCounters>,
 }
 
+/// What is to be written.
+struct Piece {
+    topic: Topic,
+    number: u64,
+    text: String,
+}
+
 impl Evidence {
-    /// Keeps evidence in `folder`, which is made when the first fault comes.
+    /// Keeps evidence in `folder`, which is made when the first fault comes. What cannot be written is counted.
     pub(crate) fn start(folder: PathBuf, domain: Domain, counters: Arc<LiveCounters>) -> Evidence {
-        let (sender, receiver) = sync_channel(WAITING_MAX);
-        let failed = counters.clone();
+        let shelf = match Shelf::open(&folder) {
+            Ok(shelf) => Arc::new(Mutex::new(shelf)),
+            Err(reason) => {
+                // A new file could take the place of an earlier one.
+                warn!(folder = %folder.display(), %reason, "no evidence is written: what is there cannot be listed");
+                return Evidence { domain, shelf: Arc::default(), waiting: None, writer: None, counters };
+            }
+        };
+        let (sender, receiver) = channel();
+        let (kept, failed) = (shelf.clone(), counters.clone());
         let writer = std::thread::Builder::new()
             .name("evidence".to_owned())
-            .spawn(move || write_all(&folder, &receiver, &failed))
+            .spawn(move || write_all(&folder, &receiver, &kept, &failed))
             .ok();
-        Evidence { domain, waiting: Some(sender), writer, counters }
+        Evidence { domain, shelf, waiting: Some(sender), writer, counters }
     }
 
-    /// Keeps a fault if it has signed evidence.
+    /// Keeps a fault if it has signed evidence of which there is not enough.
     pub(crate) fn keep(&self, fault: &Fault, wall_ms: u64) {
-        let Some(text) = text(fault, &self.domain, wall_ms) else { return };
-        let sent = self.waiting.as_ref().is_some_and(|waiting| waiting.try_send(text).is_ok());
+        let Some((topic, signed)) = Topic::of(fault).zip(signed_parts(fault)) else { return };
+        let number = match lock(&self.shelf).place(topic) {
+            Place::Take(number) => number,
+            Place::Enough => return,
+            Place::Busy => {
+                self.counters.evidence_lost.add(1);
+                return;
+            }
+        };
+        let piece = Piece { topic, number, text: text(fault, &signed, &self.domain, wall_ms) };
+        let sent = self.waiting.as_ref().is_some_and(|waiting| waiting.send(piece).is_ok());
         if !sent {
+            lock(&self.shelf).failed(topic);
             self.counters.evidence_lost.add(1);
         }
     }
@@ -64,43 +91,43 @@ impl Drop for Evidence {
     }
 }
 
-fn write_all(folder: &Path, waiting: &Receiver<String>, counters: &LiveCounters) {
-    for text in waiting {
-        if let Err(reason) = write(folder, &text) {
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().expect("nothing panics while it holds the shelf")
+}
+
+fn write_all(folder: &Path, waiting: &Receiver<Piece>, shelf: &Mutex<Shelf>, counters: &LiveCounters) {
+    for piece in waiting {
+        if let Err(reason) = write(folder, &piece, shelf) {
             counters.evidence_lost.add(1);
             warn!(folder = %folder.display(), %reason, "evidence of a fault was not written");
         }
     }
 }
 
-/// Writes the next file and removes the oldest ones beyond the bound.
-fn write(folder: &Path, text: &str) -> io::Result<()> {
+/// Writes a file, and removes the one that it replaces.
+fn write(folder: &Path, piece: &Piece, shelf: &Mutex<Shelf>) -> io::Result<()> {
+    let Piece { topic, number, text } = piece;
+    if let Err(reason) = write_file(folder, &topic.file_name(*number), text) {
+        lock(shelf).failed(*topic);
+        return Err(reason);
+    }
+    let replaced = lock(shelf).written(*topic, *number);
+    replaced.map_or(Ok(()), |number| fs::remove_file(folder.join(topic.file_name(number))))
+}
+
+/// A file with its name is whole, also after a crash: it may be the only proof.
+fn write_file(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".txt"));
-        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
-    }
-    numbers.sort_unstable();
-    let next = numbers.last().map_or(1, |last| last + 1);
     let unfinished = folder.join("unfinished");
-    fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path(folder, next))?;
-    let excess = (numbers.len() + 1).saturating_sub(EVIDENCE_FILES_MAX);
-    for number in &numbers[..excess] {
-        fs::remove_file(path(folder, *number))?;
-    }
-    Ok(())
+    let mut file = File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, folder.join(name))
 }
 
-fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:010}.txt"))
-}
-
-/// The text of a fault that holds something signed; `None` for any other.
-fn text(fault: &Fault, domain: &Domain, wall_ms: u64) -> Option<String> {
-    let signed = match fault {
+/// What is signed in a fault, by name; `None` when nothing is.
+fn signed_parts(fault: &Fault) -> Option<Vec<(String, Vec<u8>)>> {
+    Some(match fault {
         Fault::Equivocation { first, second } => vec![vote(first), vote(second)],
         Fault::CheckpointEquivocation { first, second } => {
             vec![("checkpoint".to_owned(), first.to_bytes()), ("checkpoint".to_owned(), second.to_bytes())]
@@ -108,7 +135,10 @@ fn text(fault: &Fault, domain: &Domain, wall_ms: u64) -> Option<String> {
         Fault::MalformedObservation { set, .. } => vec![("observations".to_owned(), set.to_bytes())],
         Fault::RefusedProposal { proposal, .. } => vec![vote(proposal)],
         _ => return None,
-    };
+    })
+}
+
+fn text(fault: &Fault, signed: &[(String, Vec<u8>)], domain: &Domain, wall_ms: u64) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &dyn std::fmt::Display| {
         writeln!(text, "{name}: {value}").expect("writing to a string does not fail");
@@ -120,9 +150,9 @@ fn text(fault: &Fault, domain: &Domain, wall_ms: u64) -> Option<String> {
     line("fault", fault);
     line("proof", &if fault.is_proof() { "yes" } else { "no" });
     for (name, bytes) in signed {
-        line(&name, &hexadecimal(&bytes));
+        line(name, &hexadecimal(bytes));
     }
-    Some(text)
+    text
 }
 
 fn vote(signed: &SignedVote) -> (String, Vec<u8>) {
@@ -140,7 +170,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use certificate::{Digest, Epoch, MessageType, ReplicaId, Sequence, Signature, View};
-    use pbft::Vote;
+    use pbft::{Refusal, Vote};
 
     fn domain() -> Domain {
         Domain { cluster_id: Digest([1; 32]), epoch: Epoch(1) }
@@ -168,7 +198,7 @@ mod tests {
         evidence.keep(&equivocation(9), 1234);
         evidence.keep(&Fault::OverQuota { from: ReplicaId(1) }, 1234);
         drop(evidence);
-        let text = fs::read_to_string(folder.path().join("evidence/0000000001.txt")).unwrap();
+        let text = fs::read_to_string(folder.path().join("evidence/0000000001-equivocation-2.txt")).unwrap();
         assert!(
             text.contains("fault: replica 2 signed two digests for slot 9 in view 0\nproof: yes\nprepare: ")
         );
@@ -177,15 +207,70 @@ mod tests {
         assert_eq!(counters.evidence_lost.value(), 0);
     }
 
-    #[test]
-    fn oldest_files_go_when_there_are_too_many() {
-        let folder = tempfile::tempdir().unwrap();
-        for number in 0..EVIDENCE_FILES_MAX + 3 {
-            write(folder.path(), &number.to_string()).unwrap();
+    fn refusal(from: u8, sequence: u64) -> Fault {
+        let Fault::Equivocation { first, .. } = equivocation(sequence) else { unreachable!() };
+        let proposal = SignedVote { phase: MessageType::PrePrepare, ..first };
+        Fault::RefusedProposal {
+            from: ReplicaId(from),
+            proposal,
+            sequence: Sequence(sequence),
+            refusal: Refusal::Kinds,
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), EVIDENCE_FILES_MAX);
-        assert!(!path(folder.path(), 3).exists());
-        assert_eq!(fs::read_to_string(path(folder.path(), 4)).unwrap(), "3");
+    }
+
+    /// Everything that a run is told, all of it written.
+    fn run(folder: &Path, faults: &[Fault]) -> Arc<LiveCounters> {
+        let counters = Arc::new(LiveCounters::default());
+        for faults in faults.chunks(4) {
+            let evidence = Evidence::start(folder.join("evidence"), domain(), counters.clone());
+            faults.iter().for_each(|fault| evidence.keep(fault, 0));
+        }
+        counters
+    }
+
+    fn texts(folder: &Path) -> Vec<String> {
+        let files = fs::read_dir(folder.join("evidence")).unwrap();
+        let mut paths: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn proof_outlives_a_flood_of_refused_proposals() {
+        let folder = tempfile::tempdir().unwrap();
+        let flood: Vec<Fault> = (0..300).map(|sequence| refusal(2, sequence)).collect();
+        run(folder.path(), &[equivocation(9)]);
+        run(folder.path(), &flood);
+        assert!(texts(folder.path())[0].contains("fault: replica 2 signed two digests for slot 9"));
+    }
+
+    #[test]
+    fn first_proofs_of_each_replica_and_kind_stay_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let early: Vec<Fault> = (1..=PROOFS_PER_KIND_MAX as u64).map(equivocation).collect();
+        run(folder.path(), &early);
+        let kept = texts(folder.path());
+        let late: Vec<Fault> = (100..150).map(equivocation).collect();
+        let counters = run(folder.path(), &late);
+        assert_eq!(texts(folder.path()), kept);
+        assert_eq!(counters.evidence_lost.value(), 0, "enough of a kind is no loss");
+        let Fault::Equivocation { mut first, mut second } = equivocation(7) else { unreachable!() };
+        (first.vote.replica, second.vote.replica) = (ReplicaId(1), ReplicaId(1));
+        run(folder.path(), &[Fault::Equivocation { first, second }]);
+        assert_eq!(texts(folder.path()).len(), kept.len() + 1, "another replica has room of its own");
+    }
+
+    #[test]
+    fn last_refused_proposals_of_each_replica_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &[refusal(1, 5)]);
+        let flood: Vec<Fault> = (0..50).map(|sequence| refusal(2, sequence)).collect();
+        run(folder.path(), &flood);
+        let texts = texts(folder.path());
+        assert_eq!(texts.len(), 1 + REFUSALS_PER_REPLICA_MAX);
+        assert!(texts[0].contains("replica 1: proposal for slot 5 refused"));
+        assert!(texts[1].contains(&format!("proposal for slot {} refused", 50 - REFUSALS_PER_REPLICA_MAX)));
+        assert!(texts.last().unwrap().contains("proposal for slot 49 refused"));
     }
 
     #[test]

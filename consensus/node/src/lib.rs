@@ -24,7 +24,7 @@ mod tests;
 mod transport;
 
 pub use counters::Counters;
-pub use evidence::EVIDENCE_FILES_MAX;
+pub use evidence::{EVIDENCE_FILES_MAX, PROOFS_PER_KIND_MAX, REFUSALS_PER_REPLICA_MAX};
 pub use genesis::{InitialiseError, initialise, initialise_sized};
 pub use handle::NodeHandle;
 pub use host::Host;
