@@ -29,6 +29,7 @@ pub(crate) struct LiveCounters {
     pub fetches: Counter,
     pub strangers: Counter,
     pub queue_drops: Counter,
+    pub answers_dropped: Counter,
     pub inbox_drops: Counter,
     pub refused_frames: Counter,
     pub log_syncs: Counter,
@@ -58,6 +59,8 @@ pub struct Counters {
     pub strangers: u64,
     /// Messages not sent: the queue to a peer was full (its connection is then reset), or the message was too long.
     pub queue_drops: u64,
+    /// Slots, parts of states and certified answers not sent: their peer takes them too slowly, or has caused too many.
+    pub answers_dropped: u64,
     /// Messages of peers dropped because too many of that peer were waiting.
     pub inbox_drops: u64,
     /// Frames or messages of peers that could not be read; each costs its sender the connection.
@@ -81,6 +84,7 @@ impl LiveCounters {
             fetches: self.fetches.value(),
             strangers: self.strangers.value(),
             queue_drops: self.queue_drops.value(),
+            answers_dropped: self.answers_dropped.value(),
             inbox_drops: self.inbox_drops.value(),
             refused_frames: self.refused_frames.value(),
             log_syncs: self.log_syncs.value(),

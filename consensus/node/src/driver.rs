@@ -171,10 +171,11 @@ impl Driver {
 
     /// Sends and reports what one step asked for. Its records are on disk.
     fn deliver(&self, ready: Ready) {
+        let now = Instant::now();
         for (recipients, message) in &ready.send {
             let asks = matches!(message, Message::Fetch { .. } | Message::FetchState { .. });
             self.counters.fetches.add(u64::from(asks));
-            self.peers.send(*recipients, message);
+            self.peers.send(now, *recipients, message);
         }
         let host = self.host.read().expect("nothing panics while it replaces the host").clone();
         if let Some(inner) = self.handle.upgrade() {

@@ -31,4 +31,7 @@ pub use host::Host;
 pub use inbox::{Busy, HOST_EVENTS_MAX, PEER_BYTES_MAX, PEER_MESSAGES_MAX};
 pub use node::{Node, NodeConfig, StartError, identify};
 pub use status::{NodeStatus, PeerState};
-pub use transport::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, peer_socket};
+pub use transport::{
+    ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, QUEUED_ANSWER_BYTES_MAX,
+    peer_socket,
+};

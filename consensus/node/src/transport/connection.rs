@@ -22,6 +22,9 @@ pub const QUEUE_MESSAGES_MAX: usize = 4096;
 /// Bytes of frames to one peer that may wait to be sent.
 pub const QUEUE_BYTES_MAX: usize = 8 << 20;
 
+/// Answers to one peer are dropped, before they are encoded, while so many bytes of its bulk stream wait.
+pub const QUEUED_ANSWER_BYTES_MAX: usize = 2 << 20;
+
 /// A peer has so long to say Hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -201,7 +204,8 @@ pub(crate) async fn read_frame(receive: &mut RecvStream, rules: FrameRules) -> R
 pub(crate) struct SendQueue {
     consensus: mpsc::Sender<Bytes>,
     bulk: mpsc::Sender<Bytes>,
-    bytes: Arc<AtomicUsize>,
+    /// Of each class.
+    bytes: [Arc<AtomicUsize>; 2],
 }
 
 /// The other end of a queue's class.
@@ -215,33 +219,41 @@ impl SendQueue {
     pub(crate) fn new() -> (SendQueue, QueuedFrames, QueuedFrames) {
         let (consensus, consensus_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
         let (bulk, bulk_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        let bytes = Arc::new(AtomicUsize::new(0));
-        let queued = |frames| QueuedFrames { frames, bytes: bytes.clone() };
-        let (first, second) = (queued(consensus_frames), queued(bulk_frames));
+        let bytes: [Arc<AtomicUsize>; 2] = Default::default();
+        let queued = |frames, class: Class| QueuedFrames { frames, bytes: bytes[class as usize].clone() };
+        let first = queued(consensus_frames, Class::Consensus);
+        let second = queued(bulk_frames, Class::Bulk);
         (SendQueue { consensus, bulk, bytes }, first, second)
     }
 
-    /// Queues a frame; says whether there was room.
+    /// Queues a frame; says whether there was room. Called by one thread at a time.
     pub(crate) fn push(&self, class: Class, frame: Bytes) -> bool {
         let length = frame.len();
-        if self.bytes.fetch_add(length, Ordering::Relaxed) + length > QUEUE_BYTES_MAX {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
+        if self.queued_bytes() + length > QUEUE_BYTES_MAX {
             return false;
         }
         let sender = match class {
             Class::Consensus => &self.consensus,
             Class::Bulk => &self.bulk,
         };
+        // Counted first: what is taken out at once is subtracted at once.
+        let bytes = &self.bytes[class as usize];
+        bytes.fetch_add(length, Ordering::Relaxed);
         let pushed = sender.try_send(frame).is_ok();
         if !pushed {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            bytes.fetch_sub(length, Ordering::Relaxed);
         }
         pushed
     }
 
     /// Bytes that wait.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether answers may be added.
+    pub(crate) fn takes_answers(&self) -> bool {
+        self.bytes[Class::Bulk as usize].load(Ordering::Relaxed) < QUEUED_ANSWER_BYTES_MAX
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
 
 use bytes::Bytes;
 use certificate::{Member, ReplicaId};
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::CloseCode;
+use super::allowance::Allowance;
 use super::connection::{Class, LinkError, SendQueue};
 use super::dial::{Origin, replaces};
 use crate::counters::LiveCounters;
@@ -28,6 +30,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct LinkState {
     active: Option<Active>,
+    /// Outlives connections: a new one gives nothing more.
+    allowance: Allowance,
     /// How many connections were lost, not counting those that gave way to another.
     losses: u64,
     /// Why there is no connection, as far as we know.
@@ -63,6 +67,20 @@ impl Link {
     /// A message came.
     pub(crate) fn seen(&self, wall_ms: u64) {
         self.last_seen_ms.store(wall_ms, Ordering::Relaxed);
+    }
+
+    /// Whether the peer is there for an answer. One that takes them too slowly, or has caused too many, loses this one.
+    pub(crate) fn takes_answer(&self, now: Instant, counters: &LiveCounters) -> bool {
+        let mut state = self.lock();
+        let Some(active) = &state.active else { return false };
+        let takes = active.queue.takes_answers() && state.allowance.is_left(now);
+        counters.answers_dropped.add(u64::from(!takes));
+        takes
+    }
+
+    /// An answer of `bytes` bytes was encoded for the peer.
+    pub(crate) fn answered(&self, bytes: usize) {
+        self.lock().allowance.spend(bytes);
     }
 
     /// Queues a frame if there is a connection. A peer whose queue is full loses it.

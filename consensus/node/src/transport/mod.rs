@@ -1,9 +1,10 @@
 //! The peers: one QUIC connection to each other replica, whoever dialled it.
 //!
 //! `tls.rs` says who may connect, `hello.rs` whether both ends mean the same cluster, `connection.rs` how messages go over one
-//! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `peers.rs` all of it together. Consensus and bulk have a stream each,
+//! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `allowance.rs` how much it may make us answer, `peers.rs` all of it together. Consensus and bulk have a stream each,
 //! so that a replica that catches up does not hold up votes.
 
+mod allowance;
 mod connection;
 mod dial;
 mod hello;
@@ -16,7 +17,8 @@ mod socket;
 mod tests;
 mod tls;
 
-pub use connection::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+pub use allowance::{ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW};
+pub use connection::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, QUEUED_ANSWER_BYTES_MAX};
 pub(crate) use peers::{Peers, PeersConfig, PeersError};
 pub use socket::peer_socket;
 

@@ -5,7 +5,7 @@
 
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certificate::codec::{Decode, Encode};
 use certificate::{Cluster, ReplicaId, TransportKey};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 use super::CloseCode;
+use super::allowance::is_answer;
 use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
 use super::dial::{BACK_OFF_LEAST, BackOff, Origin};
 use super::hello::Hello;
@@ -121,9 +122,21 @@ impl Peers {
     }
 
     /// Queues a message. A peer whose queue is full loses its connection: with the next one both ends find out what is missing.
-    pub(crate) fn send(&self, recipients: Recipients, message: &Message) {
+    /// An answer to a peer that causes too many, or takes them too slowly, is dropped before anything is spent on it.
+    pub(crate) fn send(&self, now: Instant, recipients: Recipients, message: &Message) {
+        let asker = match recipients {
+            Recipients::One(peer) if is_answer(message) => Some(self.shared.link(peer)),
+            Recipients::One(_) | Recipients::All => None,
+        };
+        if asker.is_some_and(|link| !link.takes_answer(now, &self.shared.counters)) {
+            return;
+        }
         let class = Class::of(message);
-        let frame = match self.shared.rules.of(class).encode(&message.to_bytes()) {
+        let bytes = message.to_bytes();
+        if let Some(link) = asker {
+            link.answered(bytes.len());
+        }
+        let frame = match self.shared.rules.of(class).encode(&bytes) {
             Ok(frame) => frame,
             Err(reason) => {
                 self.shared.counters.queue_drops.add(1);

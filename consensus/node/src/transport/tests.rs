@@ -1,9 +1,10 @@
 //! Peers over real QUIC on loopback: who gets in, which connection stays, what ends one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use certificate::{Cluster, ReplicaId, SeedKey, Sequence};
-use pbft::{Event, Message, Recipients, StateChunk};
+use certificate::{Cluster, OperationKind, ReplicaId, SeedKey, Sequence};
+use pbft::{Event, Item, Message, Observation, Recipients, SignedObservations, StateChunk};
 use quinn::{ConnectionError, Endpoint};
 use tokio::runtime::Handle;
 
@@ -86,7 +87,7 @@ async fn four_replicas_that_dial_at_once_end_with_one_connection_for_each_pair()
     let setting = Setting::new();
     let ends = settled(&setting).await;
     for (id, end) in ends.iter().enumerate() {
-        end.peers.send(Recipients::All, &fetch(id as u64));
+        end.peers.send(Instant::now(), Recipients::All, &fetch(id as u64));
     }
     for (id, end) in ends.iter().enumerate() {
         let mut from = vec![end.message().await, end.message().await, end.message().await];
@@ -116,7 +117,7 @@ async fn long_messages_take_the_bulk_stream_and_arrive_whole() {
         })
     };
     assert_eq!(Class::of(&chunk(7)), Class::Bulk);
-    ends[0].peers.send(Recipients::One(ReplicaId(1)), &chunk(7));
+    ends[0].peers.send(Instant::now(), Recipients::One(ReplicaId(1)), &chunk(7));
     assert_eq!(ends[1].message().await, (ReplicaId(0), chunk(7)));
 }
 
@@ -222,16 +223,30 @@ async fn message_that_cannot_be_read_closes_the_connection() {
     until("it is seen", || zero.counters.refused_frames.value() == 1).await;
 }
 
+/// A consensus message of `length` bytes and a few that does not compress.
+fn observations(length: usize) -> Message {
+    let seen = |payload: &[u8]| Observation {
+        operation: pbft::Operation { kind: OperationKind::Resolve, subject: b"www.example.org".to_vec() },
+        after: Sequence(0),
+        time_ms: 1,
+        payload: payload.to_vec(),
+    };
+    let items =
+        noise(length).chunks(pbft::OBSERVATION_BYTES_MAX).map(|part| Item::Full(seen(part))).collect();
+    let signature = certificate::Signature([7; 64]);
+    Message::Observe(SignedObservations { replica: ReplicaId(0), items, signature })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
     let (_endpoint, peer) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
-    let message = Message::Answer { operation: certificate::Digest::ZERO, bytes: noise(60_000) };
+    let message = observations(60_000);
     let mut queued = 0;
     while zero.counters.queue_drops.value() == 0 {
-        zero.peers.send(Recipients::One(ReplicaId(1)), &message);
+        zero.peers.send(Instant::now(), Recipients::One(ReplicaId(1)), &message);
         queued = queued.max(zero.peers.states()[0].queued_bytes);
     }
     assert!(queued <= QUEUE_BYTES_MAX);
@@ -239,6 +254,54 @@ async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
     let closed = peer.connection.closed().await;
     assert!(CloseCode::QueueFull.is_of(&closed) || closed == ConnectionError::TimedOut, "{closed}");
     until("the connection is gone", || !zero.is_connected(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_to_a_peer_that_does_not_read_are_dropped_before_they_are_encoded() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, _peer) = greeted(&setting, 0, 1, 1).await;
+    until("the peer is connected", || zero.is_connected(1)).await;
+    let answer = |length| Message::Answer { operation: certificate::Digest::ZERO, bytes: noise(length) };
+    let send = |at, message: &Message| zero.peers.send(at, Recipients::One(ReplicaId(1)), message);
+    let mut now = Instant::now();
+    let mut dropped_in_a_row = 0;
+    until("nothing moves any more", || {
+        let before = zero.counters.answers_dropped.value();
+        send(now, &answer(60_000));
+        now += ANSWER_WINDOW;
+        dropped_in_a_row = (dropped_in_a_row + 1) * (zero.counters.answers_dropped.value() - before);
+        dropped_in_a_row == 50
+    })
+    .await;
+    let dropped = zero.counters.answers_dropped.value();
+    assert!(zero.peers.states()[0].queued_bytes <= QUEUED_ANSWER_BYTES_MAX + 65_536);
+    let frames = zero.counters.messages_out.value();
+    // Encoding this one would be noticed: it is too long for a frame.
+    send(now, &answer(70_000));
+    assert_eq!((zero.counters.answers_dropped.value(), zero.counters.queue_drops.value()), (dropped + 1, 0));
+    assert_eq!(zero.counters.messages_out.value(), frames);
+    // Whatever is not an answer still has room.
+    send(now, &fetch(1));
+    assert_eq!(zero.counters.messages_out.value(), frames + 1);
+    assert!(zero.is_connected(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_asks_for_ever_more_gets_its_allowance() {
+    let setting = Setting::new();
+    let (zero, one) = (end(&setting, 0), end(&setting, 1));
+    until("both are connected", || zero.is_connected(1) && one.is_connected(0)).await;
+    let answer = Message::Answer { operation: certificate::Digest::ZERO, bytes: noise(60_000) };
+    let now = Instant::now();
+    for _ in 0..100 {
+        zero.peers.send(now, Recipients::One(ReplicaId(1)), &answer);
+    }
+    let fit = ANSWER_BYTES_PER_WINDOW_MAX.div_ceil(60_033) as u64;
+    assert_eq!(zero.counters.answers_dropped.value(), 100 - fit);
+    zero.peers.send(now + ANSWER_WINDOW, Recipients::One(ReplicaId(1)), &answer);
+    assert_eq!(zero.counters.answers_dropped.value(), 100 - fit, "a new window, a new allowance");
+    until("all that was sent has come", || one.counters.messages_in.value() == fit + 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,7 +314,7 @@ async fn restarted_peer_replaces_its_dead_connection_at_once() {
     let (_second_endpoint, mut second) = greeted(&setting, 0, 1, 2).await;
     let closed = first.connection.closed().await;
     assert!(CloseCode::Duplicate.is_of(&closed), "{closed}");
-    zero.peers.send(Recipients::One(ReplicaId(1)), &fetch(5));
+    zero.peers.send(Instant::now(), Recipients::One(ReplicaId(1)), &fetch(5));
     let frame = connection::read_frame(&mut second.receive, HELLO_RULES).await.unwrap();
     assert_eq!(frame, certificate::codec::Encode::to_bytes(&fetch(5)));
 }
