@@ -57,7 +57,7 @@ pub struct DemoArgs {
 const EXAMPLES: &str = "\
 Examples:
   quorate demo                  four replicas on ports 5300 to 5303; Ctrl-C ends them
-  quorate demo --liar 2         replica 2 is told another address by its upstream: the others out-vote it
+  quorate demo --liar 2         the upstream of replica 2 lies about addresses: it is out-voted
   quorate demo --replicas 7     tolerates two faulty replicas
   quorate demo --base-port 0 --json | jq .";
 

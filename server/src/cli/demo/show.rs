@@ -57,15 +57,17 @@ Try, in another terminal:
   kdig @127.0.0.1 -p {https} +https www.example.org         over HTTPS
   dig @127.0.0.1 -p {dns} TXT _certificate.www.example.org +tcp +short   its certificate: class, slot, signers
   dig @127.0.0.1 -p {dns} nosuch.example.org              a denial is agreed on, too
-  quorate query www.example.org A @127.0.0.1:{dns} --cluster {cluster}
-                                                        asks, checks the certificate, shows who signed
-  curl -s 'http://127.0.0.1:{admin}/v1/certificates?name=www.example.org&type=A'   why this answer?
+  {program} query www.example.org A @127.0.0.1:{dns} --cluster {cluster}
+      asks, checks the certificate, shows who signed
+  curl -s 'http://127.0.0.1:{admin}/v1/certificates?name=www.example.org&type=A'
+      why this answer: who saw what
 ",
         n = demo.replicas.len(),
         f = super::faults_max(demo.replicas.len() as u32),
         q = quorum(demo.replicas.len()),
         dir = demo.dir.display(),
         other = other.dns,
+        program = program(),
     );
     for liar in &demo.liars {
         text += &format!(
@@ -81,6 +83,12 @@ Try, in another terminal:
         text += &format!("  kill -9 {pid}    a replica dies; answers go on\n");
     }
     text + "Ctrl-C ends everything.\n\n"
+}
+
+/// How the reader can call this program.
+fn program() -> String {
+    let path = std::env::args().next().unwrap_or_default();
+    if path.is_empty() { "quorate".to_owned() } else { path }
 }
 
 fn quorum(replicas: usize) -> usize {
