@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) failures: u32,
     /// When its window of fetches began, and how many there were.
     window: (u64, u32),
+    /// When its window of answers began, and how many bytes they had.
+    pub(crate) answers: (u64, usize),
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {

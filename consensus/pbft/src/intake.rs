@@ -9,8 +9,8 @@ use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
 use crate::replica::Replica;
 use crate::requests::{Alarm, Held, Own, Seal};
 use crate::{
-    ANSWER_BYTES_MAX, Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX,
-    OBSERVE_BYTES_MAX, Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,
+    Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX, OBSERVE_BYTES_MAX,
+    Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,
 };
 
 /// Own observations that wait to be signed together.
@@ -39,6 +39,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         if self.requests.of(&digest).is_some() {
             self.requests.ask(&digest, true, Sequence(0));
+            if self.lacks_own(&digest, &[Own::Missing, Own::Refused]) {
+                self.ask_and_look(&digest);
+            }
+            let resend = self.parameters.timeouts.resend_ms.saturating_mul(2);
+            let due = self.now.monotonic_ms.saturating_add(resend);
+            self.requests.hasten_alarm(&digest, Alarm::Resend, due);
             return;
         }
         if !self.open(operation.clone(), digest, me) {
@@ -79,9 +85,13 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if after < self.requests.last_slot(&digest) {
             return;
         }
-        if self.requests.of(&digest).is_some() || self.open(operation, digest, from) {
-            self.requests.ask(&digest, false, after);
+        if self.requests.of(&digest).is_some() {
+            self.help(&digest, from);
+        } else if !self.open(operation, digest, from) {
+            return;
         }
+        self.requests.ask(&digest, false, after);
+        self.requests.wait(&digest, from);
     }
 
     /// The host's own lookup is done.
@@ -91,6 +101,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let observation = Observation { operation: request.operation.clone(), after, time_ms, payload };
         let fits = observation.encoded_len() <= self.parameters.observation_bytes_max();
         if !fits || !self.application.check(&observation.operation, self.me(), &observation.payload) {
+            self.requests.lack(&digest, Own::Refused);
             self.ready.refused.push(digest);
             return;
         }
@@ -136,8 +147,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::UnknownReplica { from, claimed: replica });
             return;
         }
-        if replica == self.me() || !set.items.iter().any(|item| self.is_wanted(replica, item)) {
+        if replica == self.me() {
             return;
+        }
+        if !set.items.iter().any(|item| self.is_wanted(replica, item)) {
+            return self.help_again(&set);
         }
         if !self.verified.verify(&set, &self.parameters.domain, &self.keyring) {
             let message = MessageType::Observation;
@@ -159,7 +173,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         for item in &set.items {
             let Item::Full(observation) = item else { continue };
             let digest = observation.operation.digest();
-            if self.is_wanted(replica, item) && self.requests.of(&digest).is_none() {
+            if !self.is_wanted(replica, item) {
+                continue;
+            }
+            if self.requests.of(&digest).is_some() {
+                self.help(&digest, replica);
+            } else {
                 self.open(observation.operation.clone(), digest, replica);
             }
         }
@@ -280,12 +299,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// After slots were skipped by state transfer: whatever was decided in them, ask again from here on.
     pub(crate) fn ask_again(&mut self) {
         let (me, after) = (self.me(), self.executed());
-        let open: Vec<(Digest, Operation, bool)> = self
-            .requests
-            .iter()
-            .map(|(digest, request)| (*digest, request.operation.clone(), request.mine))
-            .collect();
-        for (digest, operation, mine) in open {
+        let open: Vec<(Digest, bool)> =
+            self.requests.iter().map(|(digest, request)| (*digest, request.mine)).collect();
+        for (digest, mine) in open {
             if !mine {
                 self.requests.close(&digest);
                 continue;
@@ -295,28 +311,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.requests.set_in_flight(&digest, None);
             self.reassess(&digest);
             self.requests.ask(&digest, true, after);
-            self.requests.look_again(&digest, after);
-            self.ready.lookups.push(Lookup { operation: operation.clone(), digest, origin: None });
-            self.send_all(Message::Resolve { operation, after });
-        }
-    }
-
-    /// The host has a certified answer for a peer that asked; no lookup of ours is needed.
-    pub(crate) fn on_answer(&mut self, to: ReplicaId, operation: Digest, bytes: Vec<u8>) {
-        let asked =
-            self.requests.of(&operation).is_some_and(|request| matches!(request.own, Own::Looking { .. }));
-        if asked {
-            self.requests.looked(&operation);
-        }
-        if bytes.len() <= ANSWER_BYTES_MAX && self.peers.contains_key(&to) {
-            self.send_one(to, Message::Answer { operation, bytes });
-        }
-    }
-
-    /// A peer has a certified answer for a request of this host.
-    pub(crate) fn on_answered(&mut self, from: ReplicaId, operation: Digest, bytes: Vec<u8>) {
-        if self.requests.of(&operation).is_some_and(|request| request.mine) {
-            self.ready.answers.push((from, operation, bytes));
+            self.ask_and_look(&digest);
         }
     }
 }

@@ -16,6 +16,10 @@ pub const BATCH_ENTRIES_MAX: usize = 1024;
 pub const MESSAGE_BYTES_MAX: usize = 65_536;
 /// Most bytes of a certified answer in an `Answer` message.
 pub const ANSWER_BYTES_MAX: usize = 60_000;
+/// Bytes of certified answers that go to one peer within [`ANSWER_WINDOW_MS`]; the rest it finds out itself.
+pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = 1024 * 1024;
+/// See [`ANSWER_BYTES_PER_WINDOW_MAX`].
+pub const ANSWER_WINDOW_MS: u64 = 100;
 /// Bytes of state in one `StateChunk`.
 pub const STATE_CHUNK_BYTES_MAX: usize = 48 * 1024;
 /// Most bytes of a checkpoint's state: what [`USED_OBSERVATIONS_MAX`] and one pipeline more need.

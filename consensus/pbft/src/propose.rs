@@ -11,7 +11,7 @@ use crate::batch::BATCH_OVERHEAD_BYTES;
 use crate::judge::{self, Standing, Verdict};
 use crate::observation::SET_OVERHEAD_BYTES;
 use crate::replica::Replica;
-use crate::requests::{Held, prune};
+use crate::requests::{Held, Own, prune};
 use crate::state::Point;
 use crate::{Application, Batch, Keyring, Message, Operation, PrePrepare, Record};
 
@@ -149,7 +149,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if request.observations.values().all(counts) {
             return;
         }
+        let own_goes = request.observations.get(&self.me()).is_some_and(|held| !counts(held));
         self.requests.retain(digest, counts);
+        if own_goes {
+            self.requests.lack(digest, Own::Missing);
+        }
         self.reassess(digest);
     }
 

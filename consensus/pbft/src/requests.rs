@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use certificate::{Digest, ReplicaId, Sequence, Signature};
+use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, Signature};
 
 use crate::{
     DECIDED_OPERATIONS_MAX, HELD_BYTES_PER_REPLICA_MAX, Item, OPEN_REQUESTS_PER_ORIGIN_MAX, Observation,
@@ -44,8 +44,12 @@ impl Held {
 pub(crate) enum Own {
     /// The host looks it up since we had executed this slot.
     Looking { after: Sequence },
-    /// Seen and signed or about to be; or handed out as a certified answer; or refused.
-    Done,
+    /// Seen: signed, or about to be.
+    Seen,
+    /// Seen, but malformed or too long to be signed.
+    Refused,
+    /// Nothing of ours: a certified answer was handed out instead, or what was seen counts no more.
+    Missing,
 }
 
 /// What is to be done about a request at a time.
@@ -70,6 +74,8 @@ pub(crate) struct Request {
     /// Whether this host wants it.
     pub(crate) mine: bool,
     pub(crate) own: Own,
+    /// Peers that asked since a certified answer was handed out last.
+    pub(crate) asked_by: ReplicaSet,
     /// The highest executed slot after which somebody asked or looked.
     pub(crate) asked_after: Sequence,
     pub(crate) observations: BTreeMap<ReplicaId, Held>,
@@ -138,6 +144,7 @@ impl Requests {
             origin,
             mine: false,
             own: Own::Looking { after },
+            asked_by: ReplicaSet::default(),
             asked_after: after,
             observations: BTreeMap::new(),
             quorate_ms: None,
@@ -188,15 +195,38 @@ impl Requests {
     pub(crate) fn looked(&mut self, digest: &Digest) -> Option<Sequence> {
         let request = self.open.get_mut(digest)?;
         let Own::Looking { after } = request.own else { return None };
-        request.own = Own::Done;
+        request.own = Own::Seen;
         self.looking -= 1;
         Some(after)
+    }
+
+    /// Notes that nothing of ours will count: what was seen is no observation, or none any more.
+    pub(crate) fn lack(&mut self, digest: &Digest, own: Own) {
+        if let Some(request) = self.open.get_mut(digest).filter(|request| request.own == Own::Seen) {
+            request.own = own;
+        }
+    }
+
+    /// Notes that a peer waits for what comes of it.
+    pub(crate) fn wait(&mut self, digest: &Digest, peer: ReplicaId) {
+        if let Some(request) = self.open.get_mut(digest) {
+            request.asked_by.insert(peer);
+        }
+    }
+
+    /// Notes that a certified answer goes out instead of an observation of ours; gives the peers that asked.
+    pub(crate) fn hand_out(&mut self, digest: &Digest) -> ReplicaSet {
+        if self.looked(digest).is_none() {
+            return ReplicaSet::default();
+        }
+        self.lack(digest, Own::Missing);
+        self.open.get_mut(digest).map(|request| std::mem::take(&mut request.asked_by)).unwrap_or_default()
     }
 
     /// Notes that our own lookup starts over.
     pub(crate) fn look_again(&mut self, digest: &Digest, after: Sequence) {
         let Some(request) = self.open.get_mut(digest) else { return };
-        if request.own == Own::Done {
+        if !matches!(request.own, Own::Looking { .. }) {
             self.looking += 1;
         }
         request.own = Own::Looking { after };
@@ -295,6 +325,14 @@ impl Requests {
         if let Some(due) = due {
             request.alarms.insert(alarm, due);
             self.alarms.insert((due, *digest, alarm));
+        }
+    }
+
+    /// Lets an alarm that is set go off no later than this.
+    pub(crate) fn hasten_alarm(&mut self, digest: &Digest, alarm: Alarm, due: u64) {
+        let set = self.open.get(digest).and_then(|request| request.alarms.get(&alarm));
+        if set.is_some_and(|before| *before > due) {
+            self.set_alarm(digest, alarm, Some(due));
         }
     }
 

@@ -139,6 +139,7 @@ pub const ROUGH: Network =
 pub enum Delivery {
     Message { from: usize, bytes: Vec<u8> },
     Observed { operation: Digest, payload: Vec<u8>, life: u32 },
+    Answer { to: ReplicaId, operation: Digest },
 }
 
 pub struct Node {
@@ -171,6 +172,8 @@ pub struct Cluster {
     pub liars: BTreeSet<usize>,
     /// Payloads that a node sees instead of the usual.
     pub views_of: BTreeMap<(usize, Digest), Vec<u8>>,
+    /// Nodes that hand out a certified answer to whoever asks.
+    pub certified: BTreeSet<usize>,
     in_flight: BTreeMap<(u64, u64), (usize, Delivery)>,
     sent: u64,
     agreed: BTreeMap<Sequence, Digest>,
@@ -193,6 +196,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             liars: BTreeSet::new(),
             views_of: BTreeMap::new(),
+            certified: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             sent: 0,
             agreed: BTreeMap::new(),
@@ -330,6 +334,10 @@ impl Cluster {
         }
         let life = self.nodes[id].life;
         for lookup in ready.lookups {
+            if let Some(to) = lookup.origin.filter(|_| self.certified.contains(&id)) {
+                self.schedule(self.now, id, Delivery::Answer { to, operation: lookup.digest });
+                continue;
+            }
             let (least, most) = self.network.lookup_ms;
             let due = self.now + least + self.random.below(most - least + 1);
             let usual = lookup.operation.subject.clone();
@@ -377,6 +385,9 @@ impl Cluster {
                 } else if self.linked(from, to) {
                     self.step(to, Event::Message { from: ReplicaId(from as u8), message });
                 }
+            }
+            Delivery::Answer { to: asker, operation } => {
+                self.step(to, Event::Answer { to: asker, operation, bytes: b"certified".to_vec() });
             }
             Delivery::Observed { operation, payload, life } => {
                 if self.nodes[to].life == life {
