@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows the inside of Quorate: the program is started as people start it and asked as people ask it.
 
+pub mod behaviour;
 pub mod clients;
 pub mod cluster;
 pub mod data;
