@@ -274,7 +274,7 @@ pub enum Fault {
         /// Whose channel.
         from: ReplicaId,
     },
-    /// More open requests or held bytes than one replica may cause.
+    /// More open requests, or observations held for them, than one replica may ask for.
     #[error("replica {from} is over its quota")]
     OverQuota {
         /// On whose account.

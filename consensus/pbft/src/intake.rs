@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
 
+use crate::accounts::{Account, Opened, OverQuota};
 use crate::replica::Replica;
 use crate::requests::{Alarm, Held, Own, Seal};
 use crate::{
@@ -47,7 +48,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.requests.hasten_alarm(&digest, Alarm::Resend, due);
             return;
         }
-        if !self.open(operation.clone(), digest, me) {
+        if !self.open(operation.clone(), digest, Account { replica: me, opened: Opened::Asked }) {
             self.ready.refused.push(digest);
             return;
         }
@@ -55,13 +56,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.send_all(Message::Resolve { operation, after });
     }
 
-    /// Opens a request and starts our lookup, if there is room on the account of `origin`.
-    fn open(&mut self, operation: Operation, digest: Digest, origin: ReplicaId) -> bool {
+    /// Opens a request and starts our lookup, if there is room on the account.
+    fn open(&mut self, operation: Operation, digest: Digest, account: Account) -> bool {
         let (me, after, now) = (self.me(), self.executed(), self.now.monotonic_ms);
-        if self.requests.open(operation.clone(), digest, origin, after).is_err() {
-            if origin != me {
-                self.fault(Fault::OverQuota { from: origin });
-            }
+        if let Err(over) = self.requests.open(operation.clone(), digest, account, after) {
+            self.blame_for(over);
             return false;
         }
         let timeouts = self.parameters.timeouts;
@@ -71,8 +70,16 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         // After a restart a proposal may be older than the request.
         let in_flight = self.slots.range(after.next()..).find(|(_, slot)| slot.proposes(&operation));
         self.requests.set_in_flight(&digest, in_flight.map(|(sequence, _)| *sequence));
-        self.ready.lookups.push(Lookup { operation, digest, origin: (origin != me).then_some(origin) });
+        let origin = Some(account.replica).filter(|origin| *origin != me);
+        self.ready.lookups.push(Lookup { operation, digest, origin });
         true
+    }
+
+    /// Reports who asked for too much. An observer is not to blame: it looks up what others ask of it.
+    fn blame_for(&mut self, OverQuota(account): OverQuota) {
+        if account.opened == Opened::Asked && account.replica != self.me() {
+            self.fault(Fault::OverQuota { from: account.replica });
+        }
     }
 
     /// A peer wants an operation decided. One that was decided after the peer asked opens nothing: the peer is behind and will see it.
@@ -87,7 +94,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         if self.requests.of(&digest).is_some() {
             self.help(&digest, from);
-        } else if !self.open(operation, digest, from) {
+        } else if !self.open(operation, digest, Account { replica: from, opened: Opened::Asked }) {
             return;
         }
         self.requests.ask(&digest, false, after);
@@ -179,7 +186,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             if self.requests.of(&digest).is_some() {
                 self.help(&digest, replica);
             } else {
-                self.open(observation.operation.clone(), digest, replica);
+                let account = Account { replica, opened: Opened::Observed };
+                self.open(observation.operation.clone(), digest, account);
             }
         }
         let wanted: Vec<bool> = set.items.iter().map(|item| self.is_wanted(replica, item)).collect();
@@ -211,13 +219,13 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             }
             let digest = observation.operation.digest();
             let held = Held { seal: seal.clone(), item, observation: observation.clone() };
-            match self.requests.hold(&digest, held) {
+            match self.requests.hold(&digest, held, self.parameters.replicas.count()) {
                 Ok(true) => {
                     self.requests.ask(&digest, false, observation.after);
                     self.reassess(&digest);
                 }
                 Ok(false) => {}
-                Err(_) => self.fault(Fault::OverQuota { from: set.replica }),
+                Err(over) => self.blame_for(over),
             }
         }
     }
@@ -276,7 +284,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.requests.close(digest);
             return;
         }
-        let (operation, origin) = (request.operation.clone(), request.origin);
+        let (operation, account) = (request.operation.clone(), request.account);
         let (log, me) = (&self.log, self.parameters.me);
         let unused = |held: &&Held| !log.is_used(held.observation.time_ms, held.digest(), slot);
         let later: Vec<Held> = request
@@ -288,9 +296,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             .collect();
         self.requests.close(digest);
         // What was asked is not carried over: one question starts one round, whatever slot it claims to have seen.
-        if self.open(operation, *digest, origin) {
+        let shares = self.parameters.replicas.count();
+        if self.open(operation, *digest, account) {
             for held in later.into_iter().filter(|held| held.seal.replica != me) {
-                self.requests.hold(digest, held).expect("its bytes were just freed");
+                self.requests.hold(digest, held, shares).expect("its bytes were just freed");
             }
             self.reassess(digest);
         }

@@ -31,9 +31,11 @@ pub const RECORD_BYTES_MAX: usize = STATE_BYTES_MAX + MESSAGE_BYTES_MAX;
 pub const USED_OBSERVATIONS_MAX: usize = 100_000;
 /// A proposal whose time is further from our clock than this is an alarm; one that is so far ahead gets no vote.
 pub const CLOCK_SKEW_MAX_MS: u64 = 60_000;
-/// Requests that may be open on account of one replica.
+/// Requests that may be open because one replica asked.
 pub const OPEN_REQUESTS_PER_ORIGIN_MAX: usize = 2048;
-/// Bytes of observations held on account of one replica.
+/// Requests that may be open because of one replica's observations alone.
+pub const OPENED_BY_OBSERVATIONS_MAX: usize = 2048;
+/// Bytes of observations of one replica that are held; those for what one replica asked have an nth part of it.
 pub const HELD_BYTES_PER_REPLICA_MAX: usize = 4 * 1024 * 1024;
 /// Signatures of observations remembered as valid.
 pub const VERIFIED_SETS_MAX: usize = 8192;

@@ -1,17 +1,14 @@
 //! Open requests and the observations held for them: a store with quotas and alarms, no protocol.
 //!
-//! Each request is charged to the replica that opened it, each observation to the replica that signed it, so one replica's flood
-//! takes no room of another's.
+//! `accounts.rs` says what one replica may cause to be held.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, Signature};
 
-use crate::{
-    DECIDED_OPERATIONS_MAX, HELD_BYTES_PER_REPLICA_MAX, Item, OPEN_REQUESTS_PER_ORIGIN_MAX, Observation,
-    Operation, SignedObservations,
-};
+use crate::accounts::{Account, Accounts, OverQuota};
+use crate::{DECIDED_OPERATIONS_MAX, Item, Observation, Operation, SignedObservations};
 
 /// The signed frame of a set, without its observations.
 #[derive(PartialEq, Eq, Debug)]
@@ -69,8 +66,8 @@ pub(crate) enum Alarm {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) operation: Operation,
-    /// On whose account it is open.
-    pub(crate) origin: ReplicaId,
+    /// On which account it is open.
+    pub(crate) account: Account,
     /// Whether this host wants it.
     pub(crate) mine: bool,
     pub(crate) own: Own,
@@ -101,17 +98,12 @@ pub(crate) struct Requests {
     proposable: BTreeSet<(u64, Digest)>,
     /// What the primary was told of, oldest first.
     relayed: BTreeSet<(u64, Digest)>,
-    open_of: BTreeMap<ReplicaId, usize>,
-    held_of: BTreeMap<ReplicaId, usize>,
+    accounts: Accounts,
     looking: usize,
     last_slots: BTreeMap<Digest, Sequence>,
     /// The same, oldest first.
     last_order: VecDeque<(Sequence, Digest)>,
 }
-
-/// A replica has no room left on its account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct OverQuota;
 
 impl Requests {
     /// The request for an operation.
@@ -124,24 +116,20 @@ impl Requests {
         self.last_slots.get(digest).copied().unwrap_or_default()
     }
 
-    /// Opens a request on account of `origin`, with our lookup starting.
+    /// Opens a request on an account, with our lookup starting.
     pub(crate) fn open(
         &mut self,
         operation: Operation,
         digest: Digest,
-        origin: ReplicaId,
+        account: Account,
         after: Sequence,
     ) -> Result<(), OverQuota> {
         assert!(!self.open.contains_key(&digest), "the caller asked whether it is open");
-        let open = self.open_of.entry(origin).or_default();
-        if *open >= OPEN_REQUESTS_PER_ORIGIN_MAX {
-            return Err(OverQuota);
-        }
-        *open += 1;
+        self.accounts.open(account)?;
         self.looking += 1;
         let request = Request {
             operation,
-            origin,
+            account,
             mine: false,
             own: Own::Looking { after },
             asked_by: ReplicaSet::default(),
@@ -173,14 +161,10 @@ impl Requests {
         if matches!(request.own, Own::Looking { .. }) {
             self.looking -= 1;
         }
-        *self.open_of.get_mut(&request.origin).expect("an open request is on somebody's account") -= 1;
+        self.accounts.close(request.account);
         for (replica, held) in &request.observations {
-            self.release(*replica, held.bytes());
+            self.accounts.release(*replica, request.account, held.bytes());
         }
-    }
-
-    fn release(&mut self, replica: ReplicaId, bytes: usize) {
-        *self.held_of.get_mut(&replica).expect("what is held is on somebody's account") -= bytes;
     }
 
     /// Notes that this host wants it, or that somebody asked after a slot.
@@ -233,7 +217,7 @@ impl Requests {
     }
 
     /// Holds an observation for an open request, in place of an older one of the same replica. Says whether it was taken.
-    pub(crate) fn hold(&mut self, digest: &Digest, held: Held) -> Result<bool, OverQuota> {
+    pub(crate) fn hold(&mut self, digest: &Digest, held: Held, shares: usize) -> Result<bool, OverQuota> {
         let replica = held.seal.replica;
         let Some(request) = self.open.get_mut(digest) else { return Ok(false) };
         let age = |held: &Held| (held.observation.after, held.observation.time_ms);
@@ -242,12 +226,7 @@ impl Requests {
             return Ok(false);
         }
         let freed = before.map_or(0, Held::bytes);
-        let bytes = self.held_of.entry(replica).or_default();
-        let wanted = *bytes - freed + held.bytes();
-        if wanted > HELD_BYTES_PER_REPLICA_MAX {
-            return Err(OverQuota);
-        }
-        *bytes = wanted;
+        self.accounts.hold((replica, request.account), (freed, held.bytes()), shares)?;
         request.observations.insert(replica, held);
         Ok(true)
     }
@@ -255,15 +234,18 @@ impl Requests {
     /// Drops the observations that `keep` does not want.
     pub(crate) fn retain(&mut self, digest: &Digest, keep: impl Fn(&Held) -> bool) {
         let Some(request) = self.open.get_mut(digest) else { return };
+        let account = request.account;
         let gone: Vec<(ReplicaId, usize)> = request
             .observations
             .iter()
             .filter(|(_, held)| !keep(held))
             .map(|(replica, held)| (*replica, held.bytes()))
             .collect();
+        for (replica, _) in &gone {
+            request.observations.remove(replica);
+        }
         for (replica, bytes) in gone {
-            request.observations.remove(&replica);
-            *self.held_of.get_mut(&replica).expect("what is held is on somebody's account") -= bytes;
+            self.accounts.release(replica, account, bytes);
         }
     }
 
@@ -395,7 +377,7 @@ impl Requests {
 
     /// Bytes of observations that are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.held_of.values().sum()
+        self.accounts.held_bytes()
     }
 }
 

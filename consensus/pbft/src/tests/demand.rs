@@ -271,14 +271,44 @@ fn flood_of_requests_fills_the_account_of_its_origin_only() {
 }
 
 #[test]
-fn bytes_held_on_account_of_one_replica_are_bounded() {
+fn questions_asked_of_one_replica_alone_leave_it_the_room_for_its_own() {
     let mut bench = Bench::new(1);
-    let mut over = 0;
-    for number in 0..1000 {
-        let set = bench.observed(2, number, &[7; 8000]);
-        over += bench.hear(2, Message::Observe(set)).faults.len();
+    for number in 0..OPENED_BY_OBSERVATIONS_MAX as u64 + 100 {
+        let set = bench.observed(2, number, b"asked of it by a liar");
+        assert_eq!(bench.hear(2, Message::Observe(set)).faults, [], "replica 2 is honest");
     }
-    assert!(over > 0 && bench.replica.status().held_bytes <= HELD_BYTES_PER_REPLICA_MAX);
+    assert_eq!(bench.replica.status().open_requests, OPENED_BY_OBSERVATIONS_MAX);
+    assert_eq!(bench.hear(2, resolve(9999, 0)).lookups.len(), 1);
+    let set = bench.observed(2, 9999, b"seen");
+    bench.hear(2, Message::Observe(set));
+    assert_eq!(bench.replica.observers(&operation(9999).digest()).len(), 1);
+}
+
+#[test]
+fn bytes_held_of_one_observer_are_bounded_and_shared_among_those_who_asked() {
+    let mut bench = Bench::new(1);
+    let observe = |bench: &mut Bench, number: u64| {
+        let set = bench.observed(2, number, &[7; 8000]);
+        bench.hear(2, Message::Observe(set)).faults
+    };
+    for (asker, base) in [(3, 0), (0, 1000), (2, 2000)] {
+        let mut faults = Vec::new();
+        for number in base..base + 200 {
+            bench.hear(asker, resolve(number, 0));
+            faults.extend(observe(&mut bench, number));
+        }
+        let share = HELD_BYTES_PER_REPLICA_MAX / 4;
+        let held = (0..200).filter(|it| !bench.replica.observers(&operation(base + it).digest()).is_empty());
+        assert_eq!(held.count(), share / 8029, "asked by {asker}");
+        assert!(faults.iter().all(|fault| *fault == Fault::OverQuota { from: ReplicaId(asker) }));
+        assert_eq!(faults.len(), 200 - share / 8029);
+    }
+    for number in 3000..3500 {
+        observe(&mut bench, number);
+        bench.step(Event::Request(operation(number + 1000)));
+        observe(&mut bench, number + 1000);
+    }
+    assert!(bench.replica.status().held_bytes <= HELD_BYTES_PER_REPLICA_MAX);
 }
 
 #[test]
@@ -493,6 +523,7 @@ fn own_observation_that_the_primary_drops_is_looked_up_again() {
     }
     bench.decide(&proposed[0]);
     assert_eq!(bench.replica.observers(&operation(7).digest()).len(), 0, "all of them are stale now");
+    assert_eq!(bench.replica.status().held_bytes, 0);
     assert_eq!(bench.hear(3, resolve(7, 1)).lookups.len(), 1);
 }
 
