@@ -24,6 +24,29 @@ pub const WINDOW_BEYOND_CHECKPOINT: u64 = 32;
 /// The most zones that can have a policy of their own.
 pub const POLICIES_MAX: usize = 4096;
 
+/// The most bytes that a message between replicas may have, whatever the file says.
+pub const MESSAGE_SIZE_MAX: u32 = 65_536;
+
+/// The least `message-size`: a replica signs up to 32 KiB of observations at once, and sends them in one message.
+pub const MESSAGE_SIZE_MIN: u32 = 40_960;
+
+/// Room in a message for what stands around a batch.
+pub const MESSAGE_OVERHEAD_BYTES: u32 = 4096;
+
+/// What a batch costs besides observations: its counts, and the longest subject of an operation.
+const BATCH_OVERHEAD_BYTES: u32 = 4 + 3 + 1024;
+
+/// What an observation costs in a batch: a signed set with 15 neighbours of which only digests stand there, the longest question, times.
+const OBSERVATION_OVERHEAD_BYTES: u32 = 1 + 66 + 15 * 33 + 282;
+
+/// A batch has room for at least so many bytes of payload of each replica, for one question.
+pub const PAYLOAD_BYTES_MIN: u32 = 512;
+
+/// The least `batch-bytes` for `replicas`: one question, with an observation of each of them.
+pub const fn batch_bytes_min(replicas: usize) -> u32 {
+    BATCH_OVERHEAD_BYTES + replicas as u32 * (OBSERVATION_OVERHEAD_BYTES + PAYLOAD_BYTES_MIN)
+}
+
 /// One replica, as the others know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -54,15 +77,15 @@ pub struct Cluster {
     pub cluster_id: Option<Digest>,
     /// n and f.
     pub replicas: Replicas,
-    /// Every how many slots a checkpoint is taken.
+    /// Every how many slots a checkpoint is taken: not fewer than `pipeline`.
     pub checkpoint_interval: u64,
     /// The most entries in a slot.
     pub batch_entries: u16,
-    /// The most bytes in a slot's batch.
+    /// The most bytes in a slot's batch: from `batch_bytes_min` to `message_size` less `MESSAGE_OVERHEAD_BYTES`.
     pub batch_bytes: u32,
     /// How many slots may be in flight.
     pub pipeline: u32,
-    /// The most bytes in a message of a peer.
+    /// The most bytes in a message of a peer: from `MESSAGE_SIZE_MIN` to `MESSAGE_SIZE_MAX`.
     pub message_size: u32,
     /// How much older than the log an observation may be, in milliseconds.
     pub observation_window_ms: u64,

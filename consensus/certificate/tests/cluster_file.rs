@@ -53,14 +53,14 @@ fn short_file_has_the_defaults() {
 #[test]
 fn every_parameter_is_read() {
     let cluster = parse(&file(
-        "checkpoint-interval = 10\nbatch-entries = 5\nbatch-bytes = 8192\npipeline = 1\nmessage-size = 32_768\n\
+        "checkpoint-interval = 10\nbatch-entries = 5\nbatch-bytes = 8192\npipeline = 1\nmessage-size = 49_152\n\
          observation-window = \"1500ms\"\nhistory = \"1h\"\nmin-groups = 3\nttl-max = \"1d\"\n\
          [agreement]\n\"Example.ORG\" = \"strong\"\n\".\" = \"corroborated\"",
     ))
     .unwrap();
     assert_eq!((cluster.checkpoint_interval, cluster.window()), (10, 42));
     assert_eq!((cluster.batch_entries, cluster.batch_bytes), (5, 8192));
-    assert_eq!((cluster.pipeline, cluster.message_size), (1, 32_768));
+    assert_eq!((cluster.pipeline, cluster.message_size), (1, 49_152));
     assert_eq!((cluster.observation_window_ms, cluster.history_ms), (1500, 3_600_000));
     assert_eq!((cluster.min_groups, cluster.ttl_max_s), (3, 86_400));
     assert_eq!(cluster.policies[&wire("example.org")], Policy::Strong);
@@ -406,6 +406,60 @@ fn numbers_beyond_their_bounds_are_refused() {
         ),
     ] {
         assert_eq!(errors(&file(extra)), [format!("cluster.toml:{error}")]);
+    }
+}
+
+/// A file of `count` replicas of which `faults` may be faulty.
+fn file_of(count: u8, faults: u8, extra: &str) -> String {
+    let replicas: String = (0..count).map(replica).collect();
+    format!("name = \"example\"\nepoch = 1\nfaults = {faults}\n{extra}\n{replicas}")
+}
+
+#[test]
+fn batch_that_cannot_hold_an_observation_of_every_replica_is_refused() {
+    for (count, faults, least) in [(4, 1, 6455), (7, 2, 10_523), (31, 10, 43_067)] {
+        assert!(parse(&file_of(count, faults, &format!("batch-bytes = {least}"))).is_ok());
+        assert_eq!(
+            errors(&file_of(count, faults, &format!("batch-bytes = {}", least - 1))),
+            [format!(
+                "cluster.toml:4:15: batch-bytes: expected at least {least}, so that a batch holds an observation of \
+                 each of {count} replicas, found `{}`",
+                least - 1
+            )]
+        );
+    }
+}
+
+#[test]
+fn message_that_cannot_hold_observations_or_a_batch_is_refused() {
+    for (count, faults, least) in [(4, 1, 40_960), (7, 2, 40_960), (31, 10, 47_163)] {
+        let smallest = parse(&file_of(count, faults, &format!("message-size = {least}"))).unwrap();
+        assert_eq!((smallest.message_size, smallest.batch_bytes), (least, least - 4096));
+        for found in [least - 1, 16_384, 65_537] {
+            assert_eq!(
+                errors(&file_of(count, faults, &format!("message-size = {found}"))),
+                [format!(
+                    "cluster.toml:4:16: message-size: expected from {least} to 65536, so that a message holds the \
+                     observations that a replica signs at once, and a batch with one of each of {count} replicas, \
+                     found `{found}`"
+                )]
+            );
+        }
+    }
+}
+
+#[test]
+fn checkpoint_interval_shorter_than_the_pipeline_is_refused() {
+    assert!(parse(&file("checkpoint-interval = 3")).is_ok());
+    assert!(parse(&file("checkpoint-interval = 1\npipeline = 1")).is_ok());
+    for extra in ["checkpoint-interval = 2", "checkpoint-interval = 2\npipeline = 3"] {
+        assert_eq!(
+            errors(&file(extra)),
+            [
+                "cluster.toml:4:23: checkpoint-interval: expected at least 3, as many slots as `pipeline` lets be in \
+              flight, found `2`"
+            ]
+        );
     }
 }
 

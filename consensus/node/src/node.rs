@@ -336,3 +336,61 @@ impl From<PeersError> for StartError {
         StartError::Transport(refused.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+    use certificate::cluster::{MESSAGE_OVERHEAD_BYTES, MESSAGE_SIZE_MAX, MESSAGE_SIZE_MIN, batch_bytes_min};
+    use certificate::codec::Encode;
+    use certificate::{OperationKind, Replicas, Sequence, Signature};
+    use pbft::{Item, Message, Observation, Operation, SignedObservations};
+
+    /// The longest question: a name of 255 bytes with its length, type, class and flags.
+    const QUESTION_BYTES: usize = 1 + 255 + 2 + 2 + 1;
+
+    fn observation(subject: usize, payload: usize) -> Observation {
+        let operation = Operation { kind: OperationKind::Resolve, subject: vec![1; subject] };
+        Observation { operation, after: Sequence(0), time_ms: 0, payload: vec![2; payload] }
+    }
+
+    #[test]
+    fn smallest_batch_of_a_cluster_file_holds_a_useful_observation_of_every_replica() {
+        let cluster = Setting::new().cluster;
+        let least = observation(QUESTION_BYTES, certificate::cluster::PAYLOAD_BYTES_MIN as usize);
+        for count in 4..=31 {
+            let replicas = Replicas::new(count, 1).unwrap();
+            let defaults = Parameters::new(ReplicaId(0), replicas, cluster.domain(), cluster.digest());
+            let batch_bytes = batch_bytes_min(count as usize) as usize;
+            let most = Parameters { batch_bytes, ..defaults }.observation_bytes_max();
+            assert!(
+                least.encoded_len() <= most,
+                "{} in {most} bytes with {count} replicas",
+                least.encoded_len()
+            );
+        }
+    }
+
+    #[test]
+    fn smallest_message_of_a_cluster_file_holds_what_is_signed_at_once() {
+        let full = pbft::OBSERVE_BYTES_MAX / pbft::OBSERVATIONS_PER_SET_MAX;
+        let payload = full - observation(QUESTION_BYTES, 0).encoded_len();
+        let items = vec![Item::Full(observation(QUESTION_BYTES, payload)); pbft::OBSERVATIONS_PER_SET_MAX];
+        let set = SignedObservations { replica: ReplicaId(0), items, signature: Signature([0; 64]) };
+        let message = Message::Observe(set).to_bytes();
+        assert!(message.len() > pbft::OBSERVE_BYTES_MAX);
+        assert!(message.len() <= MESSAGE_SIZE_MIN as usize, "{}", message.len());
+    }
+
+    #[test]
+    fn largest_batch_of_a_cluster_file_is_one_that_a_replica_can_do() {
+        assert_eq!(MESSAGE_SIZE_MAX as usize, pbft::MESSAGE_BYTES_MAX);
+        let setting = Setting::with(|cluster| {
+            cluster.message_size = MESSAGE_SIZE_MAX;
+            cluster.batch_bytes = MESSAGE_SIZE_MAX - MESSAGE_OVERHEAD_BYTES;
+        });
+        let config =
+            NodeConfig::new(setting.cluster.clone(), ReplicaId(0), setting.seeds[0].clone(), PathBuf::new());
+        assert!(parameters(&config).is_ok());
+    }
+}

@@ -182,6 +182,43 @@ pub enum ClusterErrorKind {
         /// What stands there.
         found: u32,
     },
+    /// A question must fit a batch with an observation of every replica.
+    #[error(
+        "batch-bytes: expected at least {least}, so that a batch holds an observation of each of {replicas} replicas, found `{found}`"
+    )]
+    BatchTooSmall {
+        /// The least that is allowed.
+        least: u32,
+        /// n
+        replicas: usize,
+        /// What stands there.
+        found: u32,
+    },
+    /// A message must hold what a replica signs at once, and a batch with an observation of every replica.
+    #[error(
+        "message-size: expected from {least} to {most}, so that a message holds the observations that a replica signs at once, \
+         and a batch with one of each of {replicas} replicas, found `{found}`"
+    )]
+    MessageSize {
+        /// The least that is allowed.
+        least: u32,
+        /// The most that is allowed.
+        most: u32,
+        /// n
+        replicas: usize,
+        /// What stands there.
+        found: u64,
+    },
+    /// The slots in flight must fit between two checkpoints.
+    #[error(
+        "checkpoint-interval: expected at least {pipeline}, as many slots as `pipeline` lets be in flight, found `{found}`"
+    )]
+    IntervalTooShort {
+        /// How many slots may be in flight.
+        pipeline: u32,
+        /// What stands there.
+        found: u64,
+    },
 }
 
 fn hint(suggestion: &Option<String>) -> String {

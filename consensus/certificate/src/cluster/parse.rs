@@ -7,7 +7,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ClusterError, ClusterErrorKind};
 use super::fields::{Bounds, Fields, Located, Section, most_like};
-use super::{Cluster, Member, POLICIES_MAX, Policy, number_groups};
+use super::{
+    Cluster, MESSAGE_OVERHEAD_BYTES, MESSAGE_SIZE_MAX, MESSAGE_SIZE_MIN, Member, POLICIES_MAX, Policy,
+    batch_bytes_min, number_groups,
+};
+use crate::replicas::REPLICAS_MAX;
 use crate::{Digest, Epoch, PublicKey, ReplicaId, Replicas, name};
 
 const KEYS: [&str; 15] = [
@@ -29,9 +33,6 @@ const KEYS: [&str; 15] = [
 ];
 
 const REPLICA_KEYS: [&str; 6] = ["id", "name", "address", "public-key", "transport-key", "upstream-group"];
-
-/// Room in a message for what stands around a batch.
-const MESSAGE_OVERHEAD_BYTES: u32 = 4096;
 
 const OBSERVATION_WINDOW: Bounds = Bounds { least: 1000, most: 600_000, unit: 1, default: 10_000 };
 const HISTORY: Bounds = Bounds { least: 0, most: 86_400_000, unit: 1, default: 600_000 };
@@ -62,11 +63,9 @@ fn read(fields: &mut Fields<'_>, top: Section<'_, '_>) -> Option<Cluster> {
     let epoch = fields.required_number(top, "epoch", 1, u64::MAX);
     let cluster_id = epoch.as_ref().and_then(|epoch| read_cluster_id(fields, top, epoch));
     let faults = fields.required_number(top, "faults", 1, 10);
-    let checkpoint_interval = fields.number(top, "checkpoint-interval", 1, 10_000, 100);
-    let batch_entries = fields.number(top, "batch-entries", 1, 1024, 50) as u16;
-    let message_size = fields.number(top, "message-size", 16_384, 1_048_576, 65_536) as u32;
-    let batch_bytes = read_batch_bytes(fields, top, message_size);
     let pipeline = fields.number(top, "pipeline", 1, 16, 3) as u32;
+    let checkpoint_interval = read_checkpoint_interval(fields, top, pipeline);
+    let batch_entries = fields.number(top, "batch-entries", 1, 1024, 50) as u16;
     let observation_window_ms = fields.duration(top, "observation-window", &OBSERVATION_WINDOW);
     let history_ms = fields.duration(top, "history", &HISTORY);
     let min_groups = fields.number(top, "min-groups", 1, 31, 2) as u32;
@@ -74,6 +73,10 @@ fn read(fields: &mut Fields<'_>, top: Section<'_, '_>) -> Option<Cluster> {
     let policies = read_policies(fields, top);
     let (members, count) = read_members(fields, top);
     let replicas = read_replicas(fields, faults, count);
+    // Too many replicas are a mistake of their own.
+    let count = count.min(REPLICAS_MAX as usize);
+    let message_size = read_message_size(fields, top, count);
+    let batch_bytes = read_batch_bytes(fields, top, message_size, count);
     Some(Cluster {
         name: name?.value,
         epoch: Epoch(epoch?.value),
@@ -112,15 +115,53 @@ fn read_cluster_id(fields: &mut Fields<'_>, top: Section<'_, '_>, epoch: &Locate
     id
 }
 
-fn read_batch_bytes(fields: &mut Fields<'_>, top: Section<'_, '_>, message_size: u32) -> u32 {
-    let most = message_size - MESSAGE_OVERHEAD_BYTES;
-    let default = 49_152.min(most);
-    let batch_bytes = fields.number(top, "batch-bytes", 4096, 1_048_576, u64::from(default)) as u32;
-    if batch_bytes > most {
-        let offset = top.table.get("batch-bytes").map_or(0, |value| value.span().start);
-        fields.refuse(offset, ClusterErrorKind::BatchTooLarge { most, message_size, found: batch_bytes });
+fn read_checkpoint_interval(fields: &mut Fields<'_>, top: Section<'_, '_>, pipeline: u32) -> u64 {
+    let found = fields.number(top, "checkpoint-interval", 1, 10_000, 100);
+    if found < u64::from(pipeline) {
+        fields.refuse(
+            offset_of(top, "checkpoint-interval"),
+            ClusterErrorKind::IntervalTooShort { pipeline, found },
+        );
     }
-    batch_bytes
+    found
+}
+
+/// The size of a message; the default when it is wrong, so that nothing else is blamed.
+fn read_message_size(fields: &mut Fields<'_>, top: Section<'_, '_>, replicas: usize) -> u32 {
+    let most = MESSAGE_SIZE_MAX;
+    let least = MESSAGE_SIZE_MIN.max(batch_bytes_min(replicas) + MESSAGE_OVERHEAD_BYTES);
+    let found = fields.number(top, "message-size", 1, u64::MAX, u64::from(most));
+    match u32::try_from(found).ok().filter(|size| (least..=most).contains(size)) {
+        Some(size) => size,
+        None => {
+            let kind = ClusterErrorKind::MessageSize { least, most, replicas, found };
+            fields.refuse(offset_of(top, "message-size"), kind);
+            most
+        }
+    }
+}
+
+fn read_batch_bytes(
+    fields: &mut Fields<'_>,
+    top: Section<'_, '_>,
+    message_size: u32,
+    replicas: usize,
+) -> u32 {
+    let (least, most) = (batch_bytes_min(replicas), message_size - MESSAGE_OVERHEAD_BYTES);
+    let default = 49_152.min(most);
+    let found = fields.number(top, "batch-bytes", 1, 1_048_576, u64::from(default)) as u32;
+    let offset = offset_of(top, "batch-bytes");
+    if found > most {
+        fields.refuse(offset, ClusterErrorKind::BatchTooLarge { most, message_size, found });
+    } else if found < least {
+        fields.refuse(offset, ClusterErrorKind::BatchTooSmall { least, replicas, found });
+    }
+    found
+}
+
+/// Where the value of a key stands; the start of the file when it has none.
+fn offset_of(top: Section<'_, '_>, key: &str) -> usize {
+    top.table.get(key).map_or(0, |value| value.span().start)
 }
 
 fn read_policies(fields: &mut Fields<'_>, top: Section<'_, '_>) -> BTreeMap<Vec<u8>, Policy> {
