@@ -28,7 +28,9 @@ fn errors(text: &str) -> Vec<String> {
 
 /// `text` with `/folders/Corefile` written as `Corefile`.
 fn without_folder(text: &str) -> String {
-    let short = |word: &str| word.rsplit_once("/Corefile").map_or(word.to_owned(), |(_, rest)| format!("Corefile{rest}"));
+    let short = |word: &str| {
+        word.rsplit_once("/Corefile").map_or(word.to_owned(), |(_, rest)| format!("Corefile{rest}"))
+    };
     text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
@@ -48,7 +50,10 @@ fn blocks_share_the_listener_of_their_address_and_port() {
 #[test]
 fn zone_that_is_defined_twice_is_an_error_at_the_second() {
     let text = ". {\n whoami\n}\nexample.org {\n whoami\n}\nexample.net EXAMPLE.org {\n whoami\n}\n";
-    assert_eq!(errors(text), ["7:13 cannot serve dns://example.org.:53: it is already defined at Corefile:4"]);
+    assert_eq!(
+        errors(text),
+        ["7:13 cannot serve dns://example.org.:53: it is already defined at Corefile:4"]
+    );
 }
 
 #[test]
@@ -61,14 +66,20 @@ fn one_zone_on_two_ports_or_addresses_is_no_error() {
 #[test]
 fn bound_block_beside_an_unbound_one_on_its_port_is_an_error() {
     let text = "com {\n bind 127.0.0.1\n whoami\n}\norg {\n whoami\n}\n";
-    assert_eq!(errors(text), ["5:1 cannot listen on dns://[::]:53: it overlaps dns://127.0.0.1:53 of Corefile:1"]);
+    assert_eq!(
+        errors(text),
+        ["5:1 cannot listen on dns://[::]:53: it overlaps dns://127.0.0.1:53 of Corefile:1"]
+    );
     assert!(errors("com {\n bind 127.0.0.1\n whoami\n}\norg:54 {\n whoami\n}\n").is_empty());
 }
 
 #[test]
 fn transports_that_need_the_same_socket_cannot_share_a_port() {
     let text = "tls://.:853 {\n tls CERT KEY\n whoami\n}\nhttps://.:853 {\n tls CERT KEY\n whoami\n}\n";
-    assert_eq!(errors(text), ["5:1 cannot listen on https://[::]:853: it overlaps tls://[::]:853 of Corefile:1"]);
+    assert_eq!(
+        errors(text),
+        ["5:1 cannot listen on https://[::]:853: it overlaps tls://[::]:853 of Corefile:1"]
+    );
     let udp_beside_tcp = "tls://. quic://. {\n tls CERT KEY\n whoami\n}\n";
     assert_eq!(listeners(udp_beside_tcp), ["tls://[::]:853", "quic://[::]:853"]);
 }
@@ -84,9 +95,11 @@ fn encrypted_block_needs_a_certificate() {
 #[test]
 fn all_errors_of_all_blocks_are_told_at_once_in_the_order_of_the_file() {
     let text = "https://. {\n whoami\n}\nexample.org {\n cache zero\n nosuch\n}\nexample.org {\n whoami\n}\n";
-    let lines: Vec<String> = errors(text).iter().map(|error| error.split(' ').next().unwrap().to_owned()).collect();
+    let lines: Vec<String> =
+        errors(text).iter().map(|error| error.split(' ').next().unwrap().to_owned()).collect();
     assert!(lines.contains(&"1:1".to_owned()) && lines.contains(&"8:1".to_owned()), "{lines:?}");
-    let places: Vec<u32> = lines.iter().map(|line| line.split(':').next().unwrap().parse().unwrap()).collect();
+    let places: Vec<u32> =
+        lines.iter().map(|line| line.split(':').next().unwrap().parse().unwrap()).collect();
     assert!(places.is_sorted() && places.len() >= 3, "{lines:?}");
 }
 

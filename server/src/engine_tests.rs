@@ -57,7 +57,21 @@ impl Plugin for Scripted {
     }
 }
 
-/// A certificate; that of `certified-long` does not fit a datagram.
+/// Makes a block answer questions of class CH, and answers none itself.
+struct Chaos;
+
+#[async_trait]
+impl Plugin for Chaos {
+    fn name(&self) -> &'static str {
+        "chaos"
+    }
+
+    async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
+        next.serve(query).await
+    }
+}
+
+/// A certificate; that of `certified-long` does not fit a datagram, that of `certified-tight` only without the answer.
 fn certified(label: &[u8]) -> Certified {
     let vectors = include_str!("../../consensus/certificate/vectors/delivery.json");
     let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
@@ -66,8 +80,11 @@ fn certified(label: &[u8]) -> Certified {
     let mut bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
     let answer = CertifiedAnswer::from_bytes(&bytes).unwrap();
     let reference = answer.reference();
-    if label == b"certified-long" {
-        bytes.resize(1200, 0);
+    match label {
+        b"certified-long" => bytes.resize(1200, 0),
+        // Header 12, question 33, OPT 11, cookie 28, four bytes and the tag of the option; then 15 are left.
+        b"certified-tight" => bytes.resize(1232 - 12 - 33 - 11 - 28 - 5 - 15, 0),
+        _ => {}
     }
     Certified { answer, bytes, reference, option_code: OPTION_CODE }
 }
@@ -172,6 +189,19 @@ async fn other_classes_and_transfers_are_refused() {
         query.queries[0].query_class = qclass;
         assert_eq!(ask(&engine, &query, Transport::Udp).await.response_code, ResponseCode::Refused);
     }
+}
+
+#[tokio::test]
+async fn data_of_class_in_never_answers_another_class() {
+    let mut zones = Zones::default();
+    let chain = Chain::new(vec![Arc::new(Chaos), Arc::new(Scripted)]);
+    zones.insert(&Name::root(), Block::new(chain, None));
+    let engine = Engine::new(zones, Duration::from_secs(10), Arc::new(Shared::new(&Metrics::new())));
+    let mut query = query("www.example.org.", RecordType::A, None);
+    assert_eq!(ask(&engine, &query, Transport::Udp).await.answers.len(), 1);
+    query.queries[0].query_class = DNSClass::CH;
+    let reply = ask(&engine, &query, Transport::Udp).await;
+    assert_eq!((reply.response_code, reply.answers.len()), (ResponseCode::Refused, 0));
 }
 
 #[test]
@@ -286,7 +316,8 @@ async fn certificate_comes_in_the_form_that_was_asked_for_on_streams() {
     }
     let silent = certificate_option(&engine, "certified.example.org.", &[], Transport::Tcp).await;
     assert_eq!(silent, None, "only for those who ask");
-    let uncertified = certificate_option(&engine, "www.example.org.", &[(OPTION_CODE, &[1])], Transport::Tcp).await;
+    let uncertified =
+        certificate_option(&engine, "www.example.org.", &[(OPTION_CODE, &[1])], Transport::Tcp).await;
     assert_eq!(uncertified, None);
 }
 
@@ -299,9 +330,10 @@ async fn datagram_carries_the_reference_unless_a_cookie_proves_the_address() {
     let mut cookie = option(&ask(&engine, &first, Transport::Udp).await, 10).unwrap();
     let whole = Some((1, 1 + certified(b"").bytes.len()));
     assert_eq!(certificate_option(&engine, name, &[asked, (10, &cookie)], Transport::Udp).await, whole);
-    let long = "certified-long.example.org.";
-    let got = certificate_option(&engine, long, &[asked, (10, &cookie)], Transport::Udp).await;
-    assert_eq!(got, reference, "it does not fit");
+    for name in ["certified-long.example.org.", "certified-tight.example.org."] {
+        let got = certificate_option(&engine, name, &[asked, (10, &cookie)], Transport::Udp).await;
+        assert_eq!(got, reference, "{name} does not fit");
+    }
     cookie[20] ^= 1;
     assert_eq!(certificate_option(&engine, name, &[asked, (10, &cookie)], Transport::Udp).await, reference);
 }

@@ -160,6 +160,16 @@ fn referral_without_its_glue_is_truncated() {
 }
 
 #[test]
+fn glue_beside_an_answer_goes_silently() {
+    let mut response = response(vec![address("example.org.", 1)]);
+    response.authorities.push(delegation("example.org.", "ns.example.org."));
+    response.additionals.push(address("ns.example.org.", 1));
+    let whole = reply(QUERY, &response, 512).bytes.len();
+    let cut = reply(QUERY, &response, whole - 1);
+    assert!(cut.shortened && !decoded(&cut).truncation);
+}
+
+#[test]
 fn denial_without_its_authority_is_truncated() {
     let mut response = Response::new(ResponseCode::NXDomain, "test");
     response.authorities.push(text("example.org.", 300));

@@ -21,7 +21,8 @@ struct Server {
 impl Server {
     fn new(corefile: &str) -> Server {
         let lasting = Lasting::default();
-        let mut server = Server { dir: TempDir::new().unwrap(), running: Running::new(lasting.clone()), lasting };
+        let mut server =
+            Server { dir: TempDir::new().unwrap(), running: Running::new(lasting.clone()), lasting };
         server.replace(corefile).unwrap();
         server
     }
@@ -79,7 +80,8 @@ async fn socket_that_cannot_be_opened_keeps_what_runs() {
     let mut server = Server::new(ORG);
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
-    let error = server.replace(&format!("{NET}example.com:{port} {{\n bind 127.0.0.1\n whoami\n}}\n")).unwrap_err();
+    let error =
+        server.replace(&format!("{NET}example.com:{port} {{\n bind 127.0.0.1\n whoami\n}}\n")).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot listen on dns://127.0.0.1:{port}: ")), "{error}");
     assert_eq!(rcode_of(server.dns(), "example.org.").await, NoError);
     assert_eq!(rcode_of(server.dns(), "example.net.").await, Refused);
@@ -123,7 +125,10 @@ async fn addresses_are_told_with_the_ports_that_were_chosen() {
     let server = Server::new(&ORG.replace("whoami", "whoami\n ready 127.0.0.1:0"));
     let addresses = server.running.addresses();
     assert_eq!(addresses[0], format!("dns://{}", server.dns()));
-    assert!(addresses[1].starts_with("http://127.0.0.1:") && addresses[1].ends_with("/ready"), "{addresses:?}");
+    assert!(
+        addresses[1].starts_with("http://127.0.0.1:") && addresses[1].ends_with("/ready"),
+        "{addresses:?}"
+    );
     assert!(!addresses[1].contains(":0/"));
 }
 

@@ -49,7 +49,11 @@ fn admin(services: &[Service]) -> (Admin, Arc<Scripted>) {
 /// All services on port 0, which stands for one address.
 fn all() -> [Service; 3] {
     let address = "127.0.0.1:0".parse().unwrap();
-    [Service::Health { address, lameduck: Duration::ZERO }, Service::Ready { address }, Service::Metrics { address }]
+    [
+        Service::Health { address, lameduck: Duration::ZERO },
+        Service::Ready { address },
+        Service::Metrics { address },
+    ]
 }
 
 async fn get(admin: &Admin, target: &str) -> (u16, String) {

@@ -187,9 +187,6 @@ where
     if !content_type.eq_ignore_ascii_case(DNS_MESSAGE.as_bytes()) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    if request.body().size_hint().lower() > u64::from(u16::MAX) {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
     let body = Limited::new(request.into_body(), u16::MAX.into());
     match timeout(MESSAGE_TIMEOUT, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

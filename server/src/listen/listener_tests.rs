@@ -35,7 +35,8 @@ fn serve(scheme: Scheme) -> Server {
     let tls = server_config(&files, scheme).unwrap();
     let (entrance, gate) = entrance(key(scheme));
     let tasks = TaskTracker::new();
-    let listener = Opened::open(key(scheme), Some(&tls)).unwrap().serve(entrance, &Metrics::new(), &tasks).unwrap();
+    let listener =
+        Opened::open(key(scheme), Some(&tls)).unwrap().serve(entrance, &Metrics::new(), &tasks).unwrap();
     Server { listener, certificate, gate, tasks }
 }
 
@@ -95,7 +96,8 @@ async fn dns_over_tls_answers_side_by_side() {
 }
 
 fn quic_endpoint(server: &Server) -> Endpoint {
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls_client(&server.certificate, b"doq")).unwrap();
+    let crypto =
+        quinn::crypto::rustls::QuicClientConfig::try_from(tls_client(&server.certificate, b"doq")).unwrap();
     let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
     endpoint
@@ -188,7 +190,8 @@ async fn half_open_handshakes_delay_nobody() {
         // Another connection id makes it another connection.
         flight[10] = flight[10].wrapping_add(1);
     }
-    let (_endpoint, connection) = timeout(Duration::from_secs(4), quic(&server)).await.expect("no waiting for others");
+    let (_endpoint, connection) =
+        timeout(Duration::from_secs(4), quic(&server)).await.expect("no waiting for others");
     exchange(&connection, &framed(0, "www.example.org.")).await.unwrap();
 }
 
@@ -196,7 +199,8 @@ type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 async fn http2(server: &Server) -> Sender {
     let stream = TokioIo::new(tls(server, b"h2").await);
-    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
     sender
 }
