@@ -22,6 +22,8 @@ pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = 1024 * 1024;
 pub const ANSWER_WINDOW_MS: u64 = 100;
 /// Bytes of state in one `StateChunk`.
 pub const STATE_CHUNK_BYTES_MAX: usize = 48 * 1024;
+/// Chunks of a state that are asked for ahead of what came.
+pub const TRANSFER_CHUNKS_AHEAD_MAX: usize = 8;
 /// Most bytes of a checkpoint's state: what [`USED_OBSERVATIONS_MAX`] and one pipeline more need.
 pub const STATE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of a record's encoding: a stable checkpoint with the largest state.

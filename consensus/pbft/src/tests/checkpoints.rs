@@ -187,17 +187,154 @@ fn one_peer_is_asked_at_a_time_and_the_next_after_its_time() {
     assert_ne!(first, second);
 }
 
+/// The chunks of a state of so many of them after slot 8, with their certificate, and a bench that has just asked a peer.
+fn behind_a_large_state(chunks: usize) -> (Bench, u8, Vec<StateChunk>) {
+    let (mut bench, peer) = behind();
+    bench.log = LogState::genesis();
+    let entries = (chunks * STATE_CHUNK_BYTES_MAX - 1000) / (8 + 32 + 8);
+    for sequence in 1..=8u64 {
+        let batch = bench.batch_of(sequence, &[0, 2, 3]);
+        let header = bench.header_over(sequence, &batch);
+        let used = (0..entries as u64).map(|it| (header.time_ms, Digest::of(&it.to_be_bytes())));
+        let used = used.filter(|_| sequence == 8);
+        bench.log.execute(&header, used, &bench.replica.parameters);
+    }
+    let whole = chunk_of(&bench, 0, usize::MAX / 2);
+    let parts = whole.bytes.chunks(STATE_CHUNK_BYTES_MAX).enumerate();
+    let part = |(place, bytes): (usize, &[u8])| StateChunk {
+        offset: (place * STATE_CHUNK_BYTES_MAX) as u32,
+        bytes: bytes.to_vec(),
+        ..whole.clone()
+    };
+    let parts: Vec<StateChunk> = parts.map(part).collect();
+    assert_eq!(parts.len(), chunks);
+    (bench, peer, parts)
+}
+
+/// The parts of a state that a step asks for.
+fn parts_asked(ready: &Ready) -> Vec<usize> {
+    let asked = ready.send.iter().filter_map(|(_, message)| match message {
+        Message::FetchState { offset, .. } => Some(*offset as usize / STATE_CHUNK_BYTES_MAX),
+        _ => None,
+    });
+    asked.collect()
+}
+
 #[test]
 fn state_is_taken_in_chunks_and_stands_for_the_slots_before_it() {
-    let (mut bench, peer) = behind();
-    let total = bench.log.to_bytes().len();
-    let ready = bench.hear(peer, Message::StableCheckpoint(chunk_of(&bench, 0, 100)));
-    let next = Message::FetchState { sequence: Sequence(8), offset: 100 };
-    assert_eq!(ready.send, [(Recipients::One(ReplicaId(peer)), next)]);
-    let ready = bench.hear(peer, Message::StableCheckpoint(chunk_of(&bench, 100, total)));
+    let (mut bench, peer, parts) = behind_a_large_state(3);
+    let ready = bench.hear(peer, Message::StableCheckpoint(parts[0].clone()));
+    let next =
+        |offset| (Recipients::One(ReplicaId(peer)), Message::FetchState { sequence: Sequence(8), offset });
+    assert_eq!(ready.send, [next(parts[1].offset), next(parts[2].offset)]);
+    bench.hear(peer, Message::StableCheckpoint(parts[1].clone()));
+    let ready = bench.hear(peer, Message::StableCheckpoint(parts[2].clone()));
     assert_eq!(ready.discard_below, Some(Sequence(8)));
     assert_eq!(bench.replica.status().executed, Sequence(8));
     assert_eq!(bench.replica.log, bench.log);
+}
+
+#[test]
+fn chunks_are_asked_for_ahead_and_taken_in_any_order_once() {
+    let (mut bench, peer, parts) = behind_a_large_state(12);
+    let mut hear = |part: usize| bench.hear(peer, Message::StableCheckpoint(parts[part].clone()));
+    assert_eq!(parts_asked(&hear(0)), (1..9).collect::<Vec<_>>());
+    assert_eq!(parts_asked(&hear(11)), [], "nobody asked for it yet");
+    assert_eq!(parts_asked(&hear(2)), []);
+    assert_eq!(parts_asked(&hear(1)), [9, 10]);
+    assert_eq!(parts_asked(&hear(1)), []);
+    assert_eq!(parts_asked(&hear(0)), []);
+    assert_eq!(parts_asked(&hear(3)), [11]);
+    for part in [10, 4, 9, 5, 8, 6, 7] {
+        assert_eq!(parts_asked(&hear(part)), []);
+    }
+    assert_eq!(hear(11).discard_below, Some(Sequence(8)));
+}
+
+#[test]
+fn announced_state_is_asked_for_from_its_beginning() {
+    let (mut bench, peer, parts) = behind_a_large_state(2);
+    let announced = StateChunk { bytes: Vec::new(), ..parts[0].clone() };
+    let ready = bench.hear(peer, Message::StableCheckpoint(announced));
+    assert_eq!(parts_asked(&ready), [0, 1]);
+}
+
+#[test]
+fn chunk_at_another_place_or_of_another_length_than_it_can_have_is_garbage() {
+    let short = |chunk: &mut StateChunk| chunk.bytes.truncate(1);
+    let shifted = |chunk: &mut StateChunk| {
+        chunk.offset += 1;
+        chunk.bytes.remove(0);
+    };
+    let whole = |_: &mut StateChunk| {};
+    let cases: [(&[usize], &dyn Fn(&mut StateChunk)); 4] =
+        [(&[0], &short), (&[0, 1], &short), (&[0, 1, 2], &shifted), (&[1], &whole)];
+    for (order, change) in cases {
+        let (mut bench, peer, parts) = behind_a_large_state(3);
+        let (last, before) = order.split_last().unwrap();
+        for part in before {
+            assert_eq!(bench.hear(peer, Message::StableCheckpoint(parts[*part].clone())).faults, []);
+        }
+        let mut garbage = parts[*last].clone();
+        change(&mut garbage);
+        let ready = bench.hear(peer, Message::StableCheckpoint(garbage));
+        assert!(matches!(ready.faults[..], [Fault::InvalidState { .. }]), "{order:?}: {:?}", ready.faults);
+        assert!(whom(&ready).is_some_and(|next| next != peer), "the next peer is asked");
+    }
+}
+
+#[test]
+fn peer_that_sends_a_state_slowly_is_left_for_the_next_one() {
+    let (mut bench, peer, parts) = behind_a_large_state(45);
+    for part in parts {
+        if let Some(next) =
+            whom(&bench.hear(peer, Message::StableCheckpoint(part))).or(whom(&bench.wait(290)))
+        {
+            assert!(next != peer && bench.now > 9_000 && bench.now <= 12_000, "asked at {}", bench.now);
+            return;
+        }
+    }
+    panic!("the whole state was waited for");
+}
+
+#[test]
+fn peer_that_goes_on_to_later_checkpoints_for_ever_is_left_for_the_next_one() {
+    let (mut bench, peer) = behind();
+    for sequence in (8..400).step_by(4) {
+        let votes = [0, 2, 3].map(|from| checkpoint(from, sequence, Digest::ZERO));
+        let certificate = CheckpointCertificate {
+            sequence: Sequence(sequence),
+            digest: Digest::ZERO,
+            signers: votes.iter().map(|vote| vote.replica).collect(),
+            signatures: votes.iter().map(|vote| vote.signature).collect(),
+        };
+        let announced = StateChunk { certificate, total: 1_000_000, offset: 0, bytes: Vec::new() };
+        bench.hear(peer, Message::StableCheckpoint(announced));
+        if let Some(next) = whom(&bench.wait(290)) {
+            assert!(next != peer && bench.now > 9_000 && bench.now <= 12_000, "asked at {}", bench.now);
+            return;
+        }
+    }
+    panic!("the peer was waited for");
+}
+
+#[test]
+fn peer_that_goes_on_to_a_later_checkpoint_starts_anew() {
+    let (mut bench, peer, parts) = behind_a_large_state(45);
+    bench.hear(peer, Message::StableCheckpoint(parts[0].clone()));
+    bench.wait(290);
+    let log = std::mem::replace(&mut bench.log, after(12).0.log);
+    let whole = chunk_of(&bench, 0, usize::MAX / 2);
+    bench.log = log;
+    let mut announced = StateChunk { bytes: Vec::new(), ..whole.clone() };
+    assert_eq!(parts_asked(&bench.hear(peer, Message::StableCheckpoint(announced.clone()))), [0]);
+    assert_eq!(bench.hear(peer, Message::StableCheckpoint(parts[1].clone())).faults, [], "it was under way");
+    announced.certificate.signers = [ReplicaId(0), ReplicaId(1), ReplicaId(2)].into_iter().collect();
+    let ready = bench.hear(peer, Message::StableCheckpoint(announced));
+    assert!(
+        matches!(ready.faults[..], [Fault::InvalidState { .. }]),
+        "another certificate for one checkpoint"
+    );
 }
 
 #[test]
