@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::inbox::{Inbox, Next};
 use crate::inquiry::Inquiries;
 use crate::keyring::ClusterKeys;
-use crate::log::{LogError, Wal};
+use crate::log::{LogError, RECORD_BYTES_MAX, Wal};
 use crate::status::NodeStatus;
 use crate::transport::{CloseCode, Peers};
 
@@ -29,6 +29,8 @@ const TURN_EVENTS_MAX: usize = 256;
 
 /// A turn takes no more events after so long: votes that are ready should not wait for ever more work.
 const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+
+const _: () = assert!(pbft::RECORD_BYTES_MAX <= RECORD_BYTES_MAX, "the log takes every record of a replica");
 
 /// Any application.
 pub(crate) type AnyApplication = Arc<dyn Application + Send + Sync>;

@@ -1,8 +1,8 @@
 //! The state folder: locked by one process, its segments as files.
 //!
 //! A segment is zeroed to its full size before it has its name, so that a sync of a record writes data alone and never the
-//! file's size. The last removed segment is kept as a spare, and a first spare is made in the background: beginning a segment
-//! costs a rename, not the writing of 64 MiB while votes wait.
+//! file's size. Removed segments are kept as spares, and a first spare is made in the background: beginning a segment costs a
+//! rename, not the writing of 16 MiB while votes wait.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -13,6 +13,9 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 
 use super::storage::Storage;
+
+/// Removed segments that are kept: the head of a checkpoint and what followed it.
+const SPARES_MAX: usize = 2;
 
 /// Why a state folder cannot be used.
 #[derive(Debug, Error)]
@@ -92,12 +95,12 @@ impl SegmentFolder {
         SegmentFolder { folder, open: None, spare_maker: None }
     }
 
-    /// Starts to make a spare segment of `bytes` bytes in the background, unless there is one.
+    /// Starts to make a spare segment of `bytes` bytes in the background, unless there is a spare.
     pub fn prepare_spare(&mut self, bytes: u64) {
-        if self.spare_bytes().is_some() || self.spare_maker.is_some() {
+        if self.spares().next().is_some() || self.spare_maker.is_some() {
             return;
         }
-        let (path, folder) = (self.spare_path(), self.folder.path.clone());
+        let (path, folder) = (self.spare_path(0), self.folder.path.clone());
         let build = move || {
             let unfinished = folder.join("log-spare.new");
             write_zeroed(&unfinished, bytes, &[])?;
@@ -111,12 +114,14 @@ impl SegmentFolder {
         self.folder.path.join(format!("log-{segment:016}"))
     }
 
-    fn spare_path(&self) -> PathBuf {
-        self.folder.path.join("log-spare")
+    fn spare_path(&self, place: usize) -> PathBuf {
+        self.folder.path.join(format!("log-spare-{place}"))
     }
 
-    fn spare_bytes(&self) -> Option<u64> {
-        fs::metadata(self.spare_path()).ok().map(|metadata| metadata.len())
+    /// The spares that are there, with their sizes.
+    fn spares(&self) -> impl Iterator<Item = (PathBuf, u64)> + '_ {
+        let paths = (0..SPARES_MAX).map(|place| self.spare_path(place));
+        paths.filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata.len())))
     }
 
     fn file(&mut self, segment: u64) -> io::Result<&File> {
@@ -153,15 +158,16 @@ impl Storage for SegmentFolder {
         if path.exists() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let spare = self.spare_path();
-        if self.spare_bytes() == Some(bytes) {
+        let spare = self.spares().find(|(_, length)| *length == bytes);
+        if let Some((spare, _)) = spare {
             let file = OpenOptions::new().write(true).open(&spare)?;
             file.write_all_at(head, 0)?;
             file.sync_all()?;
             fs::rename(&spare, &path)?;
         } else {
-            if self.spare_bytes().is_some() {
-                fs::remove_file(&spare)?;
+            // What is there is of a size that was wanted earlier.
+            if let Some((other, _)) = self.spares().next() {
+                fs::remove_file(other)?;
             }
             let unfinished = self.folder.path.join("log.new");
             write_zeroed(&unfinished, bytes, head)?;
@@ -183,10 +189,9 @@ impl Storage for SegmentFolder {
         if self.open.as_ref().is_some_and(|(number, _)| *number == segment) {
             self.open = None;
         }
-        if self.spare_bytes().is_none() {
-            fs::rename(path, self.spare_path())?;
-        } else {
-            fs::remove_file(path)?;
+        match (0..SPARES_MAX).map(|place| self.spare_path(place)).find(|spare| !spare.exists()) {
+            Some(spare) => fs::rename(path, spare)?,
+            None => fs::remove_file(path)?,
         }
         sync_folder(&self.folder.path)
     }

@@ -12,8 +12,8 @@ use super::record::{HEADER_BYTES, PREFIX_BYTES, RECORD_BYTES_MAX, SegmentHeader,
 use super::recover::{Tail, check_header, damaged, judge_tail, read_records};
 use super::storage::Storage;
 
-/// Size of a segment unless told otherwise.
-pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// Size of a segment unless told otherwise. A longer record gets a segment of a multiple of it.
+pub const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// Records that wait for a write, in bytes, before they are written without being asked.
 const PENDING_BYTES_MAX: usize = 1 << 20;
@@ -63,7 +63,7 @@ pub enum LogError {
     /// An earlier error was final.
     #[error("the log takes no more records since its disk failed")]
     Failed,
-    /// A record is longer than any segment.
+    /// A record is empty, or longer than any that a replica writes.
     #[error("expected a record of 1 to {RECORD_BYTES_MAX} bytes, got {bytes}")]
     RecordLength {
         /// Its length.
@@ -287,7 +287,9 @@ impl Wal {
 
     fn header(&self, segment: u64, first: &[u8], head: bool) -> SegmentHeader {
         let needed = (HEADER_BYTES + PREFIX_BYTES + first.len()) as u64;
-        SegmentHeader { segment, first_record: self.next_record, bytes: self.segment_bytes.max(needed), head }
+        // Few different sizes: a file that is not needed any more can take the place of the next.
+        let bytes = needed.next_multiple_of(self.segment_bytes.max(1));
+        SegmentHeader { segment, first_record: self.next_record, bytes, head }
     }
 
     fn write_pending(&mut self) -> Result<(), LogError> {
