@@ -144,7 +144,7 @@ fn print_addresses(running: &Running) {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -193,6 +193,10 @@ impl Signals {
         while !matches!(self.next().await, Asked::Stop) {}
     }
 }
+
+/// What is logged when `RUST_LOG` says nothing. rustls warns of each client that names an address as the host it wants, which
+/// anyone can make it do as often as they like.
+const LOG_FILTER: &str = "info,rustls=error";
 
 const EXAMPLES: &str = "\
 A Corefile that forwards and remembers:
