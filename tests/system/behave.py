@@ -327,13 +327,15 @@ def fetch(request: dict, authority: str) -> tuple[int, dict, str]:
 
 
 def metric(text: str, wanted: dict) -> float | None:
+    """The sum of all series that have the labels, or `None` when there is none."""
+    values = []
     for line in text.splitlines():
         matched = re.match(r"(\w+)(?:\{(.*)\})? (\S+)", line)
         if matched and matched[1] == wanted["name"]:
             labels = dict(re.findall(r'(\w+)="([^"]*)"', matched[2] or ""))
             if labels.items() >= wanted.get("labels", {}).items():
-                return float(matched[3])
-    return None
+                values.append(float(matched[3]))
+    return sum(values) if values else None
 
 
 def run_http(request: dict, case: dict) -> Differences:

@@ -7,17 +7,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{Process, eventually, quorate, root, run, stdout};
+use crate::program::{Process, root, run, stdout};
+use crate::server::{Server, free_port};
 
 /// One line of a file of cases. The questions are `behave.py`'s to read.
 #[derive(Deserialize)]
@@ -114,19 +112,19 @@ impl Asker {
         let mut text: Value = serde_json::from_str(&line).expect("ports and paths keep JSON intact");
         let case: Case = serde_json::from_str(&line).expect("ports and paths keep a case a case");
         self.write(folder.path(), &case);
-        let mut server = Server::start(folder.path());
-        if let Some(startup) = &case.startup {
-            return server.ended_as(startup);
-        }
-        server.wait_until_it_listens(&case.name);
         text["dir"] = json!(folder.path());
         text["main_port"] = json!(ports.main);
+        let mut server = Server::launch(folder);
+        if let Some(startup) = &case.startup {
+            return ended_as(&mut server, startup);
+        }
+        server.wait_until_it_listens();
         text["pid"] = json!(server.process.0.id());
         writeln!(self.input, "{text}").expect("behave.py reads");
         let told = self.line();
         let mut found: Vec<Difference> = serde_json::from_str(&told)
             .unwrap_or_else(|error| panic!("{}: behave.py said `{told}`: {error}", case.name));
-        found.extend(server.stop());
+        found.extend(stopped(&mut server));
         found
     }
 
@@ -150,77 +148,33 @@ impl Asker {
     }
 }
 
-/// `quorate serve` in the folder of a case.
-struct Server<'a> {
-    folder: &'a Path,
-    process: Process,
+/// How a start that must fail differs from the failure that is expected.
+fn ended_as(server: &mut Server, startup: &Startup) -> Vec<Difference> {
+    assert!(startup.fails, "a start that succeeds needs no words");
+    let code = server.end();
+    let said = server.stderr();
+    let mut found = Vec::new();
+    if code != Some(startup.exit_code) {
+        found.push(Difference::of_server("exit_code", startup.exit_code, code));
+    }
+    if !said.contains(&startup.stderr_contains) {
+        found.push(Difference::of_server("stderr_contains", &*startup.stderr_contains, said));
+    }
+    found
 }
 
-impl<'a> Server<'a> {
-    fn start(folder: &'a Path) -> Server<'a> {
-        let file = |name: &str| fs::File::create(folder.join(name)).expect("files can be written");
-        let child: Child = Command::new(quorate())
-            .args(["serve", "-c", "Corefile"])
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
-            .spawn()
-            .expect("the program starts");
-        Server { folder, process: Process(child) }
+/// Ends the server as an admin does, which must succeed whatever it was asked.
+fn stopped(server: &mut Server) -> Vec<Difference> {
+    let code = server.stop();
+    let said = server.stderr();
+    let mut found = Vec::new();
+    if code != Some(0) {
+        found.push(Difference::of_server("exit_code", 0, code));
     }
-
-    fn said(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.join(name)).unwrap_or_default()
+    if said.contains("panicked") {
+        found.push(Difference::of_server("stderr", "no panic", said));
     }
-
-    /// All sockets are open when the addresses are printed.
-    fn wait_until_it_listens(&mut self, case: &str) {
-        eventually(&format!("the server of {case} to listen"), WAIT, || {
-            let ended = self.process.0.try_wait().expect("the child is ours");
-            assert!(ended.is_none(), "{case}: the server ended: {}", self.said("stderr"));
-            self.said("stdout").contains("listening ").then_some(())
-        });
-    }
-
-    fn end(&mut self) -> Option<ExitStatus> {
-        let mut status = None;
-        let deadline = std::time::Instant::now() + WAIT;
-        while status.is_none() && std::time::Instant::now() < deadline {
-            status = self.process.0.try_wait().expect("the child is ours");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        status
-    }
-
-    fn ended_as(&mut self, startup: &Startup) -> Vec<Difference> {
-        assert!(startup.fails, "a start that succeeds needs no words");
-        let code = self.end().and_then(|status| status.code());
-        let said = self.said("stderr");
-        let mut found = Vec::new();
-        if code != Some(startup.exit_code) {
-            found.push(Difference::of_server("exit_code", startup.exit_code, code));
-        }
-        if !said.contains(&startup.stderr_contains) {
-            found.push(Difference::of_server("stderr_contains", &*startup.stderr_contains, said));
-        }
-        found
-    }
-
-    /// Ends the server as an admin does, which must succeed whatever it was asked.
-    fn stop(&mut self) -> Vec<Difference> {
-        self.process.signal(libc::SIGTERM);
-        let code = self.end().and_then(|status| status.code());
-        let said = self.said("stderr");
-        let mut found = Vec::new();
-        if code != Some(0) {
-            found.push(Difference::of_server("exit_code", 0, code));
-        }
-        if said.contains("panicked") {
-            found.push(Difference::of_server("stderr", "no panic", said));
-        }
-        found
-    }
+    found
 }
 
 /// The ports of a case.
@@ -242,27 +196,3 @@ impl Ports {
             .fold(text, |text, (placeholder, port)| text.replace(placeholder, &port.to_string()))
     }
 }
-
-/// A port that nobody has, over UDP and TCP, and that this process has not given out before.
-///
-/// Below the ranges of clusters and of what the system takes for connections: between now and the server's start nobody takes it.
-///
-/// Panics: when there is none left.
-pub fn free_port() -> u16 {
-    static GIVEN: AtomicU16 = AtomicU16::new(0);
-    let start = std::process::id() % u32::from(PORTS);
-    for _ in 0..PORTS {
-        let next = u32::from(GIVEN.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST_PORT + ((start + next) % u32::from(PORTS)) as u16;
-        // Servers listen on all addresses unless they are told otherwise.
-        if UdpSocket::bind(("::", port)).is_ok() && TcpListener::bind(("::", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port from {FIRST_PORT} on");
-}
-
-const FIRST_PORT: u16 = 5500;
-const PORTS: u16 = 4400;
-/// How long a server may take to start or to stop; it competes for the machine with other tests.
-const WAIT: Duration = Duration::from_secs(30);

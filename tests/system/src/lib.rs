@@ -7,4 +7,5 @@ pub mod clients;
 pub mod cluster;
 pub mod data;
 pub mod program;
+pub mod server;
 pub mod upstream;

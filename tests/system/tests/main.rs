@@ -8,5 +8,6 @@ mod behaviour;
 mod certificates;
 mod configuration;
 mod faults;
+mod plain;
 mod restart;
 mod transports;
