@@ -97,7 +97,7 @@ fn certificate_bytes(input: &[u8]) -> Option<Vec<u8>> {
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> =
         text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
     Some(digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
@@ -137,7 +137,7 @@ pub fn describe(
     line("holds", format!("until {} (TTL {} s)", Timestamp(leaf.not_after_ms), leaf.ttl));
     match verdict {
         Ok(verified) if verified.in_grace => {
-            line("verdict", "valid (expired, but within the grace)".to_owned())
+            line("verdict", "valid (expired, but within the grace)".to_owned());
         }
         Ok(_) => line("verdict", "valid".to_owned()),
         Err(error) => line("verdict", format!("{}: {error}", error.code())),

@@ -202,9 +202,9 @@ impl Demo {
         let work = async {
             self.wait_until_ready().await?;
             if json {
-                self.print_json()
+                self.print_json();
             } else {
-                self.print_lines()
+                self.print_lines();
             }
             self.watch(json).await
         };
