@@ -1,14 +1,12 @@
-//! Catching up: who is how far, what is sent again, and what is served to those behind.
+//! Catching up: who is how far, and what is sent again.
 //!
-//! Votes are sent again as the identical bytes. `fetch.rs` is the other side: what a replica that is behind asks for.
+//! Votes are sent again as the identical bytes. `serve.rs` gives those behind what they ask for, `fetch.rs` asks.
 
 use certificate::{ReplicaId, Sequence};
 
 use crate::replica::Replica;
-use crate::{
-    Application, FETCH_SLOTS_MAX, FETCH_WINDOW_MS, FETCHES_PER_WINDOW_MAX, Keyring, Message, PeerStatus,
-    Recipients, STATE_CHUNK_BYTES_MAX, StateChunk,
-};
+use crate::serve::Served;
+use crate::{Application, Keyring, Message, PeerStatus, Recipients};
 
 /// Messages are sent again to one peer at most so often, in milliseconds.
 const RESEND_LEAST_MS: u64 = 50;
@@ -31,8 +29,8 @@ pub(crate) struct Peer {
     pub(crate) avoid_until_ms: u64,
     /// How often it did not help.
     pub(crate) failures: u32,
-    /// When its window of fetches began, and how many there were.
-    window: (u64, u32),
+    /// What it asked for and is still to get.
+    pub(crate) served: Served,
     /// When its window of answers began, and how many bytes they had.
     pub(crate) answers: (u64, usize),
 }
@@ -57,6 +55,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn on_disconnected(&mut self, peer: ReplicaId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connected = false;
+        known.served = Served::default();
         self.fetch.forget(peer);
     }
 
@@ -73,6 +72,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         peer.status = status;
         peer.owed = true;
         peer.behind = status.executed < self.log.executed();
+        peer.served.forget_state_up_to(status.executed);
         if self.fetch.waits_for_slots_of(from) {
             self.end_fetch();
         }
@@ -97,17 +97,16 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.resend_votes(Recipients::One(peer), status.stable);
             if behind {
                 self.send_one(peer, Message::Status(self.peer_status()));
-            } else if let Some(chunk) =
-                self.chunk(0, 0).filter(|chunk| chunk.certificate.sequence > status.stable)
-            {
-                self.send_one(peer, Message::StableCheckpoint(chunk));
+            } else {
+                self.announce_state(peer, status.stable);
             }
         }
     }
 
     /// When the next peer is to be answered.
     pub(crate) fn next_answer_ms(&self) -> Option<u64> {
-        self.peers.values().filter(|peer| peer.owed).map(|peer| peer.resend_from_ms).min()
+        let statuses = self.peers.values().filter(|peer| peer.owed).map(|peer| peer.resend_from_ms);
+        statuses.chain(self.peers.values().filter_map(|peer| peer.served.due_ms())).min()
     }
 
     /// Sends own proposals and votes for slots that are not executed, and own checkpoint votes, as they were sent before.
@@ -124,57 +123,5 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         messages.extend(self.checkpoints.own_votes_above(stable).into_iter().map(Message::Checkpoint));
         self.ready.send.extend(messages.into_iter().map(|message| (to, message)));
-    }
-
-    /// Whether the peer may be answered now: so many fetches a window, no more.
-    fn may_serve(&mut self, peer: ReplicaId) -> bool {
-        let now = self.now.monotonic_ms;
-        let Some(known) = self.peers.get_mut(&peer) else { return false };
-        let (since, count) = known.window;
-        if now >= since.saturating_add(FETCH_WINDOW_MS) {
-            known.window = (now, 1);
-            return true;
-        }
-        known.window = (since, count.saturating_add(1));
-        count < FETCHES_PER_WINDOW_MAX
-    }
-
-    pub(crate) fn on_fetch(&mut self, peer: ReplicaId, first: Sequence) {
-        if !self.may_serve(peer) {
-            return;
-        }
-        if first <= self.marks.low {
-            let chunk = self.chunk(0, STATE_CHUNK_BYTES_MAX);
-            chunk.into_iter().for_each(|chunk| self.send_one(peer, Message::StableCheckpoint(chunk)));
-            return;
-        }
-        let last = self.executed().0.min(first.0.saturating_add(FETCH_SLOTS_MAX - 1));
-        for sequence in first.0..=last {
-            let decided = self.slots.get(&Sequence(sequence)).and_then(|slot| slot.decided.as_ref());
-            if let Some(slot) = decided.map(|decision| decision.slot.clone()) {
-                self.send_one(peer, Message::Slot(slot));
-            }
-        }
-        self.send_one(peer, Message::Status(self.peer_status()));
-    }
-
-    pub(crate) fn on_fetch_state(&mut self, peer: ReplicaId, sequence: Sequence, offset: u32) {
-        if !self.may_serve(peer) {
-            return;
-        }
-        let stable = self.checkpoints.stable.as_ref().map(|stable| stable.certificate.sequence);
-        let offset = if stable == Some(sequence) { offset as usize } else { 0 };
-        let chunk = self.chunk(offset, STATE_CHUNK_BYTES_MAX);
-        chunk.into_iter().for_each(|chunk| self.send_one(peer, Message::StableCheckpoint(chunk)));
-    }
-
-    /// At most `length` bytes of the stable checkpoint's state.
-    fn chunk(&self, offset: usize, length: usize) -> Option<StateChunk> {
-        let stable = self.checkpoints.stable.as_ref()?;
-        let total = stable.state.len();
-        let offset = offset.min(total);
-        let bytes = stable.state[offset..total.min(offset + length)].to_vec();
-        let certificate = stable.certificate.clone();
-        Some(StateChunk { certificate, total: total as u32, offset: offset as u32, bytes })
     }
 }

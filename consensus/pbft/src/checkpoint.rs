@@ -261,6 +261,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.forget_up_to(low);
         let (cluster_digest, me) = (self.parameters.cluster_digest, self.me());
         self.checkpoints.stable = Some(Stable { certificate: certificate.clone(), state: state.clone() });
+        let now = self.now.monotonic_ms;
+        self.peers.values_mut().for_each(|peer| peer.served.forget_state_unasked(now));
         // Records of this step before this one are of slots that are gone, or are among those stored again.
         self.ready.persist.clear();
         self.ready.persist.push(Record::Stable { cluster_digest, me, certificate, state });

@@ -18,7 +18,7 @@
 //!
 //! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs`, `requests.rs`, `accounts.rs` and `reminders.rs` hold the demand; `propose.rs` is the
 //! primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and `ballot.rs` are the three phases;
-//! `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log, `catch_up.rs`, `fetch.rs` and `transfer.rs` bring a replica up to date,
+//! `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log, `catch_up.rs`, `serve.rs`, `fetch.rs` and `transfer.rs` bring replicas up to date,
 //! `restore.rs` brings it back, `timer.rs` says when to come again.
 
 mod accounts;
@@ -46,6 +46,7 @@ mod reminders;
 mod replica;
 mod requests;
 mod restore;
+mod serve;
 mod state;
 mod timer;
 mod transfer;

@@ -49,10 +49,12 @@ pub const VOTE_VIEWS_MAX: usize = 2;
 pub const CHECKPOINTS_PER_REPLICA_MAX: usize = 4;
 /// Decided slots sent for one `Fetch`.
 pub const FETCH_SLOTS_MAX: u64 = 16;
-/// `Fetch` and `FetchState` messages of one peer answered within [`FETCH_WINDOW_MS`].
-pub const FETCHES_PER_WINDOW_MAX: u32 = 32;
-/// See [`FETCHES_PER_WINDOW_MAX`].
-pub const FETCH_WINDOW_MS: u64 = 100;
+/// Bytes of slots sent for one `Fetch`, unless one slot alone has more.
+pub const FETCH_BYTES_MAX: usize = 256 * 1024;
+/// `Fetch` and `FetchState` messages of one peer that wait to be answered.
+pub const FETCHES_WAITING_MAX: usize = 16;
+/// Bytes of slots and state sent to one peer in a millisecond, over time.
+pub const FETCH_BYTES_PER_MS: u64 = 8192;
 
 /// How long things wait, in milliseconds. None of them decides what is agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,6 +11,7 @@ use crate::intake::Outbox;
 use crate::judge::VerifiedSets;
 use crate::log::{Slot, WaterMarks};
 use crate::requests::Requests;
+use crate::serve::Wanted;
 use crate::state::LogState;
 use crate::timer::Clocks;
 use crate::{Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Status, Vote};
@@ -92,6 +93,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.advance();
         self.ask_when_stuck();
         self.drive_fetch();
+        self.serve();
         self.answer_statuses();
         self.ready.suspect = self.suspects();
         self.ready.deadline = self.deadline();
@@ -139,9 +141,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             Message::Commit(vote) => self.on_vote(from, MessageType::Commit, vote),
             Message::Checkpoint(vote) => self.on_checkpoint(from, vote),
             Message::Status(status) => self.on_status(from, status),
-            Message::Fetch { from: first } => self.on_fetch(from, first),
+            Message::Fetch { from: first } => self.on_wanted(from, Wanted::Slots(first)),
             Message::Slot(slot) => self.on_slot(from, slot),
-            Message::FetchState { sequence, offset } => self.on_fetch_state(from, sequence, offset),
+            Message::FetchState { sequence, offset } => {
+                self.on_wanted(from, Wanted::State(sequence, offset));
+            }
             Message::StableCheckpoint(chunk) => self.on_state_chunk(from, chunk),
             Message::Answer { operation, bytes } => self.on_answered(from, operation, bytes),
         }

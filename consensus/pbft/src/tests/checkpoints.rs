@@ -513,11 +513,109 @@ fn peer_that_claims_to_be_ahead_and_never_helps_is_asked_less_and_less() {
 }
 
 #[test]
-fn fetches_of_one_peer_are_served_at_a_bounded_rate() {
+fn fetches_of_one_peer_are_served_one_at_a_time_and_a_bounded_number_waits() {
     let (mut bench, _) = after(3);
-    let served: usize =
-        (0..1000).map(|_| bench.hear(2, Message::Fetch { from: Sequence(1) }).send.len()).sum();
-    assert_eq!(served, 4 * FETCHES_PER_WINDOW_MAX as usize, "three slots and a status for each");
+    let mut served = 0;
+    for first in 1..1000 {
+        served += bench.hear(2, Message::Fetch { from: Sequence(first % 3 + 1) }).send.len();
+        served += bench.hear(2, Message::FetchState { sequence: Sequence(first), offset: 0 }).send.len();
+    }
+    assert_eq!(served, 3, "two slots and a status");
+    assert_eq!(bench.hear(3, Message::Fetch { from: Sequence(1) }).send.len(), 4, "nobody else waits");
+    let rounds =
+        (0..100).filter(|_| bench.wait(1).send.iter().any(|(_, it)| matches!(it, Message::Status(_))));
+    assert_eq!(rounds.count(), 3, "the same question waits once; there is no state");
+    assert_eq!(bench.replica.deadline(), None);
+}
+
+#[test]
+fn peer_waits_by_the_size_of_what_it_got() {
+    let mut bench = Bench::new(1);
+    for number in 1..=16 {
+        let sets = (0..4).map(|of| bench.observed(of, number, &[7; 8000])).collect();
+        let batch = Batch { operations: vec![operation(number)], sets };
+        let proposal = bench.signed(0, bench.header_over(number, &batch), batch);
+        bench.decide(&proposal);
+    }
+    let slots = |ready: &Ready| ready.send.iter().filter(|(_, it)| matches!(it, Message::Slot(_))).count();
+    let ready = bench.hear(2, Message::Fetch { from: Sequence(1) });
+    assert_eq!(slots(&ready), 8, "no more than 256 KiB for one question");
+    assert!(matches!(ready.send.last(), Some((_, Message::Status(_)))));
+    bench.hear(2, Message::Fetch { from: Sequence(9) });
+    let waited = (1..100).find(|_| slots(&bench.wait(1)) > 0);
+    assert_eq!(waited, Some(31), "about 8 KiB a millisecond");
+}
+
+/// A bench whose peer 3 has begun to take the state after slot 4, and which has since come to a stable checkpoint after slot 8.
+fn serving() -> Bench {
+    let mut bench = Bench::with(tiny(parameters(1, 4, 1)));
+    for number in 1..=8 {
+        let proposal = bench.proposal(number);
+        bench.decide(&proposal);
+        if number == 4 {
+            stabilize(&mut bench);
+            assert_eq!(taken(&mut bench, 3, Message::Fetch { from: Sequence(1) }), Some(4));
+        }
+    }
+    stabilize(&mut bench);
+    bench
+}
+
+fn stabilize(bench: &mut Bench) {
+    for from in [0, 2] {
+        let vote = bench.checkpoint(from);
+        bench.hear(from, Message::Checkpoint(vote));
+    }
+}
+
+/// The checkpoint of which a peer gets a part when it asks.
+fn taken(bench: &mut Bench, peer: u8, message: Message) -> Option<u64> {
+    bench.now += 1;
+    let ready = bench.hear(peer, message);
+    ready.send.iter().find_map(|(to, message)| match message {
+        Message::StableCheckpoint(chunk) if *to == Recipients::One(ReplicaId(peer)) => {
+            Some(chunk.certificate.sequence.0)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn state_that_a_peer_has_begun_to_take_is_kept_for_it() {
+    let mut bench = serving();
+    let part = || Message::FetchState { sequence: Sequence(4), offset: 0 };
+    assert_eq!(taken(&mut bench, 3, part()), Some(4));
+    assert_eq!(taken(&mut bench, 2, part()), Some(8), "for nobody else");
+    for (peer, offset) in [(3, 7), (2, 0)] {
+        bench.now += 1;
+        let ready = bench.hear(peer, Message::FetchState { sequence: Sequence(4), offset: 7 });
+        let [(_, Message::StableCheckpoint(chunk))] = &ready.send[..] else { panic!("{:?}", ready.send) };
+        assert_eq!(chunk.offset, offset, "another state begins at its beginning");
+    }
+    assert_eq!(taken(&mut bench, 3, part()), Some(4));
+    let status = PeerStatus { executed: Sequence(4), ..PeerStatus::default() };
+    bench.hear(3, Message::Status(status));
+    assert_eq!(taken(&mut bench, 3, part()), Some(8), "it has executed as much");
+}
+
+#[test]
+fn state_that_a_peer_asks_for_no_more_is_not_kept() {
+    for (idle_ms, kept) in [(9_000, 4), (11_000, 12)] {
+        let mut bench = serving();
+        bench.wait(idle_ms);
+        for number in 9..=12 {
+            let proposal = bench.proposal(number);
+            bench.decide(&proposal);
+        }
+        stabilize(&mut bench);
+        assert_eq!(bench.replica.status().stable, Sequence(12));
+        let part = Message::FetchState { sequence: Sequence(4), offset: 0 };
+        assert_eq!(taken(&mut bench, 3, part), Some(kept));
+    }
+    let mut bench = serving();
+    bench.step(Event::Disconnected(ReplicaId(3)));
+    let part = Message::FetchState { sequence: Sequence(4), offset: 0 };
+    assert_eq!(taken(&mut bench, 3, part), Some(8), "nor for one that went");
 }
 
 #[test]
