@@ -73,7 +73,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         peer.owed = true;
         peer.behind = status.executed < self.log.executed();
         peer.served.forget_state_up_to(status.executed);
-        if self.fetch.waits_for_slots_of(from) {
+        if self.fetch.waits_for_slots_of(from) && self.fetch.has_progressed(self.log.executed()) {
             self.end_fetch();
         }
     }

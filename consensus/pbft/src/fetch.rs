@@ -45,6 +45,11 @@ impl Fetch {
         self.asked.as_ref().is_some_and(|asked| asked.peer == peer && asked.state.is_none())
     }
 
+    /// Whether something was executed since the question: a status before that belongs to an earlier one.
+    pub(crate) fn has_progressed(&self, executed: Sequence) -> bool {
+        self.asked.as_ref().is_some_and(|asked| executed > asked.executed)
+    }
+
     /// The peer will not answer any more.
     pub(crate) fn forget(&mut self, peer: ReplicaId) {
         self.asked.take_if(|asked| asked.peer == peer);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
 
 use crate::accounts::{Account, Opened, OverQuota};
+use crate::judge::{self, Standing};
 use crate::replica::Replica;
-use crate::requests::{Alarm, Held, Own, Seal};
+use crate::requests::{Alarm, Held, Own, Request, Seal};
 use crate::{
     Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX, OBSERVE_BYTES_MAX,
     Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,
@@ -230,12 +231,30 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
+    /// Whether so many observations are held for a request that a batch of it alone could be proposed.
+    ///
+    /// What does not count in such a batch does not count here: a liar that signs a time far from everybody's could otherwise make
+    /// backups hold a quorum, and suspect a primary that holds none.
+    fn is_quorate(&self, request: &Request) -> bool {
+        let (quorum, prefix) = (self.quorum(), self.log.last());
+        if request.observations.len() < quorum {
+            return false;
+        }
+        let held = request.observations.values();
+        let time_ms = judge::time_of(held.map(|held| held.observation.time_ms).collect(), &prefix);
+        let counts = |held: &&Held| {
+            let (observed_ms, log) = (held.observation.time_ms, (&self.log, &prefix));
+            judge::standing(observed_ms, held.digest(), time_ms, log, &self.parameters) == Standing::Counts
+        };
+        request.observations.values().filter(counts).count() >= quorum
+    }
+
     /// Draws the conclusions from how many observations are held for an operation.
     pub(crate) fn reassess(&mut self, digest: &Digest) {
-        let (quorum, now) = (self.quorum(), self.now.monotonic_ms);
+        let now = self.now.monotonic_ms;
         let timeouts = self.parameters.timeouts;
         let Some(request) = self.requests.of(digest) else { return };
-        if request.observations.len() < quorum {
+        if !self.is_quorate(request) {
             if request.quorate_ms.is_some() {
                 self.requests.set_quorate(digest, None);
                 self.requests.set_alarm(digest, Alarm::Grace, None);

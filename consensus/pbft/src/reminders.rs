@@ -34,8 +34,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// The primary does not propose what we hold a quorum of observations for: perhaps it does not have them.
     fn on_relay_due(&mut self, digest: Digest) -> Option<Digest> {
         let now = self.now.monotonic_ms;
-        let request = self.requests.of(&digest)?;
-        let wanted = request.quorate_ms.is_some() && request.in_flight.is_none();
+        // Some of them may count no more since the log went on.
+        self.reassess(&digest);
+        let request = self.requests.of(&digest).filter(|request| request.quorate_ms.is_some())?;
+        let wanted = request.in_flight.is_none();
         let since = request.relayed_ms;
         let again = now.saturating_add(self.parameters.timeouts.resend_ms.saturating_mul(2));
         self.requests.set_alarm(&digest, Alarm::Relay, Some(again));

@@ -363,6 +363,42 @@ fn primary_is_not_suspected_over_work_that_it_could_not_have_proposed() {
 }
 
 #[test]
+fn primary_is_not_suspected_over_observations_that_do_not_count() {
+    for lie_ms in [3_600_000i64, 10_001, -3_600_000] {
+        let mut bench = Bench::new(1);
+        let first = bench.proposal(1);
+        bench.decide(&first);
+        for (from, skew_ms) in [(0, 0), (2, 0), (3, lie_ms)] {
+            let time_ms = (WALL_MS + bench.now).checked_add_signed(skew_ms).unwrap();
+            let set = bench.observed_at(from, 7, b"seen", time_ms);
+            bench.hear(from, Message::Observe(set));
+        }
+        for _ in 0..80 {
+            let ready = bench.wait(50);
+            assert!(!ready.suspect && observes(&ready).is_empty(), "{lie_ms} off");
+        }
+    }
+}
+
+#[test]
+fn observations_that_have_grown_stale_are_not_relayed_and_make_nobody_suspect() {
+    let mut bench = Bench::new(1);
+    for from in [0, 2, 3] {
+        let set = bench.observed(from, 7, b"seen");
+        bench.hear(from, Message::Observe(set));
+    }
+    bench.wait(20);
+    let sets = (0..4).map(|of| bench.observed_at(of, 8, b"seen", WALL_MS + bench.now + 11_000)).collect();
+    let batch = Batch { operations: vec![operation(8)], sets };
+    let proposal = bench.signed(0, bench.header_over(1, &batch), batch);
+    bench.decide(&proposal);
+    for _ in 0..80 {
+        let ready = bench.wait(50);
+        assert!(!ready.suspect && observes(&ready).is_empty());
+    }
+}
+
+#[test]
 fn primary_takes_relayed_observations() {
     let mut bench = Bench::new(0);
     let sets: Vec<SignedObservations> = [1, 2, 3].map(|of| bench.observed(of, 7, b"seen")).to_vec();
@@ -517,6 +553,7 @@ fn own_observation_that_the_primary_drops_is_looked_up_again() {
     }
     bench.step(Event::Request(operation(7)));
     saw(&mut bench, 7);
+    bench.wait(2);
     for from in [1, 2] {
         let set = bench.observed(from, 7, b"seen");
         bench.hear(from, Message::Observe(set));
