@@ -31,7 +31,10 @@ pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_
     response.answers = served.answers;
     response.authorities = served.authorities;
     if !query.dnssec_ok() {
-        response.answers.retain(|record| record.record_type() != RecordType::RRSIG);
+        // RFC 4035 §3.2.1: not without DO, unless asked for.
+        if ![RecordType::RRSIG, RecordType::ANY].contains(&query.qtype) {
+            response.answers.retain(|record| record.record_type() != RecordType::RRSIG);
+        }
         response.authorities.retain(|record| record.record_type() == RecordType::SOA);
     }
     let remaining = (leaf.not_after_ms.saturating_sub(now_ms) / 1000) as u32;

@@ -1,7 +1,7 @@
 //! One cluster as this process takes part in it: the node, what it has decided, and who waits for it. Outlives reloads.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agreement::canonical::{self, SERVFAIL};
@@ -112,7 +112,7 @@ impl Consensus {
     }
 
     /// The chain whose zone is the longest match for `name`. While a reload replaces a chain by its like, the newer one.
-    fn chain_for(&self, name: &Name) -> Option<Attached> {
+    pub(super) fn chain_for(&self, name: &Name) -> Option<Attached> {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
         let matches = chains.values().flat_map(|attached| {
             attached
@@ -133,7 +133,7 @@ impl Consensus {
     }
 
     /// Looks a name up on this replica's own path and signs what it saw; or hands the certified answer to the replica that asked.
-    async fn look_up(self: Arc<Self>, lookup: Lookup) {
+    pub(super) async fn look_up(self: Arc<Self>, lookup: Lookup) {
         let now_ms = wall_ms();
         if let Some(origin) = lookup.origin
             && let Some(held) =
@@ -169,7 +169,7 @@ impl Consensus {
         }
     }
 
-    async fn observe(&self, question: &Question) -> canonical::Reading {
+    pub(super) async fn observe(&self, question: &Question) -> canonical::Reading {
         let failure =
             |rcode| canonical::Reading { outcome: ObservedOutcome::Failure(rcode), extra: Vec::new() };
         let Some(name) = agreement::name::from_wire(&question.name) else {
@@ -207,7 +207,7 @@ impl Consensus {
     }
 
     /// Keeps the decisions of a slot and tells those who wait.
-    fn take_slot(&self, decided: &Decided) {
+    pub(super) fn take_slot(&self, decided: &Decided) {
         let now_ms = wall_ms();
         let certificate = QuorumCertificate {
             domain: self.cluster.domain(),
@@ -263,7 +263,7 @@ impl Consensus {
     }
 
     /// Takes a certified answer that `from` handed out, if it proves itself.
-    fn take_answer(&self, from: ReplicaId, key: Digest, bytes: &[u8]) {
+    pub(super) fn take_answer(&self, from: ReplicaId, key: Digest, bytes: &[u8]) {
         let now_ms = wall_ms();
         let Ok((answer, extra)) = decode_answer(bytes) else {
             return warn!(%from, "answer from a replica is none");
@@ -282,26 +282,30 @@ impl Consensus {
     }
 }
 
-/// Lets the node call back into the cluster's shared state.
-pub struct Callbacks(pub Arc<Consensus>);
+/// Lets the node call back into the cluster's shared state, as long as that is used: the state holds the node, not the other way
+/// round, so that a replica that is released goes with its socket and its memory.
+pub struct Callbacks(pub Weak<Consensus>);
 
 impl Host for Callbacks {
     fn lookup(&self, _node: &NodeHandle, lookup: Lookup) {
-        self.0.runtime.spawn(self.0.clone().look_up(lookup));
+        let Some(consensus) = self.0.upgrade() else { return };
+        consensus.runtime.clone().spawn(consensus.look_up(lookup));
     }
 
     fn decided(&self, decided: &Decided) {
+        let Some(consensus) = self.0.upgrade() else { return };
         // Hashing and encoding must not hold the replica up.
-        let (consensus, decided) = (self.0.clone(), decided.clone());
-        self.0.runtime.spawn(async move { consensus.take_slot(&decided) });
+        let decided = decided.clone();
+        consensus.runtime.clone().spawn(async move { consensus.take_slot(&decided) });
     }
 
     fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]) {
-        let Ok(permit) = self.0.verifying.clone().try_acquire_owned() else {
+        let Some(consensus) = self.0.upgrade() else { return };
+        let Ok(permit) = consensus.verifying.clone().try_acquire_owned() else {
             return debug!(%from, "dropped an answer: too many are being verified");
         };
-        let (consensus, bytes) = (self.0.clone(), bytes.to_vec());
-        self.0.runtime.spawn(async move {
+        let bytes = bytes.to_vec();
+        consensus.runtime.clone().spawn(async move {
             consensus.take_answer(from, operation, &bytes);
             drop(permit);
         });
@@ -312,7 +316,9 @@ impl Host for Callbacks {
     }
 
     fn fault(&self, _fault: &Fault) {
-        self.0.metrics.faults.inc();
+        if let Some(consensus) = self.0.upgrade() {
+            consensus.metrics.faults.inc();
+        }
     }
 }
 
@@ -340,7 +346,7 @@ fn counted(evidence: &[Evidence]) -> Vec<pbft::Counted<'_>> {
 }
 
 /// `length (4) || certificate || length (4) || records beside it`.
-fn encode_answer(held: &Held) -> Vec<u8> {
+pub(super) fn encode_answer(held: &Held) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.bytes32(&held.certified.bytes);
     writer.bytes32(&held.extra);

@@ -86,12 +86,12 @@ impl ByzantineConsensus {
         let key = key(question);
         // A place is taken before the store is looked at, so that no decision falls between the two.
         let too_many = || ServeError::NotReady("too many questions wait for a decision".to_owned());
-        let mut place = consensus.waiting.join(key).ok_or_else(too_many)?;
+        let mut place = consensus.waiting.join(key, Instant::now()).ok_or_else(too_many)?;
         if let Some(held) = consensus.store.valid(&key, wall_ms()) {
             consensus.metrics.held.inc();
             return Ok(Some(held));
         }
-        if place.first {
+        if place.asks {
             let requested = consensus.node().request(operation(question));
             requested.map_err(|busy| ServeError::NotReady(busy.to_string()))?;
         }
@@ -112,28 +112,36 @@ impl ByzantineConsensus {
         question: &Question,
     ) -> Result<Response, ServeError> {
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
+        let decision = self.decision(consensus, question, deadline);
         if self.settings.on_disagreement == OnDisagreement::ServFail {
-            let held = self.decision(consensus, question, deadline).await?;
+            let held = decision.await?;
             return Ok(self.respond(consensus, query, question, held.as_deref()).await);
         }
         // The own answer is looked up beside the decision: when there is none, it is too late to begin.
-        let own = next.serve(query);
-        tokio::pin!(own);
-        let decision = self.decision(consensus, question, deadline);
-        tokio::pin!(decision);
+        let own = tokio::time::timeout_at(deadline, next.serve(query));
+        tokio::pin!(own, decision);
         let (held, own_answer) = tokio::select! {
-            held = &mut decision => (held?, None),
-            answer = &mut own => (decision.await?, Some(answer)),
+            held = &mut decision => (held, None),
+            answer = &mut own => (decision.await, Some(answer)),
         };
-        let agreed = self.respond(consensus, query, question, held.as_deref()).await;
-        if held.is_some_and(|held| held.is_answer()) {
-            return Ok(agreed);
-        }
-        let answer = match own_answer {
+        let agreed = match held {
+            Ok(held) => {
+                let agreed = self.respond(consensus, query, question, held.as_deref()).await;
+                if held.is_some_and(|held| held.is_answer()) {
+                    return Ok(agreed);
+                }
+                Ok(agreed)
+            }
+            Err(error) => Err(error),
+        };
+        let own_answer = match own_answer {
             Some(answer) => answer,
             None => own.await,
         };
-        Ok(answer.map_or_else(|_| agreed.clone(), |answer| local(answer, &agreed)))
+        match own_answer {
+            Ok(Ok(own)) => Ok(local(own, &agreed)),
+            Ok(Err(_)) | Err(_) => agreed,
+        }
     }
 
     async fn respond(
@@ -170,10 +178,11 @@ impl ByzantineConsensus {
             }
             return Ok(response);
         }
-        let Some(mut place) = consensus.waiting.join(key) else {
+        // Who has to ask also compares: one task for a question, however many ask it.
+        let Some(mut place) = consensus.waiting.join(key, Instant::now()).filter(|place| place.asks) else {
             return Ok(response);
         };
-        if place.first && consensus.node().request(operation(&question)).is_err() {
+        if consensus.node().request(operation(&question)).is_err() {
             return Ok(response);
         }
         let (consensus, own) = (consensus.clone(), response.clone());
@@ -278,12 +287,15 @@ impl Plugin for ByzantineConsensus {
 }
 
 /// This replica's own answer in place of `agreed`, marked, and cached for half a minute at most.
-fn local(mut own: Response, agreed: &Response) -> Response {
-    let why = agreed.extended_errors.first().map_or("", |error| error.text.as_str());
+fn local(mut own: Response, agreed: &Result<Response, ServeError>) -> Response {
+    let why = match agreed {
+        Ok(agreed) => agreed.extended_errors.first().map(|error| error.text.clone()).unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
     own.extended_errors.push(ExtendedError { code: code::OTHER, text: format!("uncertified: {why}") });
     own.authentic_data = false;
     own.cache_ttl_s = Some(own.cache_ttl_s.unwrap_or(LOCAL_TTL_SECONDS).min(LOCAL_TTL_SECONDS));
-    for record in own.answers.iter_mut().chain(&mut own.authorities) {
+    for record in own.answers.iter_mut().chain(&mut own.authorities).chain(&mut own.additionals) {
         record.ttl = record.ttl.min(LOCAL_TTL_SECONDS);
     }
     own
@@ -325,7 +337,8 @@ fn certificate_question(name: &Name) -> Option<Question> {
     let type_of = |label: &[u8]| {
         let word = std::str::from_utf8(label.strip_prefix(b"_")?).ok()?.to_ascii_uppercase();
         let number = || word.strip_prefix("TYPE")?.parse::<u16>().ok();
-        word.parse::<RecordType>().map(u16::from).ok().or_else(number)
+        let qtype = word.parse::<RecordType>().map(u16::from).ok().or_else(number)?;
+        (!is_meta(RecordType::from(qtype))).then_some(qtype)
     };
     // `_certificate._tcp.example.org` asks about the name `_tcp.example.org`.
     let (qtype, skip) = match labels.next().and_then(type_of) {

@@ -17,5 +17,8 @@ mod setup;
 mod store;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 pub use nodes::Nodes;
 pub use setup::setup;

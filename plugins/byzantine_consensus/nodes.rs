@@ -80,7 +80,8 @@ impl Identity {
     }
 }
 
-fn config(identity: &Identity) -> NodeConfig {
+/// What the node of `identity` is started with.
+pub(super) fn config(identity: &Identity) -> NodeConfig {
     let settings = &identity.settings;
     let ms = |duration: std::time::Duration| duration.as_millis() as u64;
     let mut config = NodeConfig::new(
@@ -103,6 +104,15 @@ impl Nodes {
     ///
     /// Errors: the node cannot start; or it runs with another cluster file, which needs a restart of the program.
     pub fn acquire(&self, identity: &Identity) -> Result<Arc<Consensus>, AcquireError> {
+        self.acquire_with(identity, || config(identity))
+    }
+
+    /// As `acquire`; a node that does not run yet is started with what `config` says.
+    pub(super) fn acquire_with(
+        &self,
+        identity: &Identity,
+        config: impl FnOnce() -> NodeConfig,
+    ) -> Result<Arc<Consensus>, AcquireError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = identity.cluster.digest();
         if let Some(known) = running.get(&identity.key()) {
@@ -117,7 +127,7 @@ impl Nodes {
         let consensus =
             Arc::new(Consensus::new(identity.cluster.clone(), identity.me, identity.metrics.clone()));
         let node =
-            Node::start(config(identity), consensus.judge.clone(), Arc::new(Callbacks(consensus.clone())))?;
+            Node::start(config(), consensus.judge.clone(), Arc::new(Callbacks(Arc::downgrade(&consensus))))?;
         consensus.set_node(node);
         let settings = identity.settings.clone();
         running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });

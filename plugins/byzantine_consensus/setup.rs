@@ -14,13 +14,13 @@ use corefile::{Diagnostic, Directive, Span};
 use super::handler::{ByzantineConsensus, OnDisagreement, QuerySettings};
 use super::metrics::ConsensusMetrics;
 use super::nodes::{Identity, NodeSettings};
-use crate::setup::{Block, Context};
+use crate::setup::{Block, Context, once};
 
 /// The longest a lookup may take: RFC 8767 §5 gives the whole answer 1.8 s.
 const OBSERVE_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
 
 /// Everything the directive says.
-struct Words {
+pub(super) struct Words {
     cluster: Option<(PathBuf, Span)>,
     identity: Option<(PathBuf, Span)>,
     state: PathBuf,
@@ -42,33 +42,25 @@ pub fn setup(
     context: &Context,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    if let [_, again, ..] = directives {
-        let message = "byzantine-consensus: expected once in a server block, found again";
-        diagnostics.push(Diagnostic::error(&again.span, message));
-        return;
-    }
-    let [directive] = directives else { return };
+    let Some(directive) = once(directives, diagnostics) else { return };
     let mut options = Options::new(directive, diagnostics);
     let words = read(&mut options);
-    if !options.finish() {
-        return;
-    }
-    let (Some((cluster, cluster_span)), Some((key, key_span))) =
-        (words.cluster.clone(), words.identity.clone())
-    else {
-        return;
-    };
+    let is_complete = options.finish();
     let root = block.root.clone();
-    let Some(cluster) = read_cluster(&root.join(cluster), &cluster_span, words.max_faulty, diagnostics)
-    else {
-        return;
-    };
-    let Some(seed) = read_key(&root.join(key), &key_span, diagnostics) else { return };
+    let cluster = words
+        .cluster
+        .as_ref()
+        .and_then(|(path, span)| read_cluster(&root.join(path), span, words.max_faulty, diagnostics));
+    let seed = words
+        .identity
+        .as_ref()
+        .and_then(|(path, span)| Some((read_key(&root.join(path), span, diagnostics)?, span)));
+    let (true, Some(cluster), Some((seed, key_span))) = (is_complete, cluster, seed) else { return };
     let public_key = seed.signing_key().public_key();
     let Some(member) = cluster.members.iter().find(|member| member.public_key == public_key) else {
         let message =
             "byzantine-consensus: identity: expected the key of a replica of the cluster file, found another";
-        diagnostics.push(Diagnostic::error(&key_span, message).with_hint(
+        diagnostics.push(Diagnostic::error(key_span, message).with_hint(
             "`quorate cluster new` writes the key of each replica beside its copy of the cluster file",
         ));
         return;
@@ -93,22 +85,12 @@ pub fn setup(
     block.plugins.push(Arc::new(ByzantineConsensus::new(settings, identity, context.nodes.clone())));
 }
 
-fn read(options: &mut Options<'_>) -> Words {
+pub(super) fn read(options: &mut Options<'_>) -> Words {
     let span = options.span().clone();
     let cluster_span = options.peek().map_or_else(|| span.clone(), |word| word.span.clone());
     let cluster = options.required(options::path()).map(|path| (path, cluster_span));
-    let path_at = |line: &mut Options<'_>| {
-        let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
-        line.required(options::path()).map(|path| (path, span))
-    };
-    let identity = options.property("identity", path_at);
-    let state = options.property("state", path_at);
-    if identity.is_none() {
-        options.error(&span, "expected the property `identity` with the file of this replica's key");
-    }
-    if state.is_none() {
-        options.error(&span, "expected the property `state` with the folder of this replica's log");
-    }
+    let identity = required_path(options, "identity", "the file of this replica's key");
+    let state = required_path(options, "state", "the folder of this replica's log");
     let ms = Duration::from_millis;
     // One algorithm, one way to write it: kept so that a configuration says what it relies on.
     options.value("algorithm", options::one_of([("pbft", ())]));
@@ -144,6 +126,26 @@ fn read(options: &mut Options<'_>) -> Words {
     }
 }
 
+/// Reads the property `name`, a path; its absence is an error.
+fn required_path(options: &mut Options<'_>, name: &'static str, what: &str) -> Option<(PathBuf, Span)> {
+    let mut is_there = false;
+    let path = options.property(name, |line| {
+        is_there = true;
+        let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
+        line.required(options::path()).map(|path| (path, span))
+    });
+    if !is_there {
+        let span = options.span().clone();
+        let hint = format!("add a line `{name} PATH` to its block");
+        options.error_with_hint(
+            &span,
+            format!("expected the property `{name}` with {what}, found none"),
+            hint,
+        );
+    }
+    path
+}
+
 fn read_cluster(
     path: &Path,
     span: &Span,
@@ -168,7 +170,10 @@ fn read_cluster(
     match Cluster::parse(&text, &path.display().to_string()) {
         Ok(cluster) if cluster.replicas.faults() > max_faulty as usize => {
             let faults = cluster.replicas.faults();
-            error(format!("expected a cluster file with at most {max_faulty} faults, found {faults}"), None);
+            let hint =
+                "`max-faulty` is the limit; it is there so that nobody is led into a larger cluster unawares";
+            let message = format!("expected a cluster file with at most {max_faulty} faults, found {faults}");
+            error(message, Some(hint.to_owned()));
             None
         }
         Ok(cluster) => Some(cluster),
@@ -212,7 +217,7 @@ fn read_key(path: &Path, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Opti
     }
 }
 
-fn node_settings(words: &Words, cluster: &Cluster) -> NodeSettings {
+pub(super) fn node_settings(words: &Words, cluster: &Cluster) -> NodeSettings {
     let (entries, wait) = words.batch.unwrap_or((cluster.batch_entries, Duration::from_millis(2)));
     NodeSettings {
         bind: words.bind,

