@@ -4,7 +4,7 @@
 //! first the history, oldest first, then the DNSSEC records, all of them. The SOA of a denial stays: it says how long the denial holds.
 
 use certificate::Digest;
-use certificate::cluster::Cluster;
+use certificate::cluster::{Cluster, batch_bytes_min};
 use certificate::codec::Encode;
 use certificate::leaf::{Denial, RrSet};
 use certificate::name::ROOT;
@@ -15,11 +15,8 @@ use crate::extra;
 /// The most bytes of a payload, whatever the cluster.
 pub const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// The bytes that a payload may have in any cluster, however small its batches.
-pub const PAYLOAD_BYTES_MIN: usize = 512;
-
-/// What an observation costs beside its payload in a batch: signature, times, subject, and the digests of what the same micro-batch held for others.
-pub const OBSERVATION_OVERHEAD_BYTES: usize = 1024;
+/// The bytes that a payload may have in any cluster, however small its batches: the cluster file promises them.
+pub const PAYLOAD_BYTES_MIN: usize = certificate::cluster::PAYLOAD_BYTES_MIN as usize;
 
 /// The most RRsets of an outcome: the links of a chain, or what ANY returns.
 pub const RRSETS_MAX: usize = 32;
@@ -32,10 +29,11 @@ pub const HISTORY_RECORDS_MAX: usize = 64;
 
 /// Returns how many bytes a payload may have in `cluster`, so that one question with an observation of every replica still fits a batch.
 ///
-/// A batch's bytes divided by the replicas, less the overhead, from `PAYLOAD_BYTES_MIN` to `PAYLOAD_BYTES_MAX`.
+/// What the least batch has room for, and each replica's share of what `batch-bytes` is above it; at most `PAYLOAD_BYTES_MAX`.
 pub fn payload_bytes_max(cluster: &Cluster) -> usize {
-    let share = cluster.batch_bytes as usize / cluster.replicas.count();
-    share.saturating_sub(OBSERVATION_OVERHEAD_BYTES).clamp(PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_MAX)
+    let replicas = cluster.replicas.count();
+    let spare = cluster.batch_bytes.saturating_sub(batch_bytes_min(replicas)) as usize;
+    (PAYLOAD_BYTES_MIN + spare / replicas).min(PAYLOAD_BYTES_MAX)
 }
 
 /// What a replica's own resolution said about DNSSEC. RFC 4033 §5. A claim: only a proof makes an answer `secure`.

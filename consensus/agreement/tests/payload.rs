@@ -225,9 +225,10 @@ fn payloads_of_all_replicas_fit_a_batch() {
     let thirty_one = world::cluster(31, 10, Policy::Records);
     let bytes = payload_bytes_max(&thirty_one);
     assert!((PAYLOAD_BYTES_MIN..PAYLOAD_BYTES_MAX).contains(&bytes));
-    assert!(
-        31 * (bytes + agreement::observation::OBSERVATION_OVERHEAD_BYTES) <= thirty_one.batch_bytes as usize
-    );
+    let least = certificate::cluster::batch_bytes_min(31) as usize;
+    let more = bytes - PAYLOAD_BYTES_MIN;
+    assert!(least + 31 * more <= thirty_one.batch_bytes as usize);
+    assert!(least + 31 * (more + 1) > thirty_one.batch_bytes as usize, "the room is used");
 }
 
 #[test]
