@@ -95,6 +95,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.drive_fetch();
         self.serve();
         self.answer_statuses();
+        self.reassess_relayed();
         self.ready.suspect = self.suspects();
         self.ready.deadline = self.deadline();
         std::mem::take(&mut self.ready)

@@ -343,9 +343,9 @@ impl Requests {
         self.proposable.len()
     }
 
-    /// Since when the oldest request is relayed that no proposal contains.
-    pub(crate) fn oldest_relayed_ms(&self) -> Option<u64> {
-        self.relayed.first().map(|(since, _)| *since)
+    /// The oldest relayed request that no proposal contains, and since when.
+    pub(crate) fn oldest_relayed(&self) -> Option<(u64, Digest)> {
+        self.relayed.first().copied()
     }
 
     /// Remembers in which slot an operation was decided.

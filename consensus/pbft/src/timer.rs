@@ -59,7 +59,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             .range(self.executed().next()..)
             .any(|(_, slot)| slot.is_open() || slot.decided.is_some());
         let unstable = !self.checkpoints.snapshots.is_empty();
-        if !open && !unstable && self.requests.oldest_relayed_ms().is_none() {
+        if !open && !unstable && self.requests.oldest_relayed().is_none() {
             return None;
         }
         let timeouts = self.parameters.timeouts;
@@ -77,8 +77,21 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let accepted = open.find_map(|(_, slot)| {
             slot.accepted.as_ref().filter(|_| slot.decided.is_none()).map(|accepted| accepted.since_ms)
         });
-        let oldest = [accepted, self.requests.oldest_relayed_ms()].into_iter().flatten().min()?;
+        let relayed = self.requests.oldest_relayed().map(|(since, _)| since);
+        let oldest = [accepted, relayed].into_iter().flatten().min()?;
         Some(oldest.max(self.clocks.progress_ms))
+    }
+
+    /// Before the primary is suspected: whether what it was told of still counts. The log may have gone on since.
+    pub(crate) fn reassess_relayed(&mut self) {
+        while self.suspects()
+            && let Some(oldest) = self.requests.oldest_relayed()
+        {
+            self.reassess(&oldest.1);
+            if self.requests.oldest_relayed() == Some(oldest) {
+                return;
+            }
+        }
     }
 
     pub(crate) fn suspects(&self) -> bool {

@@ -382,12 +382,18 @@ fn primary_is_not_suspected_over_observations_that_do_not_count() {
 
 #[test]
 fn observations_that_have_grown_stale_are_not_relayed_and_make_nobody_suspect() {
+    for told_ms in [20, 40] {
+        stale_after(told_ms);
+    }
+}
+
+fn stale_after(told_ms: u64) {
     let mut bench = Bench::new(1);
     for from in [0, 2, 3] {
         let set = bench.observed(from, 7, b"seen");
         bench.hear(from, Message::Observe(set));
     }
-    bench.wait(20);
+    bench.wait(told_ms);
     let sets = (0..4).map(|of| bench.observed_at(of, 8, b"seen", WALL_MS + bench.now + 11_000)).collect();
     let batch = Batch { operations: vec![operation(8)], sets };
     let proposal = bench.signed(0, bench.header_over(1, &batch), batch);
