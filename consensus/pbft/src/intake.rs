@@ -7,9 +7,10 @@ use std::sync::Arc;
 use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
 
 use crate::accounts::{Account, Opened, OverQuota};
+use crate::held::{Held, Seal};
 use crate::judge::{self, Standing};
 use crate::replica::Replica;
-use crate::requests::{Alarm, Held, Own, Request, Seal};
+use crate::requests::{Alarm, Own, Request};
 use crate::{
     Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX, OBSERVE_BYTES_MAX,
     Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,

@@ -16,7 +16,7 @@
 //! - **Leaves are recomputed**, never taken from the wire; the evidence root of the header binds the batch to the last byte.
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 //!
-//! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs`, `requests.rs`, `accounts.rs` and `reminders.rs` hold the demand; `propose.rs` is the
+//! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs`, `requests.rs`, `held.rs`, `accounts.rs` and `reminders.rs` hold the demand; `propose.rs` is the
 //! primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and `ballot.rs` are the three phases;
 //! `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log, `catch_up.rs`, `serve.rs`, `fetch.rs` and `transfer.rs` bring replicas up to date,
 //! `restore.rs` brings it back, `timer.rs` says when to come again.
@@ -29,6 +29,7 @@ mod catch_up;
 mod checkpoint;
 mod fault;
 mod fetch;
+mod held;
 mod intake;
 mod judge;
 mod lists;

@@ -5,9 +5,10 @@
 
 use certificate::{Digest, ReplicaId};
 
+use crate::held::Held;
 use crate::judge::{self, Standing};
 use crate::replica::Replica;
-use crate::requests::{Alarm, Held, Own};
+use crate::requests::{Alarm, Own};
 use crate::{
     ANSWER_BYTES_MAX, ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW_MS, Application, Item, Keyring, Lookup,
     Message, SignedObservations,
@@ -58,6 +59,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             let due = now.saturating_add(self.parameters.timeouts.request_ms);
             self.requests.set_alarm(digest, Alarm::Expire, Some(due));
         }
+        self.requests.forget_answers(digest);
         self.look_again(digest, None);
         self.send_all(Message::Resolve { operation, after });
     }
@@ -91,9 +93,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
-    /// A peer has a certified answer for a request of this host.
+    /// A peer has a certified answer for a request of this host. One is passed on each time that the peers were asked, since each costs
+    /// the host a verification.
     pub(crate) fn on_answered(&mut self, from: ReplicaId, operation: Digest, bytes: Vec<u8>) {
-        if self.requests.of(&operation).is_some_and(|request| request.mine) {
+        if self.requests.answer(&operation, from) {
             self.ready.answers.push((from, operation, bytes));
         }
     }

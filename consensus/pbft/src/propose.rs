@@ -8,10 +8,11 @@ use std::sync::Arc;
 use certificate::{Digest, MessageType, ReplicaId, Sequence, Signature};
 
 use crate::batch::BATCH_OVERHEAD_BYTES;
+use crate::held::{Held, prune};
 use crate::judge::{self, Standing, Verdict};
 use crate::observation::SET_OVERHEAD_BYTES;
 use crate::replica::Replica;
-use crate::requests::{Held, Own, prune};
+use crate::requests::Own;
 use crate::state::Point;
 use crate::{Application, Batch, Keyring, Message, Operation, PrePrepare, Record};
 

@@ -5,8 +5,9 @@
 
 use certificate::{Digest, ReplicaId};
 
+use crate::held::prune;
 use crate::replica::Replica;
-use crate::requests::{Alarm, prune};
+use crate::requests::Alarm;
 use crate::{Application, Keyring, Message, Operation};
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -56,6 +57,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let observed = request.observations.contains_key(&me);
         let resolve = (request.mine && !observed).then(|| request.operation.clone());
         let wanted = request.in_flight.is_none();
+        self.requests.forget_answers(&digest);
         let count = self.requests.count_resend(&digest).min(16);
         let wait = timeouts.resend_ms.saturating_mul(2 << count).min(timeouts.resend_most_ms);
         let due = self.now.monotonic_ms.saturating_add(wait);

@@ -3,38 +3,12 @@
 //! `accounts.rs` says what one replica may cause to be held.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
-use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, Signature};
+use certificate::{Digest, ReplicaId, ReplicaSet, Sequence};
 
 use crate::accounts::{Account, Accounts, OverQuota};
-use crate::{DECIDED_OPERATIONS_MAX, Item, Observation, Operation, SignedObservations};
-
-/// The signed frame of a set, without its observations.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Seal {
-    pub(crate) replica: ReplicaId,
-    pub(crate) digests: Vec<Digest>,
-    pub(crate) signature: Signature,
-}
-
-/// An observation under a checked signature.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) seal: Arc<Seal>,
-    pub(crate) item: usize,
-    pub(crate) observation: Observation,
-}
-
-impl Held {
-    pub(crate) fn digest(&self) -> Digest {
-        self.seal.digests[self.item]
-    }
-
-    fn bytes(&self) -> usize {
-        self.observation.encoded_len()
-    }
-}
+use crate::held::Held;
+use crate::{DECIDED_OPERATIONS_MAX, Operation};
 
 /// How far our own lookup is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) own: Own,
     /// Peers that asked since a certified answer was handed out last.
     pub(crate) asked_by: ReplicaSet,
+    /// Peers whose certified answer the host has since we asked last.
+    answered_by: ReplicaSet,
     /// The highest executed slot after which somebody asked or looked.
     pub(crate) asked_after: Sequence,
     pub(crate) observations: BTreeMap<ReplicaId, Held>,
@@ -133,6 +109,7 @@ impl Requests {
             mine: false,
             own: Own::Looking { after },
             asked_by: ReplicaSet::default(),
+            answered_by: ReplicaSet::default(),
             asked_after: after,
             observations: BTreeMap::new(),
             quorate_ms: None,
@@ -195,6 +172,19 @@ impl Requests {
     pub(crate) fn wait(&mut self, digest: &Digest, peer: ReplicaId) {
         if let Some(request) = self.open.get_mut(digest) {
             request.asked_by.insert(peer);
+        }
+    }
+
+    /// Notes the certified answer of a peer for a request of this host. Says whether it is the first since we asked.
+    pub(crate) fn answer(&mut self, digest: &Digest, peer: ReplicaId) -> bool {
+        let request = self.open.get_mut(digest).filter(|request| request.mine);
+        request.is_some_and(|request| request.answered_by.insert(peer))
+    }
+
+    /// Notes that the peers are asked again.
+    pub(crate) fn forget_answers(&mut self, digest: &Digest) {
+        if let Some(request) = self.open.get_mut(digest) {
+            request.answered_by = ReplicaSet::default();
         }
     }
 
@@ -379,19 +369,4 @@ impl Requests {
     pub(crate) fn held_bytes(&self) -> usize {
         self.accounts.held_bytes()
     }
-}
-
-/// The sets that hold exactly these observations in full, by replica and signature.
-pub(crate) fn prune<'a>(held: impl Iterator<Item = &'a Held>) -> Vec<SignedObservations> {
-    let mut sets: BTreeMap<(ReplicaId, Signature), SignedObservations> = BTreeMap::new();
-    for held in held {
-        let seal = &held.seal;
-        let set = sets.entry((seal.replica, seal.signature)).or_insert_with(|| SignedObservations {
-            replica: seal.replica,
-            items: seal.digests.iter().copied().map(Item::Pruned).collect(),
-            signature: seal.signature,
-        });
-        set.items[held.item] = Item::Full(held.observation.clone());
-    }
-    sets.into_values().collect()
 }

@@ -443,6 +443,32 @@ fn certified_answer_of_a_peer_is_passed_on_only_for_an_own_request() {
 }
 
 #[test]
+fn one_certified_answer_of_each_peer_is_passed_on_each_time_that_we_ask() {
+    let mut bench = Bench::new(1);
+    let answer = |bytes: &[u8]| Message::Answer { operation: operation(7).digest(), bytes: bytes.to_vec() };
+    let passed_on = |bench: &mut Bench| {
+        let mut answers = Vec::new();
+        for bytes in [b"one", b"two"] {
+            for from in [2, 3] {
+                answers.extend(bench.hear(from, answer(bytes)).answers.into_iter().map(|(from, ..)| from.0));
+            }
+        }
+        answers
+    };
+    bench.step(Event::Request(operation(7)));
+    assert_eq!(passed_on(&mut bench), [2, 3]);
+    bench.step(Event::Request(operation(7)));
+    assert_eq!(passed_on(&mut bench), [], "nobody was asked again");
+    assert!(bench.wait(400).send.contains(&(Recipients::All, resolve(7, 0))));
+    assert_eq!(passed_on(&mut bench), [2, 3]);
+    let malformed =
+        Event::Observed { operation: operation(7).digest(), time_ms: WALL_MS, payload: vec![255] };
+    bench.step(malformed);
+    assert!(bench.step(Event::Request(operation(7))).send.contains(&(Recipients::All, resolve(7, 0))));
+    assert_eq!(passed_on(&mut bench), [2, 3]);
+}
+
+#[test]
 fn certified_answer_is_handed_out_instead_of_a_lookup() {
     let mut bench = Bench::new(1);
     bench.hear(2, resolve(7, 0));
