@@ -329,7 +329,7 @@ fn question_of(query: &Query) -> Option<Question> {
 }
 
 /// The question whose certificate a `_certificate` name asks for. Without a type, A is meant.
-fn certificate_question(name: &Name) -> Option<Question> {
+pub(super) fn certificate_question(name: &Name) -> Option<Question> {
     let mut labels = name.iter();
     if labels.next()? != CERTIFICATE_LABEL {
         return None;
@@ -354,48 +354,7 @@ fn certificate_question(name: &Name) -> Option<Question> {
 }
 
 /// Types that ask for no data of a name. RFC 6895 §3.1.
-fn is_meta(qtype: RecordType) -> bool {
+pub(super) fn is_meta(qtype: RecordType) -> bool {
     let number = u16::from(qtype);
     number == 0 || number == 41 || (128..=254).contains(&number)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::str::FromStr;
-
-    use super::*;
-
-    fn asked(name: &str) -> Option<String> {
-        certificate_question(&Name::from_str(name).unwrap()).map(|question| question.to_string())
-    }
-
-    #[test]
-    fn certificate_name_without_a_type_means_a() {
-        assert_eq!(asked("_certificate.www.example.org.").as_deref(), Some("www.example.org. IN A"));
-    }
-
-    #[test]
-    fn certificate_name_may_say_its_type() {
-        assert_eq!(asked("_certificate._mx.example.org.").as_deref(), Some("example.org. IN MX"));
-        assert_eq!(
-            asked("_certificate._type65280.example.org.").as_deref(),
-            Some("example.org. IN TYPE65280")
-        );
-    }
-
-    #[test]
-    fn underscore_labels_that_are_no_types_belong_to_the_name() {
-        assert_eq!(asked("_certificate._tcp.example.org.").as_deref(), Some("_tcp.example.org. IN A"));
-    }
-
-    #[test]
-    fn other_names_ask_for_no_certificate() {
-        assert_eq!(asked("www.example.org."), None);
-    }
-
-    #[test]
-    fn transfers_and_the_like_are_not_agreed_on() {
-        assert!(is_meta(RecordType::AXFR) && is_meta(RecordType::OPT));
-        assert!(!is_meta(RecordType::A) && !is_meta(RecordType::ANY) && !is_meta(RecordType::from(65280)));
-    }
 }

@@ -8,6 +8,7 @@ mod upstream;
 
 mod answering;
 mod api;
+mod asking;
 mod deciding;
 mod failing;
 mod handing_out;
