@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use pbft::{Message, STATE_CHUNK_BYTES_MAX};
 
-/// Bytes of answers, before compression, that a peer may cause within `ANSWER_WINDOW`: as many parts of a state as it may ask for.
-pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = pbft::FETCHES_PER_WINDOW_MAX as usize * STATE_CHUNK_BYTES_MAX;
+/// Bytes of answers, before compression, that a peer may cause within `ANSWER_WINDOW`: 32 parts of a state.
+pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = 32 * STATE_CHUNK_BYTES_MAX;
 
 /// See `ANSWER_BYTES_PER_WINDOW_MAX`.
-pub const ANSWER_WINDOW: Duration = Duration::from_millis(pbft::FETCH_WINDOW_MS);
+pub const ANSWER_WINDOW: Duration = Duration::from_millis(100);
 
 /// Whether a message is such an answer. A status is short, and says what else is missing.
 pub(super) fn is_answer(message: &Message) -> bool {
