@@ -43,8 +43,11 @@ fn read(
             let message = "bind: no address is left after `except`";
             diagnostics.push(Diagnostic::error(&span, message));
         }
-        bound.retain(|address| !block.settings.bind.contains(address));
-        block.settings.bind.extend(bound);
+        for address in bound {
+            if !block.settings.bind.contains(&address) {
+                block.settings.bind.push(address);
+            }
+        }
     }
 }
 

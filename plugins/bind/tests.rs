@@ -13,6 +13,8 @@ fn bound(text: &str) -> Vec<String> {
 fn addresses_are_taken_in_order_and_once() {
     assert_eq!(bound("whoami"), [""; 0]);
     assert_eq!(bound("bind 127.0.0.1 ::1\nbind 192.0.2.1 127.0.0.1"), ["127.0.0.1", "::1", "192.0.2.1"]);
+    assert_eq!(bound("bind 127.0.0.1 192.0.2.1 127.0.0.1"), ["127.0.0.1", "192.0.2.1"]);
+    assert_eq!(bound("bind 127.0.0.1 lo").iter().filter(|address| *address == "127.0.0.1").count(), 1);
 }
 
 #[test]
