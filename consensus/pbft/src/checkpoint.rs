@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use certificate::codec::Encode;
-use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence};
+use certificate::{Digest, MessageType, ReplicaId, Sequence};
 
 use crate::replica::Replica;
 use crate::state::LogState;
@@ -37,6 +37,14 @@ pub(crate) struct Stable {
 struct Cast {
     vote: CheckpointVote,
     verified: bool,
+    /// Whether a second state that the replica signed for the slot was reported.
+    reported: bool,
+}
+
+impl Cast {
+    fn new(vote: CheckpointVote, verified: bool) -> Cast {
+        Cast { vote, verified, reported: false }
+    }
 }
 
 /// Own snapshots, the votes of all, and the last stable checkpoint.
@@ -44,7 +52,6 @@ struct Cast {
 pub(crate) struct Checkpoints {
     pub(crate) snapshots: BTreeMap<Sequence, Snapshot>,
     votes: BTreeMap<ReplicaId, BTreeMap<Sequence, Cast>>,
-    equivocators: ReplicaSet,
     pub(crate) stable: Option<Stable>,
 }
 
@@ -74,7 +81,7 @@ impl Checkpoints {
     }
 
     fn insert_verified(&mut self, vote: CheckpointVote) {
-        self.votes.entry(vote.replica).or_default().insert(vote.sequence, Cast { vote, verified: true });
+        self.votes.entry(vote.replica).or_default().insert(vote.sequence, Cast::new(vote, true));
     }
 
     /// How many votes are held.
@@ -188,7 +195,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             None => {}
         }
         let votes = self.checkpoints.votes.entry(from).or_default();
-        votes.insert(sequence, Cast { vote, verified: false });
+        votes.insert(sequence, Cast::new(vote, false));
         if votes.len() > CHECKPOINTS_PER_REPLICA_MAX {
             votes.pop_first();
         }
@@ -197,7 +204,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     fn on_second_checkpoint(&mut self, before: Cast, vote: CheckpointVote) {
         let (from, sequence) = (vote.replica, vote.sequence);
-        if self.checkpoints.equivocators.contains(from) {
+        if before.reported {
             return;
         }
         let (domain, keyring) = (&self.parameters.domain, &self.keyring);
@@ -205,15 +212,14 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let second_holds = vote.verify(domain, keyring);
         let votes = self.checkpoints.votes.entry(from).or_default();
         if first_holds && second_holds {
-            votes.insert(sequence, Cast { verified: true, ..before });
-            self.checkpoints.equivocators.insert(from);
+            votes.insert(sequence, Cast { verified: true, reported: true, ..before });
             self.fault(Fault::CheckpointEquivocation { first: before.vote, second: vote });
             return;
         }
         if !first_holds {
             votes.remove(&sequence);
             if second_holds {
-                votes.insert(sequence, Cast { vote, verified: true });
+                votes.insert(sequence, Cast::new(vote, true));
             }
         }
         self.fault(Fault::InvalidSignature { from, message: MessageType::Checkpoint, sequence });

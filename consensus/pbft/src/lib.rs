@@ -16,10 +16,10 @@
 //! - **Leaves are recomputed**, never taken from the wire; the evidence root of the header binds the batch to the last byte.
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 //!
-//! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs`, `requests.rs`, `held.rs`, `accounts.rs` and `reminders.rs` hold the demand; `propose.rs` is the
-//! primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and `ballot.rs` are the three phases;
-//! `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log, `catch_up.rs`, `serve.rs`, `fetch.rs` and `transfer.rs` bring replicas up to date,
-//! `restore.rs` brings it back, `timer.rs` says when to come again.
+//! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs` and `reminders.rs` are the demand, `requests.rs`, `held.rs` and
+//! `accounts.rs` hold it; `propose.rs` is the primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and
+//! `ballot.rs` are the three phases; `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log; `catch_up.rs`, `serve.rs`,
+//! `fetch.rs` and `transfer.rs` bring replicas up to date, `restore.rs` brings one back, `timer.rs` says when to come again.
 
 mod accounts;
 mod application;

@@ -1,6 +1,6 @@
 //! The slots between the water marks: what was proposed, who voted, what was decided.
 
-use certificate::{Digest, Sequence, View};
+use certificate::{Digest, ReplicaSet, Sequence, View};
 
 use crate::ballot::Ballot;
 use crate::judge::Verdict;
@@ -32,8 +32,8 @@ pub(crate) struct Decision {
 pub(crate) struct Slot {
     /// The first digest that the primary signed for the slot, and in which view.
     pub(crate) seen: Option<Vote>,
-    /// Whether a second one was reported.
-    pub(crate) equivocated: bool,
+    /// The primaries whose second one was reported.
+    pub(crate) equivocators: ReplicaSet,
     /// A signed proposal that cannot be judged yet: its prefix is not executed here, or it is above the high water mark.
     pub(crate) waiting: Option<PrePrepare>,
     pub(crate) accepted: Option<Accepted>,

@@ -64,7 +64,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     fn on_second_proposal(&mut self, sequence: Sequence, first: Vote, second: Vote) {
         let (domain, keyring) = (&self.parameters.domain, &self.keyring);
         let slot = self.slots.get_mut(&sequence).expect("the caller found the slot");
-        if slot.equivocated {
+        if slot.equivocators.contains(second.replica) {
             return;
         }
         let phase = MessageType::PrePrepare;
@@ -72,7 +72,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::InvalidSignature { from: second.replica, message: phase, sequence });
             return;
         }
-        slot.equivocated = true;
+        slot.equivocators.insert(second.replica);
         let (first, second) = (SignedVote { phase, vote: first }, SignedVote { phase, vote: second });
         self.fault(Fault::Equivocation { first, second });
     }

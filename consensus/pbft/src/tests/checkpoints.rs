@@ -82,6 +82,22 @@ fn second_signed_state_is_evidence() {
 }
 
 #[test]
+fn second_signed_state_is_reported_once_for_each_slot() {
+    let mut bench = Bench::with(tiny(parameters(1, 4, 1)));
+    let mut reported = Vec::new();
+    for sequence in [4, 8, 4, 8, 8] {
+        for lie in [b"one", b"two", b"six"] {
+            let ready = bench.hear(0, Message::Checkpoint(checkpoint(0, sequence, Digest::of(lie))));
+            reported.extend(ready.faults.iter().map(|fault| {
+                assert!(matches!(fault, Fault::CheckpointEquivocation { .. }));
+                sequence
+            }));
+        }
+    }
+    assert_eq!(reported, [4, 8]);
+}
+
+#[test]
 fn checkpoint_off_the_interval_is_a_fault() {
     let mut bench = Bench::new(1);
     for sequence in [0, 1, 99, 101] {
@@ -267,9 +283,9 @@ fn chunk_at_another_place_or_of_another_length_than_it_can_have_is_garbage() {
         chunk.bytes.remove(0);
     };
     let whole = |_: &mut StateChunk| {};
-    let cases: [(&[usize], &dyn Fn(&mut StateChunk)); 4] =
-        [(&[0], &short), (&[0, 1], &short), (&[0, 1, 2], &shifted), (&[1], &whole)];
-    for (order, change) in cases {
+    let changes: [&dyn Fn(&mut StateChunk); 4] = [&short, &short, &shifted, &whole];
+    let orders: [&[usize]; 4] = [&[0], &[0, 1], &[0, 1, 2], &[1]];
+    for (order, change) in orders.into_iter().zip(changes) {
         let (mut bench, peer, parts) = behind_a_large_state(3);
         let (last, before) = order.split_last().unwrap();
         for part in before {
@@ -326,7 +342,7 @@ fn peer_that_goes_on_to_a_later_checkpoint_starts_anew() {
     let log = std::mem::replace(&mut bench.log, after(12).0.log);
     let whole = chunk_of(&bench, 0, usize::MAX / 2);
     bench.log = log;
-    let mut announced = StateChunk { bytes: Vec::new(), ..whole.clone() };
+    let mut announced = StateChunk { bytes: Vec::new(), ..whole };
     assert_eq!(parts_asked(&bench.hear(peer, Message::StableCheckpoint(announced.clone()))), [0]);
     assert_eq!(bench.hear(peer, Message::StableCheckpoint(parts[1].clone())).faults, [], "it was under way");
     announced.certificate.signers = [ReplicaId(0), ReplicaId(1), ReplicaId(2)].into_iter().collect();

@@ -99,6 +99,34 @@ fn backup_refuses_second_digest_for_same_view_and_sequence() {
 }
 
 #[test]
+fn second_digest_is_reported_once_for_each_slot_and_phase() {
+    let mut bench = Bench::new(1);
+    let signed = |phase, sequence, digest: &[u8; 3]| vote(phase, 0, sequence, Digest::of(digest), 2);
+    let mut reported = Vec::new();
+    for (phase, sequence) in [(Prepare, 1), (Commit, 1), (Prepare, 2), (Prepare, 1), (Commit, 1)] {
+        for digest in [b"one", b"two", b"six"] {
+            let vote = signed(phase, sequence, digest);
+            let message = if phase == Prepare { Message::Prepare(vote) } else { Message::Commit(vote) };
+            let faults = bench.hear(2, message).faults;
+            reported.extend(faults.iter().map(|fault| {
+                assert!(matches!(fault, Fault::Equivocation { .. }));
+                (phase, sequence)
+            }));
+        }
+    }
+    for sequence in [1, 2, 1] {
+        for number in [7, 8, 9] {
+            let batch = bench.batch_of(number, &[0, 2, 3]);
+            let proposal = bench.signed(0, bench.header_over(sequence, &batch), batch);
+            let faults = bench.hear(0, Message::PrePrepare(proposal)).faults;
+            reported.extend(faults.iter().map(|_| (Proposal, sequence)));
+        }
+    }
+    let expected = [(Prepare, 1), (Commit, 1), (Prepare, 2), (Proposal, 1), (Proposal, 2)];
+    assert_eq!(reported, expected);
+}
+
+#[test]
 fn forged_second_proposal_is_no_evidence() {
     let mut bench = Bench::new(1);
     let (first, mut second) = (bench.proposal(7), bench.proposal(8));
