@@ -104,7 +104,7 @@ impl Asker {
 
     /// Runs the case in `line` on a server of its own: what differs from what it expects.
     ///
-    /// Panics: when the server does not start, or `behave.py` ends.
+    /// Panics: when `behave.py` ends.
     pub fn run(&mut self, line: &str) -> Vec<Difference> {
         let folder = TempDir::new().expect("a temporary folder");
         let ports = Ports::choose();
@@ -118,7 +118,9 @@ impl Asker {
         if let Some(startup) = &case.startup {
             return ended_as(&mut server, startup);
         }
-        server.wait_until_it_listens();
+        if let Err(said) = server.listening() {
+            return vec![Difference::of_server("start", "a server that listens", said)];
+        }
         text["pid"] = json!(server.process.0.id());
         writeln!(self.input, "{text}").expect("behave.py reads");
         let told = self.line();

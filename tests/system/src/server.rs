@@ -46,7 +46,7 @@ impl Server {
             fs::write(folder.path().join(name), text).expect("files can be written");
         }
         let mut server = Server::launch(folder);
-        server.wait_until_it_listens();
+        server.listening().unwrap_or_else(|said| panic!("the server ended: {said}"));
         server
     }
 
@@ -64,15 +64,16 @@ impl Server {
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 
-    /// Waits until all sockets are open, which is when their addresses are printed.
+    /// Waits until all sockets are open, which is when their addresses are printed; what it said when it ended instead.
     ///
-    /// Panics: when the server ends instead.
-    pub fn wait_until_it_listens(&mut self) {
+    /// Panics: when it does neither.
+    pub fn listening(&mut self) -> Result<(), String> {
         eventually("the server to listen", WAIT, || {
-            let ended = self.process.0.try_wait().expect("the child is ours");
-            assert!(ended.is_none(), "the server ended: {}", self.stderr());
-            self.said("stdout").contains("listening ").then_some(())
-        });
+            if self.process.0.try_wait().expect("the child is ours").is_some() {
+                return Some(Err(self.stderr()));
+            }
+            self.said("stdout").contains("listening ").then_some(Ok(()))
+        })
     }
 
     /// Waits until it has ended: its exit code, or `None` when it has none or still runs.
