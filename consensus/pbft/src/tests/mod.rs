@@ -1,6 +1,7 @@
 //! The replica from outside: a cluster in virtual time, a bench for one replica, one test for each claim.
 
 mod bench;
+mod catching_up;
 mod checkpoints;
 mod cluster;
 mod demand;
