@@ -4,12 +4,11 @@ use std::fmt;
 
 use certificate::leaf::{Denial, Leaf, Question, RrSet};
 use certificate::name::Presentation;
-use certificate::question::TypeName;
 use certificate::{Class, Cluster, Policy, ReplicaId, ReplicaSet};
 
 use crate::counted::{Observation, counted};
 use crate::observation::{Dnssec, ObservedOutcome};
-use crate::record::to_hickory;
+use crate::present;
 use crate::tally;
 
 /// A decision, taken apart for people.
@@ -132,7 +131,7 @@ fn parts(leaf: &Leaf, question: &Question, counted: &[Observation<'_>]) -> Vec<P
                 leaf.support.contains(observation.replica) && remembers(observation, rrset, rdata)
             });
             let history = ReplicaSet(ever.0 & !now.0);
-            parts.push(Part { text: record_line(rrset, rdata), now, history });
+            parts.push(Part { text: present::record(rrset, rdata), now, history });
         }
     }
     if let certificate::Outcome::Negative { denial, zone, minimum, .. } = &leaf.outcome {
@@ -164,7 +163,7 @@ fn outcome_lines(outcome: &ObservedOutcome) -> Vec<String> {
     let mut lines: Vec<String> = outcome
         .rrsets()
         .iter()
-        .flat_map(|rrset| rrset.rdatas.iter().map(|rdata| record_line(rrset, rdata)))
+        .flat_map(|rrset| rrset.rdatas.iter().map(|rdata| present::record(rrset, rdata)))
         .collect();
     match outcome {
         ObservedOutcome::Answer(_) => {}
@@ -177,19 +176,6 @@ fn outcome_lines(outcome: &ObservedOutcome) -> Vec<String> {
         ObservedOutcome::TooLarge => lines.push("an answer too large to be observed".to_owned()),
     }
     lines
-}
-
-/// One record in presentation form; RFC 3597 §5 where hickory cannot read it.
-fn record_line(rrset: &RrSet, rdata: &[u8]) -> String {
-    let record = to_hickory(&rrset.owner, rrset.rtype, rrset.rclass, rrset.ttl, rdata);
-    let data = match record.map(|record| record.data) {
-        Some(hickory_proto::rr::RData::Unknown { .. } | hickory_proto::rr::RData::Update0(_)) | None => {
-            let hex: String = rdata.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("\\# {} {hex}", rdata.len())
-        }
-        Some(data) => data.to_string(),
-    };
-    format!("{} {} {} {data}", Presentation(&rrset.owner), rrset.ttl, TypeName(rrset.rtype))
 }
 
 fn denial_line(denial: Denial, zone: &[u8], minimum: u32, ttl: u32) -> String {

@@ -17,6 +17,7 @@ pub mod name;
 pub mod observation;
 pub mod payload;
 mod per_record;
+pub mod present;
 pub mod proofs;
 pub mod rdata;
 mod record;

@@ -36,7 +36,7 @@ pub struct NewArgs {
     #[arg(long)]
     dir: PathBuf,
     /// Number of replicas, 4 to 31
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=31))]
     replicas: u32,
     /// Faulty replicas to tolerate; the most that the number allows when not given
     #[arg(long)]

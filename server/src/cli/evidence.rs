@@ -5,13 +5,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use agreement::present;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use certificate::codec::Decode;
 use certificate::delivery::{TXT_VERSION, from_txt};
 use certificate::leaf::{Class, Denial, Leaf, Outcome, RrSet};
-use certificate::name::Presentation;
-use certificate::question::TypeName;
 use certificate::timestamp::Timestamp;
 use certificate::verify::{Verified, VerifyError};
 use certificate::{CertifiedAnswer, Cluster, ReplicaSet};
@@ -43,8 +42,18 @@ pub enum InputError {
     #[error("expected a certificate (binary, base64, hexadecimal, or dig's output), found none")]
     NoCertificate,
     /// The bytes are no certificate.
-    #[error(transparent)]
-    Malformed(#[from] VerifyError),
+    #[error("{0}")]
+    Malformed(VerifyError),
+}
+
+impl InputError {
+    /// The exit code: 1 for what is no certificate, 64 for what cannot be judged at all.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            InputError::NoCertificate | InputError::Malformed(_) => 1,
+            InputError::File { .. } | InputError::Cluster(_) => super::USAGE,
+        }
+    }
 }
 
 /// Reads the cluster file at `path`.
@@ -68,7 +77,7 @@ pub fn read_certificate(path: &Path) -> Result<CertifiedAnswer, InputError> {
             .map_err(failed)?;
     }
     let bytes = certificate_bytes(&bytes).ok_or(InputError::NoCertificate)?;
-    Ok(CertifiedAnswer::from_bytes(&bytes).map_err(VerifyError::from)?)
+    Ok(CertifiedAnswer::from_bytes(&bytes).map_err(|error| InputError::Malformed(error.into()))?)
 }
 
 /// Finds the certificate in what people save: the binary file, its base64 or hexadecimal form, the strings of a `_certificate` TXT
@@ -111,38 +120,52 @@ pub fn describe(
 ) -> String {
     let leaf = &answer.leaf;
     let header = &answer.certificate.header;
+    let proven = is_proven(verdict);
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<10} {value}");
     };
+    line("verdict", verdict_line(verdict));
+    if !proven {
+        line("", "what follows is claimed by the bytes, and by nobody known:".to_owned());
+    }
     if let Some(question) = leaf.question() {
         line("question", question.to_string());
     }
     line("answer", outcome_word(leaf));
     for rrset in chain(leaf) {
         for rdata in &rrset.rdatas {
-            line("", record(rrset, rdata));
+            line("", present::record(rrset, rdata));
         }
     }
     let single_path = if leaf.single_path { ", single-path: too few upstream groups" } else { "" };
     line("class", format!("{} (policy {}{single_path})", leaf.class, leaf.policy));
-    line("cluster", format!("{}, epoch {}", cluster.name, answer.certificate.domain.epoch));
+    let domain = answer.certificate.domain;
+    let cluster_name = if proven { cluster.name.clone() } else { domain.cluster_id.to_string() };
+    line("cluster", format!("{cluster_name}, epoch {}", domain.epoch));
     line("slot", format!("{} in view {}", header.sequence, answer.certificate.view));
-    line("signers", names(answer.certificate.signers, cluster));
-    line(
-        "support",
-        format!("{} of the {} that observed", names(leaf.support, cluster), leaf.observers.len()),
-    );
+    let known = proven.then_some(cluster);
+    line("signers", names(answer.certificate.signers, known));
+    line("support", format!("{} of the {} that observed", names(leaf.support, known), leaf.observers.len()));
     line("seen", Timestamp(leaf.time_ms).to_string());
-    line("holds", format!("until {} (TTL {} s)", Timestamp(leaf.not_after_ms), leaf.ttl));
-    match verdict {
-        Ok(verified) if verified.in_grace => {
-            line("verdict", "valid (expired, but within the grace)".to_owned());
-        }
-        Ok(_) => line("verdict", "valid".to_owned()),
-        Err(error) => line("verdict", format!("{}: {error}", error.code())),
-    }
+    line("holds", format!("until {} (TTL {} s when it was seen)", Timestamp(leaf.not_after_ms), leaf.ttl));
     text
+}
+
+/// Whether the signatures were found to be those of the cluster: also of an answer that has expired or is of too low a class.
+fn is_proven(verdict: &Result<Verified, VerifyError>) -> bool {
+    match verdict {
+        Ok(_) | Err(VerifyError::Expired { .. } | VerifyError::ClassTooLow { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+fn verdict_line(verdict: &Result<Verified, VerifyError>) -> String {
+    match verdict {
+        Ok(verified) if verified.in_grace => "valid (expired, but within the grace)".to_owned(),
+        Ok(_) => "valid".to_owned(),
+        Err(error) => format!("{}: {error}", error.code()),
+    }
 }
 
 /// The same as one JSON object.
@@ -153,8 +176,10 @@ pub fn to_json(
 ) -> Value {
     let leaf = &answer.leaf;
     let header = &answer.certificate.header;
-    let records: Vec<String> =
-        chain(leaf).iter().flat_map(|rrset| rrset.rdatas.iter().map(|rdata| record(rrset, rdata))).collect();
+    let records: Vec<String> = chain(leaf)
+        .iter()
+        .flat_map(|rrset| rrset.rdatas.iter().map(|rdata| present::record(rrset, rdata)))
+        .collect();
     let ids = |set: ReplicaSet| set.iter().map(|id| id.0).collect::<Vec<_>>();
     json!({
         "question": leaf.question().map(ToString::to_string),
@@ -174,6 +199,7 @@ pub fn to_json(
         "not_after_ms": leaf.not_after_ms,
         "ttl": leaf.ttl,
         "valid": verdict.is_ok(),
+        "proven": is_proven(verdict),
         "error": verdict.as_ref().err().map(|error| json!({ "code": error.code(), "text": error.to_string() })),
     })
 }
@@ -186,8 +212,13 @@ pub fn parse_class(text: &str) -> Result<Class, String> {
     })
 }
 
-fn names(set: ReplicaSet, cluster: &Cluster) -> String {
-    let name = |id| cluster.member(id).map_or_else(|| format!("replica {id}?"), |member| member.name.clone());
+/// Replicas by their names in the cluster file, or by number where the file says nothing about them.
+fn names(set: ReplicaSet, cluster: Option<&Cluster>) -> String {
+    if set.is_empty() {
+        return "none".to_owned();
+    }
+    let member = |id| cluster.and_then(|cluster| cluster.member(id));
+    let name = |id| member(id).map_or_else(|| format!("replica {id}"), |member| member.name.clone());
     set.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
@@ -196,25 +227,14 @@ fn outcome_word(leaf: &Leaf) -> String {
         Outcome::Answer(_) => "NOERROR".to_owned(),
         Outcome::Negative { denial: Denial::NxDomain, .. } => "NXDOMAIN".to_owned(),
         Outcome::Negative { denial: Denial::NoData, .. } => "NODATA".to_owned(),
-        Outcome::Failure(rcode) => format!("failure (rcode {rcode})"),
+        Outcome::Failure(5) => "REFUSED, agreed on".to_owned(),
+        Outcome::Failure(_) => "SERVFAIL, agreed on".to_owned(),
         Outcome::None => "no agreement".to_owned(),
     }
 }
 
 fn chain(leaf: &Leaf) -> &[RrSet] {
     leaf.outcome.rrsets().unwrap_or_default()
-}
-
-/// A record in presentation form; one that hickory cannot read, as RFC 3597 §5 says.
-fn record(rrset: &RrSet, rdata: &[u8]) -> String {
-    match agreement::to_hickory(&rrset.owner, rrset.rtype, rrset.rclass, rrset.ttl, rdata) {
-        Some(record) => record.to_string(),
-        None => {
-            let hex: String = rdata.iter().map(|byte| format!("{byte:02x}")).collect();
-            let owner = Presentation(&rrset.owner);
-            format!("{owner} {} IN {} \\# {} {hex}", rrset.ttl, TypeName(rrset.rtype), rdata.len())
-        }
-    }
 }
 
 #[cfg(test)]

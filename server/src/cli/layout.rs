@@ -26,6 +26,9 @@ pub enum LayoutError {
     /// n and f do not fit.
     #[error(transparent)]
     Replicas(#[from] certificate::replicas::ReplicasError),
+    /// A name or number that the cluster file cannot hold.
+    #[error("{0}")]
+    Cluster(String),
     /// One host for all, or one for each.
     #[error("expected one --host for all replicas or {replicas}, got {hosts}")]
     Hosts {
@@ -185,6 +188,12 @@ impl Plan {
         let seeds = replicas.iter().map(|_| new_seed()).collect::<Result<Vec<_>, _>>()?;
         let cluster = self.cluster(&replicas, &seeds)?;
         let text = cluster.to_toml();
+        // What every replica will read must be right before a key is written.
+        Cluster::parse(&text, "cluster.toml").map_err(|errors| {
+            LayoutError::Cluster(
+                errors.iter().map(|error| error.kind.to_string()).collect::<Vec<_>>().join("; "),
+            )
+        })?;
         create_dir(&self.dir)?;
         write_file(&self.dir.join("cluster.toml"), text.as_bytes(), 0o644)?;
         for (replica, seed) in replicas.iter().zip(&seeds) {
@@ -366,6 +375,14 @@ mod tests {
         let before = fs::read(plan.dir.join("cluster.toml")).unwrap();
         assert!(matches!(plan.write(), Err(LayoutError::NotEmpty { .. })));
         assert_eq!(fs::read(plan.dir.join("cluster.toml")).unwrap(), before);
+    }
+
+    #[test]
+    fn name_that_the_cluster_file_cannot_hold_is_refused_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan { name: "my cluster".to_owned(), ..plan(dir.path(), &["127.0.0.1"], 5300) };
+        assert!(matches!(plan.write(), Err(LayoutError::Cluster(_))));
+        assert!(!plan.dir.exists());
     }
 
     #[test]

@@ -44,14 +44,26 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way, too.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Plugins(args) => plugins::run(&args),
         Command::Cluster(command) => exit_code(told(cluster::run(&command).map(|()| 0))),
         Command::Demo(args) => exit_code(told(demo::run(&args).map(|()| 0))),
-        Command::Query(args) => exit_code(told(query::run(&args))),
-        Command::Verify(args) => exit_code(told(verify::run(&args))),
+        Command::Query(args) => {
+            judged(query::run(&args).map_err(|error| (error.exit_code(), with_causes(&error))))
+        }
+        Command::Verify(args) => {
+            judged(verify::run(&args).map_err(|error| (error.exit_code(), with_causes(&error))))
+        }
     }
 }
 
@@ -66,16 +78,28 @@ fn exit_code<E: std::fmt::Display>(result: Result<u8, E>) -> ExitCode {
     }
 }
 
-/// An error with all its causes, on one line.
-fn told<E: std::error::Error>(result: Result<u8, E>) -> Result<u8, String> {
-    result.map_err(|error| {
-        let causes = std::iter::successors(error.source(), |cause| cause.source());
-        causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-    })
+/// The exit code of a command that judges: its verdict, or that of the error, which is told on standard error.
+fn judged(result: Result<u8, (u8, String)>) -> ExitCode {
+    ExitCode::from(result.unwrap_or_else(|(code, text)| {
+        eprintln!("quorate: {text}");
+        code
+    }))
 }
 
-/// The exit code of whatever went wrong, except for usage, which is clap's 2.
+fn told<E: std::error::Error>(result: Result<u8, E>) -> Result<u8, String> {
+    result.map_err(|error| with_causes(&error))
+}
+
+/// An error with all its causes, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// The exit code of whatever went wrong, except for usage.
 const ERROR: u8 = 1;
+/// The exit code of wrong usage: not clap's 2, which is a verdict of `verify`. EX_USAGE of sysexits(3).
+const USAGE: u8 = 64;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -83,7 +107,7 @@ Examples:
   quorate check Corefile                      is it right?
   quorate serve -c Corefile --dns-port 1053   serve; then: dig -p 1053 @127.0.0.1 example.org
 
-Exit codes: 0 done, 1 an error that was told on standard error, 2 wrong usage; `query` and `verify` have more.
+Exit codes: 0 done, 1 an error that was told on standard error, 64 wrong usage; `query` and `verify` have more.
 `quorate help COMMAND` says more about each.";
 
 #[cfg(test)]

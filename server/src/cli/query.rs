@@ -54,7 +54,7 @@ Examples:
 
 Asks over TCP, since a certificate seldom fits a datagram. The certificate must be valid, answer this very question,
 and say the same as the answer that came beside it.
-Exit codes: 0 valid, 1 invalid or no certificate, 2 expired, 3 unknown epoch, 4 class too low.";
+Exit codes: 0 valid, 1 invalid or no certificate, 2 expired, 3 unknown epoch, 4 class too low, 64 wrong usage.";
 
 /// Why there is no answer to judge.
 #[derive(Debug, Error)]
@@ -91,6 +91,17 @@ pub enum QueryError {
         #[source]
         source: io::Error,
     },
+}
+
+impl QueryError {
+    /// The exit code: 1 when there is no certificate to judge, 64 for wrong usage or files that cannot be used.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            QueryError::Usage(_) | QueryError::Save { .. } => super::USAGE,
+            QueryError::Input(error) => error.exit_code(),
+            QueryError::Network { .. } | QueryError::Answer { .. } => 1,
+        }
+    }
 }
 
 /// Asks, verifies, prints, and returns the exit code.
@@ -215,7 +226,15 @@ fn certificate_option(response: &Message, option_code: u16) -> Option<Vec<u8>> {
 
 /// What the server said instead: its rcode, and its extended errors (RFC 8914 §2).
 fn without_certificate(response: &Message) -> String {
-    let mut text = format!("{}, without a certificate", response.metadata.response_code);
+    let rcode = u16::from(response.metadata.response_code);
+    let word = match rcode {
+        0 => "NOERROR".to_owned(),
+        2 => "SERVFAIL".to_owned(),
+        3 => "NXDOMAIN".to_owned(),
+        5 => "REFUSED".to_owned(),
+        other => format!("rcode {other}"),
+    };
+    let mut text = format!("{word}, without a certificate");
     let errors = response.edns.iter().flat_map(|edns| edns.options().as_ref().iter());
     for (_, option) in errors {
         if let EdnsOption::Unknown(15, bytes) = option
@@ -223,6 +242,9 @@ fn without_certificate(response: &Message) -> String {
         {
             text += &format!(": {}", String::from_utf8_lossy(&bytes[2..]));
         }
+    }
+    if rcode == 0 {
+        text += "; has this server `byzantine-consensus`, and is --option-code its `edns-option`?";
     }
     text
 }

@@ -216,4 +216,4 @@ Examples:
 Prints one line `listening ADDRESS` for each address; logs go to standard error (RUST_LOG=debug for more).
 SIGTERM and SIGINT stop it when the queries under way are answered; a second one stops it at once.
 
-Exit codes: 0 stopped when told to, 1 the Corefile or a socket cannot be used, 2 wrong usage.";
+Exit codes: 0 stopped when told to, 1 the Corefile or a socket cannot be used, 64 wrong usage.";

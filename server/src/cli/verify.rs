@@ -43,7 +43,7 @@ Examples:
   dig @127.0.0.1 -p 5300 +tcp +short TXT _certificate.www.example.org | quorate verify - --cluster cluster.toml
 
 An expired answer passes for 5 seconds more, for clocks that differ; the output says so.
-Exit codes: 0 valid, 1 invalid, 2 expired, 3 unknown epoch, 4 class too low.";
+Exit codes: 0 valid, 1 invalid, 2 expired, 3 unknown epoch, 4 class too low, 64 wrong usage or files.";
 
 /// Verifies, prints, and returns the exit code.
 ///

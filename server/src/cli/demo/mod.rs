@@ -6,7 +6,7 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -40,7 +40,7 @@ pub struct DemoArgs {
     /// Number of replicas, 4 to 16
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=REPLICAS_MAX as i64))]
     replicas: u32,
-    /// First port: DNS of replica i is on base port + i. 0 takes a free range
+    /// First of 224 ports: DNS of replica i is on base port + i, the others follow in steps of 32. 0 takes a free range
     #[arg(long, default_value_t = 5300)]
     base_port: u16,
     /// Folder for keys, Corefiles and logs; a temporary one when not given, removed at the end
@@ -273,7 +273,7 @@ impl Demo {
                     eprintln!("\n{} ended ({status})", server.label);
                 }
             }
-            if !quiet {
+            if !quiet && io::stdout().is_terminal() {
                 print!("\r{}\x1b[K", show::live_line(&self.replicas).await);
                 let _ = io::stdout().flush();
             }

@@ -80,7 +80,7 @@ Try, in another terminal:
     let victim =
         demo.servers.iter().rfind(|server| server.label.starts_with("replica")).map(|server| server.pid());
     if let Some(pid) = victim {
-        text += &format!("  kill -9 {pid}    a replica dies; answers go on\n");
+        text += &format!("  kill -9 {pid}    a backup dies; answers go on\n");
     }
     text + "Ctrl-C ends everything.\n\n"
 }
