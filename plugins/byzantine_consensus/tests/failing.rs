@@ -32,7 +32,8 @@ async fn split(change: impl Fn(&mut QuerySettings)) -> Four {
     )
     .await;
     for id in 0..4 {
-        four.one_sees(id, NAME, Says::This(address(NAME, 1 + id / 2)));
+        let seen = Response { authentic_data: true, ..address(NAME, 1 + id / 2) };
+        four.one_sees(id, NAME, Says::This(seen));
     }
     four
 }
