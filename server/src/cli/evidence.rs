@@ -77,7 +77,7 @@ pub fn read_certificate(path: &Path) -> Result<CertifiedAnswer, InputError> {
             .map_err(failed)?;
     }
     let bytes = certificate_bytes(&bytes).ok_or(InputError::NoCertificate)?;
-    Ok(CertifiedAnswer::from_bytes(&bytes).map_err(|error| InputError::Malformed(error.into()))?)
+    CertifiedAnswer::from_bytes(&bytes).map_err(|error| InputError::Malformed(error.into()))
 }
 
 /// Finds the certificate in what people save: the binary file, its base64 or hexadecimal form, the strings of a `_certificate` TXT
