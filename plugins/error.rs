@@ -54,7 +54,7 @@ pub enum ServeError {
     /// The deadline passed.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// No upstream gave an answer that can be used.
+    /// No upstream gave an answer that can be used. The text says which one and why; it is for the log, never for clients.
     #[error("{0}")]
     Upstream(String),
     /// A part of this server is not ready, or too busy.
@@ -81,7 +81,7 @@ impl ServeError {
         }
     }
 
-    /// The extended error a client gets.
+    /// The extended error a client gets. It names no address and no error of the system: those are for the operator.
     pub fn extended_error(&self) -> ExtendedError {
         let code = match self {
             ServeError::NoPlugin => code::NOT_AUTHORITATIVE,
@@ -91,7 +91,16 @@ impl ServeError {
             ServeError::NotReady(_) => code::NOT_READY,
             ServeError::NoAgreement(_) | ServeError::Internal(_) => code::OTHER,
         };
-        ExtendedError { code, text: self.to_string() }
+        let text = match self {
+            ServeError::Upstream(_) => "no upstream gave an answer".to_owned(),
+            ServeError::NoPlugin
+            | ServeError::Refused(_)
+            | ServeError::TimedOut(_)
+            | ServeError::NotReady(_)
+            | ServeError::NoAgreement(_)
+            | ServeError::Internal(_) => self.to_string(),
+        };
+        ExtendedError { code, text }
     }
 }
 
@@ -103,4 +112,17 @@ pub struct StartError {
     pub plugin: &'static str,
     /// What is wrong, and what to do about it.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_not_told_which_upstream_failed_and_how() {
+        let error = ServeError::Upstream("upstream 192.0.2.9:53: Connection refused (os error 111)".into());
+        let told = ExtendedError { code: 22, text: "no upstream gave an answer".into() };
+        assert_eq!(error.extended_error(), told);
+        assert!(error.to_string().contains("192.0.2.9:53"), "the log is");
+    }
 }

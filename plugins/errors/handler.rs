@@ -3,11 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use hickory_proto::op::ResponseCode;
 use tracing::error;
 
 use super::limit::{Limit, Verdict};
 use crate::chain::Next;
-use crate::error::ServeError;
+use crate::error::{ExtendedError, ServeError};
 use crate::plugin::{Glance, Plugin};
 use crate::query::Query;
 use crate::response::Response;
@@ -20,7 +21,7 @@ pub struct Errors {
 }
 
 /// Where lines go: the query, why it failed, how many were left out before it.
-pub type Report = fn(&Query, &ServeError, u64);
+pub type Report = fn(&Query, &str, u64);
 
 impl Errors {
     /// Errors go to `report`.
@@ -41,16 +42,44 @@ impl Plugin for Errors {
 
     async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
         let result = next.serve(query).await;
-        if let Err(error) = &result
-            && is_ours(error)
-        {
+        if is_failure(&result) {
             let verdict = self.limit.lock().unwrap_or_else(PoisonError::into_inner).judge(query.received);
             if let Verdict::Log { left_out } = verdict {
-                (self.report)(query, error, left_out);
+                (self.report)(query, &cause(&result), left_out);
             }
         }
         result
     }
+}
+
+/// Whether the query failed for a reason that an operator can do something about.
+fn is_failure(result: &Result<Response, ServeError>) -> bool {
+    match result {
+        Ok(response) => response.rcode == ResponseCode::ServFail,
+        Err(error) => is_ours(error),
+    }
+}
+
+/// Why the query failed: the error, or what the answer with SERVFAIL says beside it and which plugin made it.
+fn cause(result: &Result<Response, ServeError>) -> String {
+    match result {
+        Err(error) => error.to_string(),
+        Ok(response) if response.extended_errors.is_empty() => format!("SERVFAIL from {}", response.origin),
+        Ok(response) => {
+            let texts: Vec<String> = response.extended_errors.iter().map(text_of).collect();
+            format!("SERVFAIL from {}: {}", response.origin, texts.join("; "))
+        }
+    }
+}
+
+/// The text of an extended error, or its code where it has none. An upstream may have written it, so that nothing in it may break
+/// the line or make it long.
+fn text_of(error: &ExtendedError) -> String {
+    if error.text.is_empty() {
+        return format!("extended error {}", error.code);
+    }
+    let printable = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    error.text.chars().take(TEXT_CHARACTERS_MAX).map(printable).collect()
 }
 
 /// Whether an operator can do something about the error. A client that asks for what is not served is no fault here.
@@ -66,10 +95,13 @@ fn is_ours(error: &ServeError) -> bool {
 }
 
 /// Writes the line to the program's log.
-pub fn report(query: &Query, error: &ServeError, left_out: u64) {
+pub fn report(query: &Query, error: &str, left_out: u64) {
     let (name, qtype) = (&query.name, query.qtype);
     match left_out {
         0 => error!(%name, %qtype, %error, "query failed"),
         left_out => error!(%name, %qtype, %error, left_out, "query failed, and others before it"),
     }
 }
+
+/// Characters of an extended error that are logged.
+const TEXT_CHARACTERS_MAX: usize = 256;

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::handler::Errors;
 use super::limit::{LINES_PER_SECOND_MAX, Limit, Verdict};
 use crate::chain::Chain;
-use crate::error::ServeError;
+use crate::error::{ExtendedError, ServeError};
 use crate::query::Query;
 use crate::rehearsal::{Answered, Script, answer, glance, messages, plugins, query};
 use crate::response::Response;
@@ -18,7 +19,7 @@ thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-fn keep(query: &Query, error: &ServeError, left_out: u64) {
+fn keep(query: &Query, error: &str, left_out: u64) {
     LINES.with_borrow_mut(|lines| lines.push(format!("{} {} {error} {left_out}", query.name, query.qtype)));
 }
 
@@ -35,11 +36,35 @@ async fn failure_is_logged_with_its_question() {
     assert_eq!(lines(failed).await, ["example.org. A upstream `192.0.2.9:53`: no answer 0"]);
 }
 
+/// An answer with SERVFAIL and these extended errors.
+fn servfail(errors: &[(u16, &str)]) -> Result<Response, ServeError> {
+    let mut response = Response::new(ResponseCode::ServFail, "byzantine-consensus");
+    response.extended_errors =
+        errors.iter().map(|&(code, text)| ExtendedError { code, text: text.into() }).collect();
+    Ok(response)
+}
+
+#[tokio::test]
+async fn answer_with_servfail_is_logged_once_with_what_it_says() {
+    for (errors, cause) in [
+        (&[(0, "2 of 4 replicas agree"), (22, "")][..], ": 2 of 4 replicas agree; extended error 22"),
+        (&[], ""),
+        (&[(23, "two\nlines\x1b[2J")], ": two\u{fffd}lines\u{fffd}[2J"),
+    ] {
+        let line = format!("example.org. A SERVFAIL from byzantine-consensus{cause} 0");
+        assert_eq!(lines(servfail(errors)).await, [line]);
+    }
+    let long = "x".repeat(60_000);
+    assert!(lines(servfail(&[(0, &long)])).await[0].len() < 400, "no client or upstream fills the log");
+}
+
 #[tokio::test]
 async fn answers_and_what_is_not_served_are_not_logged() {
     assert_eq!(lines(Ok(answer(vec![]))).await, [""; 0]);
     assert_eq!(lines(Err(ServeError::Refused("transfers are not served".into()))).await, [""; 0]);
     assert_eq!(lines(Err(ServeError::NoPlugin)).await, [""; 0]);
+    assert_eq!(lines(Ok(Response::new(ResponseCode::NXDomain, "file"))).await, [""; 0]);
+    assert_eq!(lines(Ok(Response::new(ResponseCode::Refused, "forward"))).await, [""; 0]);
 }
 
 #[test]
