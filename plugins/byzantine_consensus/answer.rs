@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use agreement::canonical::REFUSED;
 use agreement::serve;
-use certificate::leaf::{Class, Leaf};
+use certificate::leaf::{Class, Leaf, Outcome};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::TXT;
@@ -51,7 +52,7 @@ fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError 
     match leaf.class {
         Class::Failure => ExtendedError {
             code: code::NO_REACHABLE_AUTHORITY,
-            text: format!("consensus: {support} of {replicas} replicas got no answer from upstream"),
+            text: format!("consensus: {support} of {replicas} replicas saw {}", failure_word(leaf)),
         },
         _ => ExtendedError {
             code: code::OTHER,
@@ -59,6 +60,13 @@ fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError 
                 "consensus: no-agreement: {observers} of {replicas} replicas answered, no {quorum} of them alike"
             ),
         },
+    }
+}
+
+fn failure_word(leaf: &Leaf) -> &'static str {
+    match leaf.outcome {
+        Outcome::Failure(REFUSED) => "REFUSED",
+        _ => "no usable answer from upstream",
     }
 }
 

@@ -11,7 +11,7 @@ use agreement::{Dnssec, Observed, ObservedOutcome};
 use certificate::codec::{Decode, Encode, Reader, Writer};
 use certificate::leaf::{Class, Leaf, Policy, Question};
 use certificate::verify::{GRACE_MS, verify};
-use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, merkle};
+use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, ReplicaSet, merkle};
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
@@ -225,6 +225,9 @@ impl Consensus {
                 continue;
             }
             self.metrics.decided(leaf.class);
+            if leaf.class > Class::Failure {
+                self.metrics.out_voted(ReplicaSet(leaf.observers.0 & !leaf.support.0));
+            }
             let observations = evidence.get(index).map_or(&[][..], Vec::as_slice);
             let extra = if leaf.extra_digest == Digest::ZERO {
                 Vec::new()

@@ -28,6 +28,8 @@ const CERTIFICATE_LABEL: &[u8] = b"_certificate";
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 /// How long the comparison with an own answer waits for the decision.
 const COMPARE_WAIT: Duration = Duration::from_secs(5);
+/// How long a query waits for a decision while a quorum is out of reach.
+const WITHOUT_QUORUM_WAIT: Duration = Duration::from_millis(300);
 /// How long an own, uncertified answer may be cached, in seconds.
 const LOCAL_TTL_SECONDS: u32 = 30;
 
@@ -96,6 +98,9 @@ impl ByzantineConsensus {
             requested.map_err(|busy| ServeError::NotReady(busy.to_string()))?;
         }
         let started = Instant::now();
+        // A peer may come back at any moment, so there is a wait, but a short one.
+        let reachable = consensus.node().can_reach_quorum();
+        let deadline = if reachable { deadline } else { deadline.min(started + WITHOUT_QUORUM_WAIT) };
         let told = tokio::time::timeout_at(deadline, place.decision()).await.ok();
         if told.is_some() {
             consensus.metrics.decision_seconds.observe(started.elapsed().as_secs_f64());

@@ -1,5 +1,6 @@
 //! Counters of the plugin.
 
+use certificate::ReplicaSet;
 use certificate::leaf::Class;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,10 +14,16 @@ struct ClassLabel {
     class: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReplicaLabel {
+    replica: u8,
+}
+
 /// What the plugin counts, over all clusters of the process.
 #[derive(Clone)]
 pub struct ConsensusMetrics {
     decided: Family<ClassLabel, Counter>,
+    out_voted: Family<ReplicaLabel, Counter>,
     /// Queries answered with a decision that still held.
     pub held: Counter,
     /// Queries without a decision at their deadline.
@@ -38,6 +45,11 @@ impl ConsensusMetrics {
             decided: metrics.metric(
                 "quorate_consensus_decisions",
                 "Questions decided, by class",
+                Family::default,
+            ),
+            out_voted: metrics.metric(
+                "quorate_consensus_out_voted",
+                "Observations that the decision does not agree with, by replica: one that lies, or is lied to",
                 Family::default,
             ),
             held: metrics.metric(
@@ -66,6 +78,13 @@ impl ConsensusMetrics {
                 "From the request to the decision, as a query waits for it",
                 || Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             ),
+        }
+    }
+
+    /// Counts the replicas that saw something else than what was agreed on.
+    pub fn out_voted(&self, replicas: ReplicaSet) {
+        for replica in replicas.iter() {
+            self.out_voted.get_or_create(&ReplicaLabel { replica: replica.0 }).inc();
         }
     }
 

@@ -218,13 +218,20 @@ impl Driver {
         self.inquiries.answer(|operation| self.replica.observers(operation));
         let peers = self.peers.states();
         let present = 1 + peers.iter().filter(|peer| peer.connected).count();
+        let quorum = self.cluster.replicas.quorum();
+        let before = self.status.borrow().present;
+        match (before >= quorum, present >= quorum) {
+            (true, false) => warn!(present, quorum, "lost the quorum: nothing can be decided"),
+            (false, true) => info!(present, quorum, "reached a quorum"),
+            (true, true) | (false, false) => {}
+        }
         self.status.send_replace(NodeStatus {
             me: self.me,
             replica: self.replica.status(),
             refusing: None,
             peers,
             present,
-            quorum: self.cluster.replicas.quorum(),
+            quorum,
             counters: self.counters.values(),
         });
     }

@@ -77,6 +77,11 @@ impl NodeHandle {
         self.inner.status.borrow().clone()
     }
 
+    /// Whether enough replicas are present to decide something.
+    pub fn can_reach_quorum(&self) -> bool {
+        self.inner.status.borrow().can_reach_quorum()
+    }
+
     /// How the node stands, whenever that changes.
     pub fn watch(&self) -> watch::Receiver<NodeStatus> {
         self.inner.status.clone()

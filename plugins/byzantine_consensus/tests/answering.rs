@@ -134,7 +134,7 @@ fn failure_says_how_many_got_no_answer() {
     let response = served(&held, &query(NAME, RecordType::A), 0);
     assert_eq!(response.rcode, ResponseCode::ServFail);
     assert_eq!(response.extended_errors[0].code, code::NO_REACHABLE_AUTHORITY);
-    assert_eq!(reasons(&response), ["consensus: 3 of 4 replicas got no answer from upstream"]);
+    assert_eq!(reasons(&response), ["consensus: 3 of 4 replicas saw no usable answer from upstream"]);
 }
 
 #[test]

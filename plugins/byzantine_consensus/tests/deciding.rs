@@ -104,7 +104,7 @@ async fn a_lookup_that_fails_everywhere_is_a_certified_failure() {
         Some(Class::Failure)
     );
     let [reason] = reasons(&response)[..] else { panic!("one reason") };
-    assert!(reason.ends_with("of 4 replicas got no answer from upstream"), "{reason}");
+    assert!(reason.ends_with("of 4 replicas saw no usable answer from upstream"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
