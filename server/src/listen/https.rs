@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
@@ -19,7 +20,7 @@ use plugins::{Client, Transport};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant as Time, sleep, timeout, timeout_at};
 use tracing::trace;
 
 use super::freshness::max_age;
@@ -122,12 +123,18 @@ fn builder() -> Builder<TokioExecutor> {
 /// Answers a request.
 async fn respond<B>(request: Request<B>, client: Client, streams: &Streams) -> Response<Full<Bytes>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let wire = match read_request(request).await {
+    let (parts, mut body) = request.into_parts();
+    let until = Time::now() + MESSAGE_TIMEOUT;
+    let wire = match read_request(&parts, &mut body, until).await {
         Ok(wire) => wire,
-        Err(status) => return refuse(status),
+        Err(status) => {
+            // Both versions of HTTP break the stream off when the client is still sending, and the answer may be lost with it.
+            let _ = timeout_at(until, drain(body)).await;
+            return refuse(status);
+        }
     };
     let received = Instant::now();
     let Ok(_room) = streams.room.acquire().await else { return refuse(StatusCode::SERVICE_UNAVAILABLE) };
@@ -146,18 +153,18 @@ where
     response
 }
 
-/// The DNS message in a request, or the status that says why there is none.
-async fn read_request<B>(request: Request<B>) -> Result<Bytes, StatusCode>
+/// The DNS message in a request, or the status that says why there is none. Its body has to be there before `until`.
+async fn read_request<B>(parts: &Parts, body: &mut B, until: Time) -> Result<Bytes, StatusCode>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if request.uri().path() != PATH {
+    if parts.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
     }
-    let wire = match *request.method() {
-        Method::GET => message_in_query(request.uri().query().unwrap_or_default())?.into(),
-        Method::POST => message_in_body(request).await?,
+    let wire = match parts.method {
+        Method::GET => message_in_query(parts.uri.query().unwrap_or_default())?.into(),
+        Method::POST => message_in_body(parts, body, until).await?,
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     };
     if wire.len() < HEADER_BYTES || wire[2] & FLAG_QR != 0 {
@@ -178,23 +185,32 @@ fn message_in_query(query: &str) -> Result<Vec<u8>, StatusCode> {
     URL_SAFE_NO_PAD.decode(value).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-async fn message_in_body<B>(request: Request<B>) -> Result<Bytes, StatusCode>
+async fn message_in_body<B>(parts: &Parts, body: &mut B, until: Time) -> Result<Bytes, StatusCode>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if !content_type.eq_ignore_ascii_case(DNS_MESSAGE.as_bytes()) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let body = Limited::new(request.into_body(), u16::MAX.into());
-    match timeout(MESSAGE_TIMEOUT, body.collect()).await {
+    match timeout_at(until, Limited::new(body, u16::MAX.into()).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(StatusCode::PAYLOAD_TOO_LARGE)
         }
         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// Reads what is left of a body, to its end or to so much that the client has itself to blame.
+async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    let mut bytes = 0;
+    while bytes <= DRAINED_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
@@ -218,5 +234,7 @@ const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Bytes of all bodies of a connection that may be on their way.
 const CONNECTION_BYTES_MAX: u32 = 1 << 20;
+/// Bytes of a body that is not wanted that are read all the same.
+const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Streams that a client has reset and that are not yet forgotten; more close the connection.
 const RESETS_MAX: usize = 64;

@@ -1,6 +1,9 @@
 //! Tests of whole listeners on port 0 with real clients: DNS, DoT, DoQ, DoH.
 
 use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use quinn::{Connection, VarInt};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -248,6 +251,96 @@ async fn dns_over_https_speaks_http1() {
         sender.ready().await.unwrap();
         let response = sender.send_request(request).await.unwrap();
         assert_eq!(reply_of(response).await.answers.len(), 1);
+    }
+}
+
+/// A body that comes in three parts of so many bytes, each after others had their turn twenty times.
+struct LateBody {
+    part_bytes: usize,
+    turns: usize,
+    /// Counts the bodies that were sent to their end.
+    ended: Arc<AtomicUsize>,
+}
+
+fn late_body(bytes: usize, ended: &Arc<AtomicUsize>) -> LateBody {
+    LateBody { part_bytes: bytes / 3, turns: 60, ended: ended.clone() }
+}
+
+impl Body for LateBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.turns == 0 {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            return Poll::Ready(None);
+        }
+        self.turns -= 1;
+        if self.turns.is_multiple_of(20) {
+            return Poll::Ready(Some(Ok(Frame::data(vec![0; self.part_bytes].into()))));
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn refused_request_gets_its_status_although_it_is_still_being_sent() {
+    let server = serve(Scheme::Https);
+    let stream = TokioIo::new(tls(&server, b"h2").await);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = |method: &str, path: &str, content_type: &str, bytes, ended: &Arc<AtomicUsize>| {
+        let uri = format!("https://localhost{path}");
+        let builder = Request::builder().method(method).uri(uri).header("content-type", content_type);
+        builder.body(late_body(bytes, ended)).unwrap()
+    };
+    let (json, dns) = ("application/json", "application/dns-message");
+    for (method, path, content_type, bytes, status) in [
+        ("POST", "/dns-query", json, 60_000, 415),
+        ("PUT", "/dns-query", dns, 60_000, 405),
+        ("POST", "/dns-query", dns, 120_000, 413),
+        ("POST", "/", dns, 300, 404),
+        ("GET", "/dns-query", dns, 300, 400),
+    ] {
+        let ended = Arc::default();
+        let exchanges: Vec<_> = (0..50)
+            .map(|_| {
+                let mut sender = sender.clone();
+                let request = request(method, path, content_type, bytes, &ended);
+                tokio::spawn(async move {
+                    let response =
+                        sender.send_request(request).await.map_err(|error| format!("{error:?}"))?;
+                    let status = response.status().as_u16();
+                    let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?;
+                    Ok::<_, String>((status, body.to_bytes().len()))
+                })
+            })
+            .collect();
+        for exchange in exchanges {
+            assert_eq!(exchange.await.unwrap(), Ok((status, 0)), "{method} {path} {content_type}");
+        }
+        assert_eq!(ended.load(Ordering::Relaxed), 50, "{method} {path} {content_type}: none was broken off");
+    }
+}
+
+#[tokio::test]
+async fn refused_request_leaves_its_http1_connection_open() {
+    let server = serve(Scheme::Https);
+    let stream = TokioIo::new(tls(&server, b"http/1.1").await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..5 {
+        let request = Request::post("/dns-query")
+            .header("host", "localhost")
+            .body(late_body(60_000, &Arc::default()))
+            .unwrap();
+        sender.ready().await.unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 415);
     }
 }
 
