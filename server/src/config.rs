@@ -78,7 +78,16 @@ pub fn load(path: &Path, dns_port: u16, lasting: &Lasting) -> Findings {
     let mut builder = Builder::default();
     for block in &corefile.blocks {
         let built = registry::set_up(block, &context, &mut diagnostics);
-        builder.add(&block.keys, built.settings, Chain::new(built.plugins), &mut diagnostics);
+        // After an error the block may lack just the plugin that was meant.
+        if built.plugins.is_empty() && !corefile::has_errors(&diagnostics) {
+            let message = "serves nothing: every query is refused";
+            let hint =
+                "add a directive that answers, such as `forward . 192.0.2.1`; `quorate plugins` shows all";
+            diagnostics.extend(
+                block.keys.first().map(|key| Diagnostic::warning(&key.span, message).with_hint(hint)),
+            );
+        }
+        builder.add(block, built.settings, Chain::new(built.plugins), &mut diagnostics);
         builder.services.extend(built.services);
     }
     builder.check_ports(&mut diagnostics);
@@ -116,14 +125,20 @@ struct Gathered {
 
 impl Builder {
     /// Adds a block: each of its keys on each of its addresses.
-    fn add(&mut self, keys: &[Key], settings: Settings, chain: Chain, diagnostics: &mut Vec<Diagnostic>) {
+    fn add(
+        &mut self,
+        server_block: &corefile::Block,
+        settings: Settings,
+        chain: Chain,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
         let addresses: Vec<Option<IpAddr>> = match settings.bind.as_slice() {
             [] => vec![None],
             addresses => addresses.iter().copied().map(Some).collect(),
         };
         let block = Block::new(chain.clone(), settings.udp_payload_max);
         let mut without_certificate = None;
-        for key in keys {
+        for key in &server_block.keys {
             if key.scheme != Scheme::Dns && settings.tls.is_none() {
                 without_certificate.get_or_insert(key);
                 continue;
@@ -136,7 +151,9 @@ impl Builder {
                 }
             }
         }
-        if let Some(key) = without_certificate {
+        // A directive that is there and of no use has said itself why.
+        let told = server_block.directives_named("tls").next().is_some();
+        if let Some(key) = without_certificate.filter(|_| !told) {
             let message = format!("cannot serve {key}: expected a `tls` directive in this block");
             let hint = "add `tls CERTIFICATE KEY` with the PEM files that clients shall be shown";
             diagnostics.push(Diagnostic::error(&key.span, message).with_hint(hint));

@@ -93,6 +93,30 @@ fn encrypted_block_needs_a_certificate() {
 }
 
 #[test]
+fn certificate_that_cannot_be_read_is_the_only_error() {
+    let text = "tls://. {\n tls no.pem KEY\n whoami\n}\n";
+    let errors = errors(text);
+    assert!(errors.len() == 1 && errors[0].starts_with("2:6 tls: cannot read "), "{errors:?}");
+}
+
+#[test]
+fn block_without_a_plugin_gets_a_warning() {
+    let told = |text: &str| {
+        let told: Vec<_> = findings(text).diagnostics.iter().map(|found| found.to_string()).collect();
+        told.iter().map(|line| without_folder(line)).collect::<Vec<_>>()
+    };
+    let warning = "Corefile:1:1: warning: serves nothing: every query is refused";
+    for text in [". { }\n", ". {\n bind 127.0.0.1\n}\n"] {
+        assert_eq!(told(text), [warning], "{text}");
+    }
+    assert!(told(". {\n whoami\n}\n").is_empty());
+    for wrong in ["forward", "nosuch"] {
+        let told = told(&format!(". {{\n {wrong}\n}}\n"));
+        assert!(told.iter().all(|line| line.contains(": error: ")), "an error says enough: {told:?}");
+    }
+}
+
+#[test]
 fn all_errors_of_all_blocks_are_told_at_once_in_the_order_of_the_file() {
     let text = "https://. {\n whoami\n}\nexample.org {\n cache zero\n nosuch\n}\nexample.org {\n whoami\n}\n";
     let lines: Vec<String> =
