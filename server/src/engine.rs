@@ -46,16 +46,20 @@ pub struct Shared {
     cookies: Cookies,
     panics: Counter,
     rejected: Counter,
+    refused: Counter,
 }
 
 impl Shared {
     /// Fresh secrets, and counters in `metrics`.
     pub fn new(metrics: &plugins::metrics::Metrics) -> Shared {
+        let refused_help =
+            "Queries refused before any plugin saw them: no zone of ours, another class, a transfer";
         let rejected_help = "Messages answered from their header and question alone";
         Shared {
             cookies: Cookies::random(),
             panics: metrics.metric("quorate_panics", "Queries that made a plugin panic", Counter::default),
             rejected: metrics.metric("quorate_rejected_messages", rejected_help, Counter::default),
+            refused: metrics.metric("quorate_dns_refused", refused_help, Counter::default),
         }
     }
 }
@@ -124,13 +128,19 @@ impl Engine {
             Some(block) if block.answers(asked.qtype, asked.qclass) => {
                 self.ask(block, query_of(&asked, client, received, wire.len())).await
             }
-            Some(_) => Err(ServeError::Refused("neither this class nor transfers are served".into())),
-            None => Err(ServeError::NoPlugin),
+            Some(_) => self.refuse(ServeError::Refused("neither this class nor transfers are served".into())),
+            None => self.refuse(ServeError::NoPlugin),
         };
         let response = response
             .and_then(|response| of_class(response, asked.qclass))
             .unwrap_or_else(|error| response_to(&error, &asked));
         Some(self.reply(&asked, &response, client, udp_payload_max))
+    }
+
+    /// Refuses a query that no plugin sees, so that none counts it.
+    fn refuse(&self, error: ServeError) -> Result<Response, ServeError> {
+        self.shared.refused.inc();
+        Err(error)
     }
 
     fn route(&self, asked: &Asked<'_>) -> Option<&Block> {

@@ -154,6 +154,20 @@ async fn name_of_no_zone_is_refused_as_not_ours() {
 }
 
 #[tokio::test]
+async fn query_that_no_plugin_sees_is_counted() {
+    let engine = engine();
+    for (name, qtype, refused) in [
+        ("www.example.org.", RecordType::A, 0),
+        ("refused.example.org.", RecordType::A, 0),
+        ("example.com.", RecordType::A, 1),
+        ("example.org.", RecordType::AXFR, 2),
+    ] {
+        ask(&engine, &query(name, qtype, None), Transport::Tcp).await;
+        assert_eq!(engine.shared.refused.get(), refused, "{name} {qtype}");
+    }
+}
+
+#[tokio::test]
 async fn errors_of_the_chain_become_rcodes_and_extended_errors() {
     let engine = engine();
     for (name, rcode, codes) in [
