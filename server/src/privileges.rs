@@ -34,6 +34,31 @@ pub fn drop_to(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// What to do about an error that came of the permissions of files, as words to put behind it; empty for other errors.
+///
+/// What the system says in the text of `error` tells what it is.
+pub fn hint_of_ownership(error: &impl ToString) -> String {
+    let denied = io::Error::from_raw_os_error(libc::EACCES).to_string();
+    if !error.to_string().contains(&denied) {
+        return String::new();
+    }
+    // SAFETY: a plain system call.
+    let id = unsafe { libc::geteuid() };
+    let user = name_of(id).unwrap_or_else(|| id.to_string());
+    format!(
+        "; the program runs as user `{user}`, which must own the state folder and be able to read keys and certificates: \
+         chown -R {user} FOLDER"
+    )
+}
+
+fn name_of(id: libc::uid_t) -> Option<String> {
+    // SAFETY: the result is copied at once, and nothing else in this program asks for entries after the start.
+    let entry = unsafe { libc::getpwuid(id).as_ref() }?;
+    // SAFETY: the system ends names with NUL.
+    let name = unsafe { std::ffi::CStr::from_ptr(entry.pw_name) };
+    name.to_str().ok().map(str::to_owned)
+}
+
 fn find(name: &str) -> Result<(libc::uid_t, libc::gid_t), String> {
     let c_name = CString::new(name).map_err(|_| "a user's name holds no NUL".to_owned())?;
     // SAFETY: called before other threads look users up; the result is read at once.
@@ -56,6 +81,16 @@ pub fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn denied_permission_is_told_with_who_must_own_the_folder() {
+        let hint = hint_of_ownership(&"opening state folder `s`: Permission denied (os error 13)");
+        // SAFETY: a plain system call.
+        let user = name_of(unsafe { libc::geteuid() }).expect("tests run as a user that has a name");
+        assert!(hint.contains(&format!("user `{user}`, which must own the state folder")), "{hint}");
+        assert_eq!(hint_of_ownership(&"No such file or directory (os error 2)"), "");
+        assert_eq!(name_of(0).as_deref(), Some("root"));
+    }
 
     #[test]
     fn users_are_found_by_name() {

@@ -23,6 +23,7 @@ use crate::config::{Configuration, Lasting};
 use crate::engine::{Engine, QUERY_DEADLINE, Shared};
 use crate::listen::listener::{Listener, Opened};
 use crate::listen::{Engines, Entrance, ListenerKey};
+use crate::privileges::hint_of_ownership;
 
 /// Why a configuration cannot be run.
 #[derive(Debug, Error)]
@@ -39,7 +40,7 @@ pub enum RunError {
     #[error(transparent)]
     Admin(#[from] AdminError),
     /// A plugin does not start.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = hint_of_ownership(.0))]
     Plugin(#[from] StartError),
     /// Privileges cannot be given up.
     #[error("{0}")]

@@ -106,6 +106,15 @@ async fn refusal_to_give_up_privileges_starts_nothing() {
     assert!(fresh.addresses().is_empty());
 }
 
+#[test]
+fn plugin_that_may_not_read_its_files_is_told_with_who_must_own_them() {
+    let message = "opening state folder `s`: Permission denied (os error 13)".to_owned();
+    let error = RunError::from(StartError { plugin: "byzantine-consensus", message });
+    let text = error.to_string();
+    assert!(text.starts_with("byzantine-consensus: opening state folder `s`: Permission denied"), "{text}");
+    assert!(text.contains("must own the state folder"), "{text}");
+}
+
 #[tokio::test]
 async fn listener_that_is_no_longer_configured_is_closed() {
     let mut server = Server::new(&format!("{ORG}example.org {{\n bind 127.0.0.2\n whoami\n}}\n"));
