@@ -213,8 +213,8 @@ Examples:
   quorate serve --user quorate                    opens port 53 as root, then is root no more
   kill -USR1 $(pidof quorate)                     takes a changed Corefile; SIGHUP does the same
 
-With --user, state folders must belong to that user, and keys and certificates be readable by it: a reload
-reads all of them anew, no longer as root. Ports below 1024 cannot be added by a reload then.
+With --user, state folders must belong to that user, and it must be able to read the Corefile,
+keys and certificates: a reload reads them anew, no longer as root, and adds no port below 1024.
 
 Prints one line `listening ADDRESS` for each address; logs go to standard error (RUST_LOG=debug for more).
 SIGTERM and SIGINT stop it when the queries under way are answered; a second one stops it at once.
