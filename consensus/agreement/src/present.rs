@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use certificate::leaf::RrSet;
 use certificate::name::Presentation;
 use certificate::question::TypeName;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{RData, RecordType};
 
 use crate::record::to_hickory;
 
@@ -44,9 +44,9 @@ fn data(rrset: &RrSet, rdata: &[u8]) -> String {
         .contains(&rtype)
         .then(|| to_hickory(&rrset.owner, rrset.rtype, rrset.rclass, rrset.ttl, rdata))
         .flatten();
-    match printed {
-        Some(record) if record.record_type() == rtype => record.data.to_string(),
-        Some(_) | None => unknown(rdata),
+    match printed.map(|record| record.data) {
+        Some(RData::Unknown { .. } | RData::Update0(_)) | None => unknown(rdata),
+        Some(data) => data.to_string(),
     }
 }
 
