@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use super::layout::{LayoutError, Plan, Replica, faults_max, free_base_port};
 
@@ -53,6 +54,9 @@ pub struct NewArgs {
     /// What replicas forward to, each the next in turn, as the `forward` plugin reads it
     #[arg(long = "upstream", value_name = "UPSTREAM", default_value = "/etc/resolv.conf")]
     upstreams: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl NewArgs {
@@ -91,10 +95,31 @@ pub fn run(command: &ClusterCommand) -> Result<(), LayoutError> {
     let ClusterCommand::New(args) = command;
     let plan = args.plan()?;
     let replicas = plan.write()?;
+    if args.json {
+        println!("{}", to_json(&plan, &replicas));
+        return Ok(());
+    }
     println!("cluster `{}`: {} replicas, {} may be faulty", plan.name, replicas.len(), plan.faults);
     println!("{}", plan.dir.join("cluster.toml").display());
     for Replica { id, dir, host, ports, .. } in &replicas {
         println!("{}  replica {id}: DNS {host} port {}, peers port {}", dir.display(), ports.dns, ports.peer);
     }
     Ok(())
+}
+
+fn to_json(plan: &Plan, replicas: &[Replica]) -> Value {
+    let replica = |replica: &Replica| {
+        let ports = replica.ports;
+        json!({
+            "id": replica.id.0, "dir": replica.dir, "host": replica.host, "upstream": replica.upstream,
+            "dns": ports.dns, "tls": ports.tls, "quic": ports.quic, "https": ports.https,
+            "peer": ports.peer, "admin": ports.admin,
+        })
+    };
+    json!({
+        "name": plan.name,
+        "faults": plan.faults,
+        "cluster": plan.dir.join("cluster.toml"),
+        "replicas": replicas.iter().map(replica).collect::<Vec<_>>(),
+    })
 }

@@ -1,7 +1,7 @@
 //! Live clusters: the demo as people start it, and clusters from `quorate cluster new` over an upstream of the test's.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -131,12 +131,13 @@ impl Cluster {
         let temporary = TempDir::new().expect("a temporary folder");
         let dir = temporary.path().join("cluster");
         let count = replicas.to_string();
-        let mut args = vec!["cluster", "new", "--base-port", "0", "--replicas", &count];
+        let mut args = vec!["cluster", "new", "--json", "--base-port", "0", "--replicas", &count];
         args.extend(["--dir", dir.to_str().expect("the path is UTF-8")]);
         upstreams.iter().for_each(|upstream| args.extend(["--upstream", upstream]));
         let made = run(&args);
         assert!(made.status.success(), "{}", stderr(&made));
-        let base_port = dns_port(&dir.join("replica-0"));
+        let facts: Value = serde_json::from_slice(&made.stdout).expect("the command prints JSON");
+        let base_port = facts["replicas"][0]["dns"].as_u64().expect("a port") as u16;
         Cluster { dir, replicas: (0..replicas).map(|_| None).collect(), base_port, _temporary: temporary }
     }
 
@@ -219,12 +220,4 @@ pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some((status, body.to_owned()))
-}
-
-/// The DNS port in a replica's Corefile: the first key's.
-fn dns_port(folder: &Path) -> u16 {
-    let corefile = std::fs::read_to_string(folder.join("Corefile")).expect("the replica has a Corefile");
-    let key = corefile.lines().find(|line| !line.starts_with('#')).expect("the Corefile has a block");
-    let port = key.split_whitespace().next().and_then(|word| word.rsplit(':').next());
-    port.and_then(|port| port.parse().ok()).expect("the first key has a port")
 }
