@@ -210,11 +210,7 @@ impl ByzantineConsensus {
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
         match self.decision(consensus, question, deadline).await? {
             Some(held) => Ok(certificate_text(&held, &query.name_as_asked)),
-            None => {
-                let numbers = consensus.cluster.replicas;
-                let answered = consensus.node().observers(key(question)).await.len();
-                Ok(undecided(answered, numbers.count(), numbers.quorum()))
-            }
+            None => Ok(self.respond(consensus, query, question, None).await),
         }
     }
 }
@@ -235,9 +231,7 @@ impl Plugin for ByzantineConsensus {
         {
             return self.certificate(query, &question).await;
         }
-        let Some(question) = question_of(query) else {
-            return next.serve(query).await;
-        };
+        let question = question_of(query);
         match consensus.cluster.policy_for(&question.name).1 {
             Policy::Bypass => next.serve(query).await,
             Policy::Observe => self.observed(consensus, query, next, question).await,
@@ -317,7 +311,7 @@ fn compare(consensus: &Consensus, question: &Question, held: &Held, own: &Respon
     same
 }
 
-fn question_of(query: &Query) -> Option<Question> {
+fn question_of(query: &Query) -> Question {
     let mut flags = 0;
     if query.dnssec_ok() {
         flags |= Question::DNSSEC_OK;
@@ -325,12 +319,12 @@ fn question_of(query: &Query) -> Option<Question> {
     if query.checking_disabled {
         flags |= Question::CHECKING_DISABLED;
     }
-    Some(Question {
+    Question {
         name: agreement::name::to_wire(&query.name),
         qtype: u16::from(query.qtype),
         qclass: u16::from(query.qclass),
         flags,
-    })
+    }
 }
 
 /// The question whose certificate a `_certificate` name asks for. Without a type, A is meant.
