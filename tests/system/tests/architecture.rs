@@ -15,6 +15,7 @@ const USES: &[(&str, &[&str])] = &[
     ("node", &["certificate", "pbft"]),
     ("plugins", &["agreement", "certificate", "corefile", "node", "pbft"]),
     ("quorate", &["agreement", "certificate", "corefile", "node", "pbft", "plugins"]),
+    ("sim", &["agreement", "certificate", "pbft"]),
     ("system-tests", &[]),
     ("bench", &["system-tests"]),
 ];
