@@ -88,7 +88,7 @@ pub struct SlotHeader {
     pub leaves_root: Digest,
     /// Root of the Merkle tree over the evidence of each entry; `Digest::ZERO` in a null slot.
     pub observations_root: Digest,
-    /// Log time in milliseconds since 1970-01-01T00:00:00Z; never less than that of the prefix.
+    /// Log time in milliseconds since 1970-01-01T00:00:00Z; never less than that of the prefix, which is the genesis for a null slot.
     pub time_ms: u64,
     /// Digest of the cluster file by which the slot was judged.
     pub cluster_digest: Digest,
@@ -101,6 +101,21 @@ pub struct SlotHeader {
 impl SlotHeader {
     /// Length of the encoding in bytes.
     pub const LENGTH: usize = 8 + 1 + 2 + 32 + 32 + 8 + 32 + 8 + 32;
+
+    /// The header of a null slot, which decides nothing: a new view fills gaps with it. Castro & Liskov 1999 §4.4.
+    pub fn null(sequence: Sequence, cluster_digest: Digest) -> SlotHeader {
+        SlotHeader {
+            sequence,
+            kinds: Kinds::default(),
+            entries: 0,
+            leaves_root: Digest::ZERO,
+            observations_root: Digest::ZERO,
+            time_ms: 0,
+            cluster_digest,
+            prefix_sequence: Sequence(0),
+            prefix_digest: Digest::ZERO,
+        }
+    }
 
     /// The digest that votes carry.
     pub fn digest(&self) -> Digest {

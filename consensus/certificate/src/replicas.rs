@@ -147,6 +147,11 @@ impl Replicas {
         (self.count() + 3 * self.faults()) / 2 + 1
     }
 
+    /// T = Qf + (n-f) - n - f: among n-f replicas so many votes are left of a fast quorum, whoever is missing or lies.
+    pub fn fast_threshold(self) -> usize {
+        self.fast_quorum() - 2 * self.faults()
+    }
+
     /// The primary of `view`: v mod n. Castro & Liskov 1999 §4.
     pub fn primary(self, view: View) -> ReplicaId {
         ReplicaId((view.0 % u64::from(self.count)) as u8)

@@ -2,6 +2,8 @@
 
 use certificate::{Digest, Domain, ReplicaId, Replicas};
 
+use crate::planted::Switch;
+
 /// Most bytes of an operation's subject.
 pub const SUBJECT_BYTES_MAX: usize = 1024;
 /// Most bytes of an observation's encoding in the smallest cluster; [`Parameters::observation_bytes_max`] says the bound of this one.
@@ -33,6 +35,8 @@ pub const RECORD_BYTES_MAX: usize = STATE_BYTES_MAX + MESSAGE_BYTES_MAX;
 pub const USED_OBSERVATIONS_MAX: usize = 100_000;
 /// A proposal whose time is further from our clock than this is an alarm; one that is so far ahead gets no vote.
 pub const CLOCK_SKEW_MAX_MS: u64 = 60_000;
+/// The longest pipeline that a cluster file can allow.
+pub const PIPELINE_MAX: u64 = 16;
 /// Requests that may be open because one replica asked.
 pub const OPEN_REQUESTS_PER_ORIGIN_MAX: usize = 2048;
 /// Requests that may be open because of one replica's observations alone.
@@ -69,6 +73,10 @@ pub struct Timeouts {
     pub relay_ms: u64,
     /// The first consensus timer: proposable work without progress for so long makes the primary suspect.
     pub suspect_ms: u64,
+    /// The first wait for a NEW-VIEW once n-f replicas want one; doubles with each view that fails, up to `view_change_most_ms`.
+    pub view_change_ms: u64,
+    /// The longest such wait, and the longest the primary of a view is waited for.
+    pub view_change_most_ms: u64,
     /// Stored messages are sent again after so long without progress; doubles up to `resend_most_ms`.
     pub resend_ms: u64,
     /// The longest wait between two such sends.
@@ -87,6 +95,8 @@ impl Default for Timeouts {
             observe_wait_ms: 2,
             relay_ms: 40,
             suspect_ms: 100,
+            view_change_ms: 1000,
+            view_change_most_ms: 60_000,
             resend_ms: 200,
             resend_most_ms: 2000,
             fetch_ms: 300,
@@ -131,6 +141,10 @@ pub struct Parameters {
     pub pace: Pace,
     /// Waits.
     pub timeouts: Timeouts,
+    /// Whether answers are released as soon as a fast quorum of PREPAREs is in. What a new view counts does not depend on it.
+    pub fast_path: bool,
+    /// For tests of the tests.
+    pub switch: Switch,
 }
 
 impl Parameters {
@@ -149,6 +163,8 @@ impl Parameters {
             observation_window_ms: 10_000,
             pace: Pace { entries: 50, pipeline: 3 },
             timeouts: Timeouts::default(),
+            fast_path: true,
+            switch: Switch::default(),
         }
     }
 
@@ -166,7 +182,7 @@ impl Parameters {
         assert!(self.replicas.contains(self.me), "this replica is a member");
         assert!(self.checkpoint_interval > 0, "the cluster file has a checkpoint interval of at least 1");
         assert!(
-            self.pipeline > 0 && self.pipeline <= self.checkpoint_interval,
+            self.pipeline > 0 && self.pipeline <= self.checkpoint_interval.min(PIPELINE_MAX),
             "the pipeline fits an interval"
         );
         assert!(

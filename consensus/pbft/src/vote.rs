@@ -118,7 +118,8 @@ impl CommitCertificate {
     /// Whether exactly a quorum signed.
     pub fn verify(&self, replicas: Replicas, domain: &Domain, keyring: &impl Keyring) -> bool {
         let preimage = domain.vote_preimage(MessageType::Commit, self.view, self.sequence, self.digest);
-        quorum_signed(replicas, self.signers, &self.signatures, &preimage, keyring)
+        let count = replicas.quorum();
+        quorum_signed((replicas, count), (self.signers, &self.signatures), &preimage, keyring)
     }
 }
 
@@ -158,7 +159,8 @@ impl CheckpointCertificate {
     /// Whether exactly a quorum signed.
     pub fn verify(&self, replicas: Replicas, domain: &Domain, keyring: &impl Keyring) -> bool {
         let preimage = checkpoint_preimage(domain, self.sequence, self.digest);
-        quorum_signed(replicas, self.signers, &self.signatures, &preimage, keyring)
+        let count = replicas.quorum();
+        quorum_signed((replicas, count), (self.signers, &self.signatures), &preimage, keyring)
     }
 }
 
@@ -179,27 +181,27 @@ impl Decode for CheckpointCertificate {
     }
 }
 
-fn quorum_signed(
-    replicas: Replicas,
-    signers: ReplicaSet,
-    signatures: &[Signature],
+/// Whether exactly `count` members signed.
+pub(crate) fn quorum_signed(
+    (replicas, count): (Replicas, usize),
+    (signers, signatures): (ReplicaSet, &[Signature]),
     preimage: &[u8],
     keyring: &impl Keyring,
 ) -> bool {
-    signers.len() == replicas.quorum()
-        && signatures.len() == signers.len()
+    signers.len() == count
+        && signatures.len() == count
         && signers.iter().zip(signatures).all(|(replica, signature)| {
             replicas.contains(replica) && keyring.verify(replica, preimage, signature)
         })
 }
 
-fn write_signatures(writer: &mut Writer, signers: ReplicaSet, signatures: &[Signature]) {
+pub(crate) fn write_signatures(writer: &mut Writer, signers: ReplicaSet, signatures: &[Signature]) {
     assert_eq!(signers.len(), signatures.len(), "a certificate is built with one signature a signer");
     lists::write_set(writer, signers);
     signatures.iter().for_each(|signature| signature.encode(writer));
 }
 
-fn read_signatures(reader: &mut Reader<'_>) -> Result<(ReplicaSet, Vec<Signature>), DecodeError> {
+pub(crate) fn read_signatures(reader: &mut Reader<'_>) -> Result<(ReplicaSet, Vec<Signature>), DecodeError> {
     let signers = lists::read_set(reader)?;
     let signatures = (0..signers.len()).map(|_| Signature::decode(reader)).collect::<Result<_, _>>()?;
     Ok((signers, signatures))
