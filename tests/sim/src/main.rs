@@ -1,5 +1,133 @@
 //! Whole clusters in virtual time: network and disk faults, Byzantine replicas, invariants after every step.
+//!
+//! `sim --seeds 5000` runs so many clusters, each a function of its seed; a seed that fails is printed with its shrunk trace. `sim --seed N --trace` shows
+//! one. See `README.md` for what is checked.
 
-fn main() {
-    println!("cargo run -r -p sim -- --seeds 5000");
+mod adversary;
+mod application;
+mod disk;
+mod invariants;
+mod keys;
+mod liveness;
+mod network;
+mod node;
+mod parallel;
+mod random;
+mod run;
+mod scenario;
+mod shrink;
+mod trace;
+mod world;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use crate::parallel::{Seeds, Tally};
+use crate::scenario::Scenario;
+use crate::world::Options;
+
+/// Clusters in virtual time, with faults of the network, of disks, and of up to f Byzantine replicas.
+#[derive(Parser)]
+struct Arguments {
+    /// Run so many seeds.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// Begin with this seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Run this seed alone.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print every event of the seed.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Leave out these elements of the scenario: numbers with commas between them.
+    #[arg(long, value_delimiter = ',')]
+    drop: Vec<usize>,
+    /// Clusters of so many replicas, 4 to 31.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(4..=31))]
+    replicas: Option<u32>,
+    /// Check safety (S1 to S10) alone.
+    #[arg(long)]
+    safety: bool,
+    /// Threads; by default one a core.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Stop after so many failing seeds.
+    #[arg(long, default_value_t = 1)]
+    failures: usize,
+    /// Do not shrink what fails.
+    #[arg(long)]
+    whole: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run::catch_panics();
+    let options = Options { safety_only: arguments.safety, ..Options::default() };
+    match arguments.seed {
+        Some(seed) => show(seed, &arguments, options),
+        None => run_many(&arguments, options),
+    }
+}
+
+/// Runs one seed and prints what came of it.
+fn show(seed: u64, arguments: &Arguments, options: Options) -> ExitCode {
+    let drop: BTreeSet<usize> = arguments.drop.iter().copied().collect();
+    let scenario = Scenario::of(seed, arguments.replicas).without(|number| drop.contains(&number));
+    let outcome = run::run(&scenario, Options { verbose: arguments.trace, ..options });
+    println!("{scenario:#?}");
+    outcome.lines.iter().for_each(|line| println!("{line}"));
+    println!(
+        "seed {seed}: {} slots, {} events, {} ms, hash {:016x}",
+        outcome.decided, outcome.events, outcome.ended_ms, outcome.hash
+    );
+    match outcome.violation {
+        Some(violation) => {
+            println!("seed {seed}: {violation}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let seeds = Seeds {
+        first: arguments.first,
+        count: arguments.seeds,
+        threads: arguments.threads.unwrap_or(cores),
+        failures_most: arguments.failures,
+    };
+    let began = Instant::now();
+    let tally = parallel::run_all(seeds, options, |seed| Scenario::of(seed, arguments.replicas));
+    let Tally { runs, events, decided, failed } = &tally;
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{runs} seeds, {decided} slots, {events} events in {seconds:.1} s; {} failed", failed.len());
+    for (seed, violation) in failed {
+        println!("seed {seed}: {violation}");
+    }
+    match failed.first_key_value() {
+        Some((seed, _)) if !arguments.whole => {
+            explain(*seed, arguments, options);
+            ExitCode::FAILURE
+        }
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Shrinks a failing seed and prints the trace of what is left.
+fn explain(seed: u64, arguments: &Arguments, options: Options) {
+    let scenario = Scenario::of(seed, arguments.replicas);
+    let (smaller, dropped) = shrink::shrink(&scenario, options);
+    let outcome = run::run(&smaller, Options { verbose: true, ..options });
+    println!("{smaller:#?}");
+    outcome.lines.iter().for_each(|line| println!("{line}"));
+    let numbers: Vec<String> = dropped.iter().map(usize::to_string).collect();
+    println!("{}", outcome.violation.map_or(String::new(), |violation| violation.to_string()));
+    println!("again: sim --seed {seed} --trace --drop {}", numbers.join(","));
 }

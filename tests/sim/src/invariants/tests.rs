@@ -1,0 +1,1 @@
+//! Each check turns red when it is fed a broken history.

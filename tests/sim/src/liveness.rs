@@ -1,0 +1,163 @@
+//! What must come to pass once the network is healed and at most f replicas err: L1 to L4.
+//!
+//! L1 every request that a client still waits for is decided within a patience; L2 views stop changing; L3 everybody honest arrives at the same
+//! slot; L4 with nobody erring and nothing lost, the fast path decides nearly all. A run is over when all of it has come to pass, or the patience is.
+
+use certificate::{Sequence, View};
+use pbft::Standing::Active;
+use pbft::Status;
+
+use crate::invariants::{Check, Violation};
+use crate::scenario::Scenario;
+
+/// How long nothing may change before a run is over, in milliseconds.
+const REST_MS: u64 = 1500;
+
+/// What the judge of liveness looks at, one for each honest replica.
+pub struct Standing {
+    /// Who.
+    pub replica: u8,
+    /// How it stands; `None` when it does not run.
+    pub status: Option<Status>,
+    /// The number and age of the oldest request that a client of it waits for.
+    pub oldest: Option<(u64, u64)>,
+}
+
+/// How far a run is from its end.
+pub struct Liveness {
+    heal_ms: u64,
+    last_ms: u64,
+    patience_ms: u64,
+    views_most: u64,
+    view_at_heal: Option<View>,
+    /// Since when everybody stands here.
+    rest: Option<(u64, View, Sequence)>,
+}
+
+impl Liveness {
+    /// Before the first event.
+    pub fn new(scenario: &Scenario) -> Liveness {
+        let last_ms = scenario.elements.iter().map(|(_, element)| element.at_ms).max().unwrap_or(0);
+        let faults = u64::from(scenario.shape.faults);
+        // Each of f faulty primaries in a row costs a timer, which the storm may have doubled a few times.
+        let changes: u64 = (0..faults).map(|number| (1000 << (number + 4).min(10)).min(60_000)).sum();
+        Liveness {
+            heal_ms: scenario.heal_ms,
+            last_ms: last_ms.max(scenario.heal_ms),
+            patience_ms: 30_000 + changes,
+            views_most: faults + 12,
+            view_at_heal: None,
+            rest: None,
+        }
+    }
+
+    /// Looks at how everybody honest stands; `true` when all has come to pass.
+    pub fn look(&mut self, now_ms: u64, all: &[Standing]) -> Result<bool, Violation> {
+        if now_ms < self.heal_ms {
+            return Ok(false);
+        }
+        let fail = |check, found| Err(Violation { check, at_ms: now_ms, found });
+        let statuses: Vec<Status> = all.iter().filter_map(|one| one.status).collect();
+        let view = statuses.iter().map(|status| status.view).max().unwrap_or_default();
+        let first = *self.view_at_heal.get_or_insert(view);
+        if view.0 > first.0 + self.views_most {
+            return fail(Check::L2, format!("view {first} at the healing, {view} now"));
+        }
+        let late = |one: &&Standing| one.oldest.is_some_and(|(_, since)| self.is_over(now_ms, since));
+        if let Some(late) = all.iter().find(late) {
+            let found = format!("replica {}: request {:?} (number, since) is not decided", late.replica, late.oldest);
+            return fail(Check::L1, found);
+        }
+        if now_ms <= self.last_ms || all.iter().any(|one| one.oldest.is_some()) {
+            self.rest = None;
+            return Ok(false);
+        }
+        let executed = statuses.iter().map(|status| status.executed).max().unwrap_or_default();
+        let together = statuses.len() == all.len()
+            && statuses.iter().all(|status| (status.view, status.executed) == (view, executed) && status.standing == Active);
+        if !together {
+            self.rest = None;
+            if self.is_over(now_ms, self.last_ms) {
+                let (check, found) = who_lags(all, view, executed);
+                return fail(check, found);
+            }
+            return Ok(false);
+        }
+        match self.rest {
+            Some((since, at, slot)) if (at, slot) == (view, executed) => Ok(now_ms >= since + REST_MS),
+            _ => {
+                self.rest = Some((now_ms, view, executed));
+                if self.is_over(now_ms, self.last_ms + self.patience_ms) {
+                    return fail(Check::L2, format!("no rest, now in view {view}"));
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn is_over(&self, now_ms: u64, since_ms: u64) -> bool {
+        now_ms > since_ms.max(self.heal_ms) + self.patience_ms
+    }
+}
+
+fn who_lags(all: &[Standing], view: View, executed: Sequence) -> (Check, String) {
+    let stands = all.iter().map(|one| match one.status {
+        Some(status) => {
+            let (view, executed) = (status.view, status.executed);
+            format!("{}: v{view} s{executed} {:?}", one.replica, status.standing)
+        }
+        None => format!("{}: down", one.replica),
+    });
+    let found = format!("not together at v{view} s{executed}: {}", stands.collect::<Vec<_>>().join(", "));
+    let lags = all.iter().any(|one| one.status.is_none_or(|status| status.executed < executed));
+    (if lags { Check::L3 } else { Check::L2 }, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn liveness() -> Liveness {
+        let mut scenario = Scenario::of(1, Some(4));
+        scenario.elements.clear();
+        scenario.heal_ms = 1000;
+        Liveness::new(&scenario)
+    }
+
+    fn standing(replica: u8, view: u64, executed: u64, oldest: Option<(u64, u64)>) -> Standing {
+        let status =
+            Status { view: View(view), executed: Sequence(executed), standing: Active, ..Status::default() };
+        Standing { replica, status: Some(status), oldest }
+    }
+
+    fn fails_with(check: Check, all: &[Standing]) -> bool {
+        liveness().look(10_000_000, all).is_err_and(|violation| violation.check == check)
+    }
+
+    #[test]
+    fn undecided_request_is_l1() {
+        assert!(fails_with(Check::L1, &[standing(0, 0, 5, Some((7, 1500)))]));
+    }
+
+    #[test]
+    fn different_views_are_l2_and_replicas_behind_are_l3() {
+        assert!(fails_with(Check::L2, &[standing(0, 0, 5, None), standing(1, 1, 5, None)]));
+        assert!(fails_with(Check::L3, &[standing(0, 0, 5, None), standing(1, 0, 4, None)]));
+    }
+
+    #[test]
+    fn endless_view_changes_are_l2() {
+        let mut liveness = liveness();
+        assert_eq!(liveness.look(1000, &[standing(0, 3, 5, None)]), Ok(false));
+        let found = liveness.look(1500, &[standing(0, 90, 5, None)]);
+        assert!(found.is_err_and(|violation| violation.check == Check::L2));
+    }
+
+    #[test]
+    fn run_is_over_when_all_stand_together_for_a_while() {
+        let mut liveness = liveness();
+        let all = [standing(0, 0, 5, None), standing(1, 0, 5, None)];
+        assert_eq!(liveness.look(1100, &all), Ok(false));
+        assert_eq!(liveness.look(1100 + REST_MS, &all), Ok(true));
+    }
+}

@@ -1,0 +1,64 @@
+//! Many seeds on all cores. Runs know nothing of each other, so the outcome of a seed does not depend on how many there are.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use crate::invariants::Violation;
+use crate::run::run;
+use crate::scenario::Scenario;
+use crate::world::Options;
+
+/// What came of many runs.
+#[derive(Default)]
+pub struct Tally {
+    /// How many runs there were.
+    pub runs: u64,
+    /// Events of all.
+    pub events: u64,
+    /// Slots of all.
+    pub decided: u64,
+    /// The runs in which a check failed, by seed.
+    pub failed: BTreeMap<u64, Violation>,
+}
+
+/// Which seeds, and when to stop.
+#[derive(Clone, Copy)]
+pub struct Seeds {
+    /// The first.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// On so many threads.
+    pub threads: usize,
+    /// No new run begins after so many failures.
+    pub failures_most: usize,
+}
+
+/// Runs the scenarios of the seeds.
+pub fn run_all(seeds: Seeds, options: Options, scenario: impl Fn(u64) -> Scenario + Sync) -> Tally {
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= seeds.count {
+                break;
+            }
+            let seed = seeds.first + number;
+            let outcome = run(&scenario(seed), options);
+            let mut tally = tally.lock().expect("no thread panics while it counts");
+            tally.runs += 1;
+            tally.events += outcome.events;
+            tally.decided += outcome.decided as u64;
+            tally.failed.extend(outcome.violation.map(|violation| (seed, violation)));
+            if tally.failed.len() >= seeds.failures_most {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| (0..seeds.threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+    tally.into_inner().expect("no thread panics while it counts")
+}
