@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use certificate::{Digest, ReplicaId, ReplicaSet, View};
 
+use crate::planted::{Bug, Switch};
+
 use crate::{VOTE_VIEWS_MAX, Vote};
 
 /// The votes of one phase for one slot.
@@ -14,6 +16,9 @@ pub(crate) struct Ballot {
     votes: BTreeMap<(View, ReplicaId), Cast>,
     /// Whose second digest was seen and reported.
     equivocators: ReplicaSet,
+    switch: Switch,
+    /// Votes that came twice, counted only by a planted bug.
+    twice: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -36,6 +41,11 @@ pub(crate) enum Insertion {
 }
 
 impl Ballot {
+    /// Plants a bug.
+    pub(crate) fn plant(&mut self, switch: Switch) {
+        self.switch = switch;
+    }
+
     /// Takes an own vote, or one whose signature was checked.
     pub(crate) fn insert_verified(&mut self, vote: Vote) {
         self.votes.insert((vote.view, vote.replica), Cast { vote, verified: true });
@@ -47,6 +57,10 @@ impl Ballot {
         let Some(cast) = self.votes.get(&key).copied() else {
             return self.insert_new(vote);
         };
+        if self.switch.has(Bug::DuplicateVotesCount) && cast.vote == vote {
+            self.twice += 1;
+            return Insertion::New;
+        }
         if cast.vote.digest == vote.digest || self.equivocators.contains(vote.replica) {
             return Insertion::Ignored;
         }
@@ -80,13 +94,20 @@ impl Ballot {
         Insertion::New
     }
 
+    /// Forgets the votes of a view and those below.
+    pub(crate) fn forget_up_to(&mut self, view: View) {
+        self.votes = self.votes.split_off(&(view.next(), ReplicaId(0)));
+    }
+
     /// The views that have votes.
     pub(crate) fn views(&self) -> BTreeSet<View> {
         self.votes.keys().map(|(view, _)| *view).collect()
     }
 
     fn of_view(&self, view: View) -> impl Iterator<Item = &Cast> {
-        self.votes.range((view, ReplicaId(0))..=(view, ReplicaId(u8::MAX))).map(|(_, cast)| cast)
+        let summed = self.switch.has(Bug::CommitsOfViewsSummed);
+        let (first, last) = if summed { (View(0), View(u64::MAX)) } else { (view, view) };
+        self.votes.range((first, ReplicaId(0))..=(last, ReplicaId(u8::MAX))).map(|(_, cast)| cast)
     }
 
     /// The votes of `quorum` distinct replicas for `digest` in `view`, lowest id first, if there are so many; and those
@@ -98,6 +119,7 @@ impl Ballot {
         quorum: usize,
         mut verify: impl FnMut(&Vote) -> bool,
     ) -> (Option<Vec<Vote>>, Vec<Vote>) {
+        let quorum = quorum.saturating_sub(self.twice);
         let matching = |cast: &&Cast| cast.vote.digest == digest;
         if self.of_view(view).filter(matching).count() < quorum {
             return (None, Vec::new());

@@ -2,11 +2,11 @@
 //!
 //! Votes are sent again as the identical bytes. `serve.rs` gives those behind what they ask for, `fetch.rs` asks.
 
-use certificate::{ReplicaId, Sequence};
+use certificate::{ReplicaId, Sequence, View};
 
 use crate::replica::Replica;
 use crate::serve::Served;
-use crate::{Application, Keyring, Message, PeerStatus, Recipients};
+use crate::{Application, Keyring, Message, PeerStatus, Recipients, Record, Standing};
 
 /// Messages are sent again to one peer at most so often, in milliseconds.
 const RESEND_LEAST_MS: u64 = 50;
@@ -33,11 +33,16 @@ pub(crate) struct Peer {
     pub(crate) served: Served,
     /// When its window of answers began, and how many bytes they had.
     pub(crate) answers: (u64, usize),
+    /// Whether it waits for the view that this replica is in.
+    waits_for_view: bool,
+    /// When a view was last begun because it lost its log.
+    pub(crate) welcomed_ms: Option<u64>,
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn peer_status(&self) -> PeerStatus {
-        PeerStatus { view: self.view, executed: self.executed(), stable: self.marks.low }
+        let learner = self.standing == Standing::Learning;
+        PeerStatus { view: self.view, executed: self.executed(), stable: self.marks.low, learner }
     }
 
     pub(crate) fn on_connected(&mut self, peer: ReplicaId) {
@@ -73,6 +78,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         peer.owed = true;
         peer.behind = status.executed < self.log.executed();
         peer.served.forget_state_up_to(status.executed);
+        self.learn_from(from, status);
+        self.welcome(from, status);
         if self.fetch.waits_for_slots_of(from) && self.fetch.has_progressed(self.log.executed()) {
             self.end_fetch();
         }
@@ -87,10 +94,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             if peer.owed && now >= peer.resend_from_ms {
                 peer.owed = false;
                 peer.resend_from_ms = now.saturating_add(RESEND_LEAST_MS);
-                due.push((*id, peer.status, peer.behind));
+                let waits = std::mem::take(&mut peer.waits_for_view);
+                due.push((*id, peer.status, (peer.behind, waits)));
             }
         }
-        for (peer, status, behind) in due {
+        for (peer, status, (behind, waits)) in due {
+            if status.view < self.view || status.learner || waits {
+                self.send_view(peer);
+            }
+            if status.view > self.view {
+                self.send_one(peer, Message::Status(self.peer_status()));
+            }
             if status.executed > executed {
                 continue;
             }
@@ -103,6 +117,24 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
+    /// A peer gave up a view and is not in this one: it gets what brought this replica here.
+    pub(crate) fn owe_view(&mut self, peer: ReplicaId, view: View) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.status.view = view;
+            known.owed = true;
+            known.waits_for_view = true;
+        }
+    }
+
+    fn send_view(&mut self, peer: ReplicaId) {
+        let message = match self.standing_record() {
+            Some(Record::ViewChanging(own)) => Message::ViewChange(own),
+            Some(Record::Entered { new_view, .. }) => Message::NewView(new_view),
+            _ => return,
+        };
+        self.send_one(peer, message);
+    }
+
     /// When the next peer is to be answered.
     pub(crate) fn next_answer_ms(&self) -> Option<u64> {
         let statuses = self.peers.values().filter(|peer| peer.owed).map(|peer| peer.resend_from_ms);
@@ -113,7 +145,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn resend_votes(&mut self, to: Recipients, stable: Sequence) {
         let mut messages = Vec::new();
         for (_, slot) in self.slots.range(self.executed().next()..) {
-            if let Some(accepted) = &slot.accepted {
+            if let Some(accepted) = slot.accepted_in(self.view) {
                 messages.push(match accepted.prepare {
                     Some(vote) => Message::Prepare(vote),
                     None => Message::PrePrepare(accepted.proposal.clone()),

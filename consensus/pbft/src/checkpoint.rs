@@ -15,7 +15,7 @@ use crate::state::LogState;
 use crate::vote::checkpoint_preimage;
 use crate::{
     Application, CHECKPOINTS_PER_REPLICA_MAX, CheckpointCertificate, CheckpointVote, Fault, Keyring, Message,
-    Record,
+    Record, Standing,
 };
 
 /// The own state after a slot, until that or a later one is stable.
@@ -150,7 +150,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let unsigned = self.checkpoints.snapshots.iter().filter(|(_, snapshot)| snapshot.own.is_none());
         let unsigned: Vec<(Sequence, Digest)> =
             unsigned.map(|(sequence, snapshot)| (*sequence, snapshot.digest)).collect();
-        if !self.active {
+        if matches!(self.standing, Standing::Learning | Standing::Diverged) {
             return;
         }
         for (sequence, digest) in unsigned {
@@ -250,10 +250,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.stabilize(certificate, own.bytes);
             return;
         }
-        if self.active {
+        if self.standing != Standing::Diverged {
             let (sequence, ours, theirs) = (certificate.sequence, own.digest, certificate.digest);
             self.fault(Fault::Diverged { sequence, ours, theirs });
-            self.active = false;
+            self.standing = Standing::Diverged;
         }
     }
 
@@ -271,7 +271,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.peers.values_mut().for_each(|peer| peer.served.forget_state_unasked(now));
         // Records of this step before this one are of slots that are gone, or are among those stored again.
         self.ready.persist.clear();
-        self.ready.persist.push(Record::Stable { cluster_digest, me, certificate, state });
+        let voter = self.standing != Standing::Learning;
+        self.ready.persist.push(Record::Stable { cluster_digest, me, voter, certificate, state });
+        self.ready.persist.extend(self.standing_record());
         let live = self.slots.values().flat_map(|slot| slot.records());
         self.ready.persist.extend(live);
         let own = self.checkpoints.own_votes_above(low);

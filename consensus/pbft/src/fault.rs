@@ -1,9 +1,13 @@
 //! What a peer did wrong, with the evidence. Reported, never acted on here: votes of a faulty replica keep counting once.
 
+use std::sync::Arc;
+
 use certificate::{Digest, Domain, MessageType, ReplicaId, Sequence, View};
 use thiserror::Error;
 
-use crate::{BatchError, CheckpointVote, Keyring, SignedObservations, Vote};
+use crate::{
+    BatchError, CheckpointVote, Keyring, NewViewError, SignedObservations, ViewChange, ViewChangeError, Vote,
+};
 
 /// A vote with its phase: what is needed to check its signature anywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +162,14 @@ pub enum Fault {
         /// The other.
         second: CheckpointVote,
     },
+    /// Two signed view changes to one view. A proof.
+    #[error("replica {} signed two view changes to view {}", first.replica, first.view)]
+    ViewChangeEquivocation {
+        /// One.
+        first: Arc<ViewChange>,
+        /// The other.
+        second: Arc<ViewChange>,
+    },
     /// A signed observation that the application refuses, or that is too long. A proof, given the cluster file.
     #[error("replica {} signed a malformed observation", set.replica)]
     MalformedObservation {
@@ -268,6 +280,44 @@ pub enum Fault {
         /// The slot.
         sequence: Sequence,
     },
+    /// A body that is not that of its header.
+    #[error("replica {from} sent another body than that of the header for slot {sequence}")]
+    InvalidBatch {
+        /// Whose channel.
+        from: ReplicaId,
+        /// The slot.
+        sequence: Sequence,
+    },
+    /// A signed view change whose claims are not proven.
+    #[error("replica {from}: view change to view {view} refused: {error}")]
+    InvalidViewChange {
+        /// Whose it is.
+        from: ReplicaId,
+        /// The view.
+        view: View,
+        /// Which rule.
+        error: ViewChangeError,
+    },
+    /// A new view that is none.
+    #[error("replica {from}: new view {view} refused: {error}")]
+    InvalidNewView {
+        /// Who sent it: the primary, unless the signature is not its own.
+        from: ReplicaId,
+        /// The view.
+        view: View,
+        /// Which rule.
+        error: NewViewError,
+    },
+    /// Two digests are proven where the protocol allows one: more than f replicas are faulty. This replica stops voting.
+    #[error("view {view} proves {first} and {second} for one slot: more replicas are faulty than tolerated")]
+    Contradiction {
+        /// The view.
+        view: View,
+        /// One digest.
+        first: Digest,
+        /// The other.
+        second: Digest,
+    },
     /// A request for an operation that cannot be asked for.
     #[error("replica {from} asked for an operation that decides nothing")]
     NullRequest {
@@ -298,6 +348,7 @@ impl Fault {
         match self {
             Fault::Equivocation { first, .. } => Some(first.vote.replica),
             Fault::CheckpointEquivocation { first, .. } => Some(first.replica),
+            Fault::ViewChangeEquivocation { first, .. } => Some(first.replica),
             Fault::MalformedObservation { set, .. } => Some(set.replica),
             Fault::RefusedProposal { from, .. }
             | Fault::InvalidSignature { from, .. }
@@ -308,9 +359,15 @@ impl Fault {
             | Fault::MisplacedCheckpoint { from, .. }
             | Fault::InvalidSlot { from, .. }
             | Fault::InvalidState { from, .. }
+            | Fault::InvalidBatch { from, .. }
+            | Fault::InvalidViewChange { from, .. }
+            | Fault::InvalidNewView { from, .. }
             | Fault::NullRequest { from }
             | Fault::OverQuota { from } => Some(*from),
-            Fault::ClockSkew { .. } | Fault::OutsideWaterMarks { .. } | Fault::Diverged { .. } => None,
+            Fault::ClockSkew { .. }
+            | Fault::OutsideWaterMarks { .. }
+            | Fault::Diverged { .. }
+            | Fault::Contradiction { .. } => None,
         }
     }
 
@@ -320,6 +377,7 @@ impl Fault {
             self,
             Fault::Equivocation { .. }
                 | Fault::CheckpointEquivocation { .. }
+                | Fault::ViewChangeEquivocation { .. }
                 | Fault::MalformedObservation { .. }
         )
     }

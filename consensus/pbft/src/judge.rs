@@ -82,6 +82,11 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// Of a null slot.
+    pub(crate) fn null() -> Verdict {
+        Verdict { leaves: Vec::new(), used: Vec::new() }
+    }
+
     pub(crate) fn of(leaves: Vec<Vec<u8>>, evidence: &BatchEvidence<'_>) -> Verdict {
         let observations = evidence.entries.iter().flatten();
         Verdict {
@@ -244,6 +249,9 @@ pub(crate) fn standing(
 
 /// Whether the header's roots bind the batch, for a slot that a quorum's commits vouch for; gives what it decides.
 pub(crate) fn bound(header: &SlotHeader, batch: &Batch, application: &impl Application) -> Option<Verdict> {
+    if *header == SlotHeader::null(header.sequence, header.cluster_digest) {
+        return (*batch == Batch::default()).then(Verdict::null);
+    }
     let evidence = batch.evidence().ok()?;
     let checked = evidence.entries.iter().flatten().all(|found| {
         application.check(&found.observation.operation, found.replica, &found.observation.payload)

@@ -25,13 +25,17 @@ mod accounts;
 mod application;
 mod ballot;
 mod batch;
+mod bodies;
 mod catch_up;
+mod change;
 mod checkpoint;
+mod enter;
 mod fault;
 mod fetch;
 mod held;
 mod intake;
 mod judge;
+mod learn;
 mod lists;
 mod log;
 mod lookups;
@@ -55,6 +59,7 @@ mod state;
 mod timer;
 mod transfer;
 mod view_change;
+mod views;
 mod vote;
 
 pub use application::{Application, Counted, Keyring};
@@ -65,11 +70,13 @@ pub use new_view::{FIXED_SLOTS_MAX, NewView, NewViewError, NewViewFault};
 pub use observation::{Item, Observation, SignedObservations};
 pub use operation::Operation;
 pub use parameters::*;
-pub use ready::{Decided, Event, Lookup, Now, Ready, Recipients, Status};
+pub use ready::{Decided, Early, Event, Lookup, Now, Ready, Recipients, Standing, Status};
 pub use record::Record;
 pub use replica::Replica;
 pub use restore::RestoreError;
-pub use view_change::{Prepared, Proof, SlotClaim, ViewChange, ViewChangeError, Voted};
+pub use view_change::{
+    Prepared, Proof, SlotClaim, ViewChange, ViewChangeError, Voted, view_change_bytes_max,
+};
 pub use vote::{CheckpointCertificate, CheckpointVote, CommitCertificate, Vote};
 
 #[cfg(test)]

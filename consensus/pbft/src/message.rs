@@ -1,8 +1,7 @@
 //! What replicas say to each other, and its one encoding.
 //!
-//! The first byte says which message it is. Those that are signed have the byte of their `certificate::MessageType`; 6 (VIEW-CHANGE),
-//! 7 (NEW-VIEW) and 23 (FETCH-BATCH) are kept free for view changes. Requests, fetches and their answers are not signed: the channel says who
-//! speaks, and whatever they carry proves itself.
+//! The first byte says which message it is. Those that are signed have the byte of their `certificate::MessageType`. Requests, fetches and
+//! their answers are not signed: the channel says who speaks, and whatever they carry proves itself.
 
 use std::sync::Arc;
 
@@ -10,8 +9,8 @@ use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use certificate::{Digest, Domain, MessageType, ReplicaId, Sequence, Signature, SlotHeader, View};
 
 use crate::{
-    ANSWER_BYTES_MAX, Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, Keyring, Operation,
-    STATE_BYTES_MAX, STATE_CHUNK_BYTES_MAX, SignedObservations, Vote,
+    ANSWER_BYTES_MAX, Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, Keyring, NewView,
+    Operation, STATE_BYTES_MAX, STATE_CHUNK_BYTES_MAX, SignedObservations, ViewChange, Vote, Voted,
 };
 
 /// The primary's proposal for a slot. Castro & Liskov 1999 §4.2.
@@ -37,6 +36,11 @@ impl PrePrepare {
             replica: primary,
             signature: self.signature,
         }
+    }
+
+    /// What a view change says of a vote for it.
+    pub fn voted(&self) -> Voted {
+        Voted { view: self.view, digest: self.header.digest(), signature: self.signature }
     }
 
     /// Whether the signature is that of `primary`.
@@ -65,6 +69,8 @@ pub struct PeerStatus {
     pub executed: Sequence,
     /// Its low water mark: the last stable checkpoint. It serves the slots above.
     pub stable: Sequence,
+    /// Whether it has lost its log, and learns until it may vote again.
+    pub learner: bool,
 }
 
 /// A part of the state of a stable checkpoint. The whole is verified against the digest in the certificate.
@@ -100,6 +106,10 @@ pub enum Message {
     Commit(Vote),
     /// A replica's state after a slot.
     Checkpoint(CheckpointVote),
+    /// A replica gives up a view. Its own, or that of another, passed on.
+    ViewChange(Arc<ViewChange>),
+    /// A primary begins its view. Its own, or passed on.
+    NewView(Arc<NewView>),
     /// How far the sender is.
     Status(PeerStatus),
     /// Please send the decided slots from here on, or the stable checkpoint when they are gone.
@@ -124,6 +134,25 @@ pub enum Message {
         operation: Digest,
         /// At most [`ANSWER_BYTES_MAX`] bytes.
         bytes: Vec<u8>,
+    },
+    /// Please send the body of what a new view proposes.
+    FetchBatch {
+        /// The slot.
+        sequence: Sequence,
+        /// The digest of its header.
+        digest: Digest,
+    },
+    /// Please send a view change that a new view names.
+    FetchViewChange {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A header and the body that its roots bind.
+    Batch {
+        /// The header.
+        header: SlotHeader,
+        /// The body.
+        batch: Arc<Batch>,
     },
 }
 
@@ -170,6 +199,7 @@ impl Encode for PeerStatus {
         writer.u64(self.view.0);
         writer.u64(self.executed.0);
         writer.u64(self.stable.0);
+        writer.u8(u8::from(self.learner));
     }
 }
 
@@ -179,6 +209,7 @@ impl Decode for PeerStatus {
             view: View(reader.u64()?),
             executed: Sequence(reader.u64()?),
             stable: Sequence(reader.u64()?),
+            learner: read_flag(reader)?,
         })
     }
 }
@@ -221,6 +252,8 @@ impl Message {
             Message::Prepare(_) => MessageType::Prepare as u8,
             Message::Commit(_) => MessageType::Commit as u8,
             Message::Checkpoint(_) => MessageType::Checkpoint as u8,
+            Message::ViewChange(_) => MessageType::ViewChange as u8,
+            Message::NewView(_) => MessageType::NewView as u8,
             Message::Resolve { .. } => 16,
             Message::Answer { .. } => 17,
             Message::Status(_) => 18,
@@ -228,6 +261,9 @@ impl Message {
             Message::Slot(_) => 20,
             Message::FetchState { .. } => 21,
             Message::StableCheckpoint(_) => 22,
+            Message::FetchBatch { .. } => 23,
+            Message::FetchViewChange { .. } => 24,
+            Message::Batch { .. } => 25,
         }
     }
 }
@@ -256,6 +292,17 @@ impl Encode for Message {
                 writer.u32(*offset);
             }
             Message::StableCheckpoint(chunk) => chunk.encode(writer),
+            Message::ViewChange(view_change) => view_change.encode(writer),
+            Message::NewView(new_view) => new_view.encode(writer),
+            Message::FetchBatch { sequence, digest } => {
+                writer.u64(sequence.0);
+                digest.encode(writer);
+            }
+            Message::FetchViewChange { digest } => digest.encode(writer),
+            Message::Batch { header, batch } => {
+                header.encode(writer);
+                batch.encode(writer);
+            }
         }
     }
 }
@@ -269,6 +316,8 @@ impl Decode for Message {
             3 => Vote::decode(reader).map(Message::Prepare),
             4 => Vote::decode(reader).map(Message::Commit),
             5 => CheckpointVote::decode(reader).map(Message::Checkpoint),
+            6 => ViewChange::decode(reader).map(|it| Message::ViewChange(Arc::new(it))),
+            7 => NewView::decode(reader).map(|it| Message::NewView(Arc::new(it))),
             16 => {
                 Ok(Message::Resolve { operation: Operation::decode(reader)?, after: Sequence(reader.u64()?) })
             }
@@ -278,8 +327,26 @@ impl Decode for Message {
             20 => DecidedSlot::decode(reader).map(Message::Slot),
             21 => Ok(Message::FetchState { sequence: Sequence(reader.u64()?), offset: reader.u32()? }),
             22 => StateChunk::decode(reader).map(Message::StableCheckpoint),
-            found => Err(Reader::invalid(offset, "message", "1 to 5 or 16 to 22", u64::from(found))),
+            23 => {
+                Ok(Message::FetchBatch { sequence: Sequence(reader.u64()?), digest: Digest::decode(reader)? })
+            }
+            24 => Ok(Message::FetchViewChange { digest: Digest::decode(reader)? }),
+            25 => Ok(Message::Batch {
+                header: SlotHeader::decode(reader)?,
+                batch: Arc::new(Batch::decode(reader)?),
+            }),
+            found => Err(Reader::invalid(offset, "message", "1 to 7 or 16 to 25", u64::from(found))),
         }
+    }
+}
+
+/// A byte that is 0 or 1.
+pub(crate) fn read_flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    let offset = reader.offset();
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        found => Err(Reader::invalid(offset, "flag", "0 or 1", u64::from(found))),
     }
 }
 

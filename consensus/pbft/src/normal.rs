@@ -8,15 +8,17 @@
 //! It may have been sent again after the cluster stood still; the primary may sign no other digest for the slot, so a refusal would
 //! be for ever. Nobody is misled: the time of a leaf is the median of its observations, so an old leaf is past its own `not_after`.
 
-use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence};
+use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, SlotHeader, View};
 
 use crate::ballot::Insertion;
 use crate::judge::{self, Verdict};
-use crate::log::{Accepted, Decision, Slot};
+use crate::log::{Accepted, Decision};
+use crate::planted::Bug;
 use crate::replica::Replica;
+use crate::select::Conflict;
 use crate::{
-    Application, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Fault, Keyring, Message,
-    PrePrepare, Record, Refusal, SignedVote, Vote,
+    Application, Batch, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Early, Fault, Keyring,
+    Message, PrePrepare, Prepared, Proof, Record, Refusal, SignedVote, Standing, Vote,
 };
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -26,7 +28,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::NotPrimary { from, view, sequence });
             return;
         }
-        if view != self.view || !self.active || !self.is_held(from, sequence) {
+        let heard = self.hears(view) && sequence > self.views.base();
+        if !heard || !self.is_held(from, sequence) || self.drops_at_high_mark(sequence) {
             return;
         }
         let vote = proposal.vote(from);
@@ -37,7 +40,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 self.on_second_proposal(sequence, seen, vote);
                 return;
             }
-            if slot.accepted.is_some() || slot.waiting.is_some() || slot.decided.is_some() {
+            let held = slot.accepted_in(view).is_some()
+                || slot.waiting.as_ref().is_some_and(|waiting| waiting.view == view);
+            if held || slot.decided_in().is_some_and(|decided| decided >= view) {
                 return;
             }
         }
@@ -47,6 +52,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         let slot = self.slots.entry(sequence).or_default();
         slot.seen = Some(vote);
+        if self.views.fixed(sequence).is_some() {
+            return self.take_body(from, proposal.header, proposal.batch);
+        }
         let prefix = proposal.header.prefix_sequence;
         if prefix >= sequence || sequence.0 - prefix.0 > self.parameters.pipeline {
             let pipeline = self.parameters.pipeline;
@@ -58,6 +66,21 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.touched.insert(sequence);
             self.note_ahead(from, Sequence(prefix.0.saturating_add(self.parameters.pipeline)));
         }
+    }
+
+    /// Whether proposals of the view are looked at: those of the current one; and of earlier ones, for their bodies, while this replica has
+    /// no part in what others may decide there.
+    fn hears(&self, view: View) -> bool {
+        match self.standing {
+            Standing::Active => view == self.view,
+            Standing::Changing => view < self.view,
+            Standing::Learning => true,
+            Standing::Diverged => false,
+        }
+    }
+
+    fn drops_at_high_mark(&self, sequence: Sequence) -> bool {
+        self.parameters.switch.has(Bug::ProposalAtHighMarkDropped) && sequence > self.marks.high()
     }
 
     /// Another digest than the first that the primary signed: evidence, and never a vote for it.
@@ -101,12 +124,14 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let slot = self.slots.entry(sequence).or_default();
-        if slot.decided.is_some() {
+        if slot.decided_in().is_some_and(|decided| decided >= vote.view) {
             return;
         }
-        let done = phase == MessageType::Prepare
-            && slot.committed.is_some_and(|own| own.view == vote.view && own.digest == vote.digest);
-        if done {
+        let counted = slot.committed.is_some_and(|own| own.view == vote.view && own.digest == vote.digest);
+        slot.prepares.plant(self.parameters.switch);
+        slot.commits.plant(self.parameters.switch);
+        let fast = self.parameters.fast_path && !slot.released && slot.decided.is_none();
+        if phase == MessageType::Prepare && counted && !fast {
             return;
         }
         let (domain, keyring) = (&self.parameters.domain, &self.keyring);
@@ -132,22 +157,41 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.judge_waiting(sequence);
         self.commit_when_prepared(sequence);
         self.decide_when_committed(sequence);
+        self.release_when_fast(sequence);
     }
 
     fn judge_waiting(&mut self, sequence: Sequence) {
-        let (executed, high) = (self.executed(), self.marks.high());
+        let (executed, high, pipeline) = (self.executed(), self.marks.high(), self.parameters.pipeline);
+        let (view, active) = (self.view, self.standing == Standing::Active);
         let Some(slot) = self.slots.get_mut(&sequence) else { return };
-        if slot.decided.is_some() || sequence <= executed {
+        let decided = slot.decided_in();
+        if decided.is_some_and(|decided| slot.waiting.as_ref().is_some_and(|it| it.view <= decided)) {
             slot.waiting = None;
-            return;
         }
-        let can_judge =
-            |proposal: &PrePrepare| proposal.header.prefix_sequence <= executed && sequence <= high;
-        if !self.active || !slot.waiting.as_ref().is_some_and(can_judge) {
+        let can_judge = |proposal: &PrePrepare| {
+            proposal.view == view
+                && proposal.header.prefix_sequence <= executed
+                && sequence.0 - executed.0.min(sequence.0) <= pipeline
+                && sequence <= high
+        };
+        if !active || !slot.waiting.as_ref().is_some_and(can_judge) {
             return;
         }
         let proposal = slot.waiting.take().expect("the proposal was just seen");
+        let ours = slot.decided.as_ref().map(|decision| decision.slot.certificate.digest);
+        if let (Some(view), Some(ours)) = (decided, ours) {
+            // Only what a new view fixed gets here, and that is what was decided: others may not have it.
+            let theirs = proposal.header.digest();
+            if theirs != ours {
+                return self.stop_over(Conflict { view, first: ours, second: theirs });
+            }
+            return self.accept(proposal, None);
+        }
         let from = self.primary();
+        let is_fixed = self.views.fixed(sequence).is_some();
+        if is_fixed && proposal.header == SlotHeader::null(sequence, self.parameters.cluster_digest) {
+            return self.accept(proposal, Some(Verdict::null()));
+        }
         let judged = judge::judge(
             &proposal,
             &self.log,
@@ -163,8 +207,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if time_ms.abs_diff(wall_ms) > CLOCK_SKEW_MAX_MS {
             self.fault(Fault::ClockSkew { from, sequence, time_ms, wall_ms });
         }
-        if time_ms <= wall_ms.saturating_add(CLOCK_SKEW_MAX_MS) {
-            self.accept(proposal, verdict);
+        let own_clock = self.parameters.switch.has(Bug::ClockDependentVote);
+        let ahead = if own_clock { 1000 } else { CLOCK_SKEW_MAX_MS };
+        if is_fixed || time_ms <= wall_ms.saturating_add(ahead) {
+            self.accept(proposal, Some(verdict));
         }
     }
 
@@ -173,13 +219,19 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.fault(Fault::RefusedProposal { from, proposal, sequence: vote.sequence, refusal });
     }
 
-    /// Votes for a proposal.
-    fn accept(&mut self, proposal: PrePrepare, verdict: Verdict) {
+    /// Votes for a proposal. The primary of a new view, which signed it there, sends no PREPARE.
+    fn accept(&mut self, proposal: PrePrepare, verdict: Option<Verdict>) {
         let (sequence, digest) = (proposal.header.sequence, proposal.header.digest());
-        let prepare = self.sign(MessageType::Prepare, sequence, digest);
-        self.ready.persist.push(Record::Accepted { proposal: proposal.clone(), prepare: Some(prepare) });
-        self.send_all(Message::Prepare(prepare));
-        self.hold_accepted(proposal, digest, Some(prepare), verdict);
+        let backup = self.primary() != self.me();
+        let prepare = backup.then(|| self.sign(MessageType::Prepare, sequence, digest));
+        let forgotten = self.parameters.switch.has(Bug::NullSlotNotStored) && proposal.header.entries == 0;
+        if !forgotten {
+            self.ready.persist.push(Record::Accepted { proposal: proposal.clone(), prepare });
+        }
+        if let Some(prepare) = prepare {
+            self.send_all(Message::Prepare(prepare));
+        }
+        self.hold_accepted(proposal, digest, prepare, verdict);
     }
 
     /// Keeps a proposal that this replica voted for or made, whose record is among those to store.
@@ -188,21 +240,34 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         proposal: PrePrepare,
         digest: Digest,
         prepare: Option<Vote>,
-        verdict: Verdict,
+        verdict: Option<Verdict>,
     ) {
         let (sequence, since_ms) = (proposal.header.sequence, self.now.monotonic_ms);
-        for operation in &proposal.batch.operations {
-            self.requests.set_in_flight(&operation.digest(), Some(sequence));
-        }
         let primary = self.primary();
+        if self.slots.get(&sequence).is_none_or(|slot| slot.decided.is_none()) {
+            self.note_proposed(sequence, &proposal.batch);
+            if proposal.batch.operations.len() < self.parameters.batch_entries
+                && proposal.batch.encoded_len() < self.parameters.batch_bytes / 4 * 3
+            {
+                self.note_room();
+            }
+        }
         let slot = self.slots.entry(sequence).or_default();
         assert!(slot.accepted_in(proposal.view).is_none(), "one digest is accepted for a view and slot");
         slot.seen = Some(proposal.vote(primary));
         if let Some(vote) = prepare {
             slot.prepares.insert_verified(vote);
         }
-        slot.accepted = Some(Accepted { proposal, digest, prepare, verdict: Some(verdict), since_ms });
+        slot.accept(Accepted { proposal, digest, prepare, verdict, since_ms });
         self.touched.insert(sequence);
+    }
+
+    /// Its operations are in flight.
+    pub(crate) fn note_proposed(&mut self, sequence: Sequence, batch: &Batch) {
+        for operation in &batch.operations {
+            self.note_order(&operation.digest());
+            self.requests.set_in_flight(&operation.digest(), Some(sequence));
+        }
     }
 
     /// prepared(m, v, n, i): q votes for the accepted digest, the PRE-PREPARE among them. Then the COMMIT goes out, once.
@@ -211,23 +276,60 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let Some(slot) = self.slots.get_mut(&sequence) else { return };
         let Some(accepted) = slot.accepted_in(self.view) else { return };
         let committed = slot.committed.is_some_and(|own| own.view == self.view);
-        if !self.active || committed || slot.decided.is_some() {
+        let decided = slot.decided_in().is_some_and(|decided| decided >= self.view);
+        if self.standing != Standing::Active || committed || decided {
             return;
         }
-        let (digest, phase) = (accepted.digest, MessageType::Prepare);
+        let (digest, primary, phase) = (accepted.digest, accepted.proposal.signature, MessageType::Prepare);
         let (domain, keyring) = (&self.parameters.domain, &self.keyring);
         let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
         let (quorum, invalid) = slot.prepares.quorum(self.view, digest, needed, verify);
         self.blame(phase, &invalid);
-        if quorum.is_none() {
-            return;
-        }
+        let Some(prepares) = quorum else { return };
+        let proof = Proof::Prepares {
+            primary,
+            signers: prepares.iter().map(|vote| vote.replica).collect(),
+            signatures: prepares.iter().map(|vote| vote.signature).collect(),
+        };
         let vote = self.sign(MessageType::Commit, sequence, digest);
-        self.ready.persist.push(Record::Committed(vote));
+        self.ready.persist.push(Record::Committed { vote, proof: proof.clone() });
         self.send_all(Message::Commit(vote));
         let slot = self.slots.get_mut(&sequence).expect("the slot was just seen");
         slot.commits.insert_verified(vote);
         slot.committed = Some(vote);
+        slot.prepared = Some(Prepared { view: vote.view, digest, proof });
+    }
+
+    /// Qf votes of one view for a digest: whatever comes, it will be decided, so its answer goes out. The certificate waits for the
+    /// commits, which go their way meanwhile. Nothing ever waits for this.
+    fn release_when_fast(&mut self, sequence: Sequence) {
+        let needed = self.parameters.replicas.fast_quorum() - 1;
+        let (view, fast_path) = (self.view, self.parameters.fast_path);
+        let Some(slot) = self.slots.get_mut(&sequence).filter(|_| fast_path) else { return };
+        let Some(accepted) = slot.accepted.as_ref().filter(|accepted| accepted.proposal.view == view) else {
+            return;
+        };
+        if slot.released || slot.decided.is_some() || slot.prepares.len() < needed {
+            return;
+        }
+        let Some(verdict) = &accepted.verdict else { return };
+        let early = Early {
+            header: accepted.proposal.header.clone(),
+            view,
+            leaves: verdict.leaves.clone(),
+            operations: accepted.proposal.batch.operations.clone(),
+            evidence: accepted.proposal.batch.clone(),
+        };
+        let (digest, phase) = (accepted.digest, MessageType::Prepare);
+        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
+        let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
+        let (quorum, invalid) = slot.prepares.quorum(view, digest, needed, verify);
+        slot.released = quorum.is_some();
+        if slot.released {
+            self.ready.early.push(early);
+            self.counts.fast += 1;
+        }
+        self.blame(phase, &invalid);
     }
 
     fn blame(&mut self, message: MessageType, invalid: &[Vote]) {
@@ -243,9 +345,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if slot.decided.is_some() || slot.commits.len() < needed {
             return;
         }
+        let bodies: Vec<PrePrepare> = slot.proposals().cloned().collect();
         let phase = MessageType::Commit;
         let (domain, keyring) = (&self.parameters.domain, &self.keyring);
-        for proposal in bodies(slot) {
+        for proposal in bodies {
             let digest = proposal.header.digest();
             for view in slot.commits.views() {
                 let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
@@ -279,13 +382,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             accepted.verdict.take()
         });
         let verdict = verdict.or_else(|| judge::bound(&decided.header, &decided.batch, &self.application));
-        slot.waiting = None;
+        let view = decided.certificate.view;
+        slot.waiting.take_if(|waiting| waiting.view <= view);
         let Some(verdict) = verdict else { return false };
+        if slot.accepted.is_some() && !slot.released {
+            self.counts.slow += 1;
+        }
         self.proposed = self.proposed.max(sequence);
         self.ready.persist.push(slot.decided_record(&decided));
         slot.decided = Some(Decision { slot: decided, verdict: Some(verdict) });
-        slot.prepares = Default::default();
-        slot.commits = Default::default();
+        slot.prepares.forget_up_to(view);
+        slot.commits.forget_up_to(view);
         true
     }
 
@@ -303,6 +410,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let DecidedSlot { header, batch, certificate } = decision.slot.clone();
         self.log.execute(&header, verdict.used.iter().copied(), &self.parameters);
         self.clocks.progress(self.now.monotonic_ms);
+        self.note_progress(certificate.view);
         self.release_others(sequence, certificate.digest);
         for operation in &batch.operations {
             self.on_decided(&operation.digest(), sequence);
@@ -336,12 +444,6 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.reassess(&digest);
         }
     }
-}
-
-/// The bodies that are here for a slot.
-fn bodies(slot: &Slot) -> Vec<PrePrepare> {
-    let accepted = slot.accepted.as_ref().map(|accepted| &accepted.proposal);
-    accepted.into_iter().chain(slot.waiting.as_ref()).cloned().collect()
 }
 
 /// The certificate that commits of one view for one digest make; they stand by replica.

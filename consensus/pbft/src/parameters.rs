@@ -49,14 +49,16 @@ pub const VERIFIED_SETS_MAX: usize = 8192;
 pub const DECIDED_OPERATIONS_MAX: usize = 65_536;
 /// Views for which a vote of one replica is kept for one slot and phase.
 pub const VOTE_VIEWS_MAX: usize = 2;
+/// Bodies kept for a slot beside the one accepted last: what was accepted in earlier views.
+pub const BODIES_PER_SLOT_MAX: usize = 4;
 /// Checkpoint votes kept of one replica.
 pub const CHECKPOINTS_PER_REPLICA_MAX: usize = 4;
 /// Decided slots sent for one `Fetch`.
 pub const FETCH_SLOTS_MAX: u64 = 16;
 /// Bytes of slots sent for one `Fetch`, unless one slot alone has more.
 pub const FETCH_BYTES_MAX: usize = 256 * 1024;
-/// `Fetch` and `FetchState` messages of one peer that wait to be answered.
-pub const FETCHES_WAITING_MAX: usize = 16;
+/// Things that one peer asked for and that wait to be sent.
+pub const FETCHES_WAITING_MAX: usize = 32;
 /// Bytes of slots and state sent to one peer in a millisecond, over time.
 pub const FETCH_BYTES_PER_MS: u64 = 8192;
 
@@ -164,7 +166,7 @@ impl Parameters {
             pace: Pace { entries: 50, pipeline: 3 },
             timeouts: Timeouts::default(),
             fast_path: true,
-            switch: Switch::default(),
+            switch: Switch::NONE,
         }
     }
 

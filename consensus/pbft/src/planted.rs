@@ -45,6 +45,9 @@ pub struct Switch(pub Option<Bug>);
 
 #[cfg(feature = "planted")]
 impl Switch {
+    /// No bug.
+    pub const NONE: Switch = Switch(None);
+
     /// Whether this bug is on.
     pub fn has(self, bug: Bug) -> bool {
         self.0 == Some(bug)
@@ -58,6 +61,9 @@ pub struct Switch;
 
 #[cfg(not(feature = "planted"))]
 impl Switch {
+    /// No bug.
+    pub const NONE: Switch = Switch;
+
     /// Never.
     pub fn has(self, _: Bug) -> bool {
         false

@@ -174,6 +174,6 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.proposed = sequence;
         self.ready.persist.push(Record::Accepted { proposal: proposal.clone(), prepare: None });
         self.send_all(Message::PrePrepare(proposal.clone()));
-        self.hold_accepted(proposal, digest, None, verdict);
+        self.hold_accepted(proposal, digest, None, Some(verdict));
     }
 }

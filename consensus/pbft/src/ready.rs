@@ -92,6 +92,35 @@ pub struct Decided {
     pub evidence: Arc<Batch>,
 }
 
+/// A slot that will be decided as this: Qf replicas voted for it. There is no certificate yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Early {
+    /// What the commits will sign, by its digest.
+    pub header: SlotHeader,
+    /// The view of the votes.
+    pub view: View,
+    /// The encoded leaf of each operation.
+    pub leaves: Vec<Vec<u8>>,
+    /// The operations, in the order of the leaves.
+    pub operations: Vec<Operation>,
+    /// The observations behind the leaves.
+    pub evidence: Arc<Batch>,
+}
+
+/// In which part of the protocol a replica is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Standing {
+    /// It takes part in the normal case of its view.
+    #[default]
+    Active,
+    /// It gave up the view before, and waits for the NEW-VIEW of this one.
+    Changing,
+    /// It lost its log: it follows, and votes only when what it forgot can do no harm.
+    Learning,
+    /// It found what more than f faulty replicas alone can bring about. It votes no more.
+    Diverged,
+}
+
 /// What a step asks its driver to do. The order of the fields is the order of duty.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ready {
@@ -103,6 +132,8 @@ pub struct Ready {
     pub lookups: Vec<Lookup>,
     /// Slots that were decided and executed, in order.
     pub decided: Vec<Decided>,
+    /// Slots whose answer is certain before their commits are in: a fast quorum voted for it. Each is reported as decided later.
+    pub early: Vec<Early>,
     /// Certified answers that a peer returned for a request of this host: who, the operation's digest, the bytes. Not verified here.
     pub answers: Vec<(ReplicaId, Digest, Vec<u8>)>,
     /// Own requests and observations that were not taken: too many are open, or the payload is malformed or too long.
@@ -131,8 +162,16 @@ pub struct Status {
     pub view: View,
     /// Its primary.
     pub primary: Option<ReplicaId>,
-    /// Whether the replica takes part in the view's normal case.
-    pub active: bool,
+    /// In which part of the protocol it is.
+    pub standing: Standing,
+    /// How many views it gave up since it started.
+    pub view_changes: u64,
+    /// How many new views it entered since it started.
+    pub new_views: u64,
+    /// Slots whose answer a fast quorum released before the commits were in.
+    pub fast: u64,
+    /// Slots that the commits decided first.
+    pub slow: u64,
     /// The last executed slot.
     pub executed: Sequence,
     /// The low water mark.

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
+use certificate::replicas::REPLICAS_MAX;
 use certificate::{Digest, ReplicaId, SlotHeader};
 
+use crate::message::read_flag;
 use crate::{
-    Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, PrePrepare, STATE_BYTES_MAX, Vote,
+    Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, NewView, PrePrepare, Proof,
+    STATE_BYTES_MAX, ViewChange, Vote, lists,
 };
 
 /// What a replica stores before it speaks.
@@ -26,8 +29,13 @@ pub enum Record {
         /// The own PREPARE for it.
         prepare: Option<Vote>,
     },
-    /// An own COMMIT.
-    Committed(Vote),
+    /// An own COMMIT, and why it was sent: view changes show it.
+    Committed {
+        /// The COMMIT.
+        vote: Vote,
+        /// That the digest was prepared.
+        proof: Proof,
+    },
     /// A slot is decided. The body stands here only when no `Accepted` record holds it.
     Decided {
         /// The commits of a quorum.
@@ -43,11 +51,31 @@ pub enum Record {
         cluster_digest: Digest,
         /// Whose log it is.
         me: ReplicaId,
+        /// Whether the replica votes: not while it learns.
+        voter: bool,
         /// That the checkpoint is stable.
         certificate: CheckpointCertificate,
         /// The encoded state.
         state: Arc<Vec<u8>>,
     },
+    /// An own VIEW-CHANGE: no vote in a view below any more.
+    ViewChanging(Arc<ViewChange>),
+    /// A view that this replica entered, or as its primary began, with what it follows from.
+    Entered {
+        /// With what it began.
+        new_view: Arc<NewView>,
+        /// The view changes that it names, in its order.
+        view_changes: Vec<Arc<ViewChange>>,
+    },
+    /// The first record of a log that begins after an earlier one was lost: the replica learns, and does not vote.
+    Learner {
+        /// Digest of the cluster file.
+        cluster_digest: Digest,
+        /// Whose log it is.
+        me: ReplicaId,
+    },
+    /// What the replica lost can do no harm any more: it votes.
+    Voter,
 }
 
 impl Record {
@@ -75,9 +103,10 @@ impl Encode for Record {
                     vote.encode(writer);
                 }
             }
-            Record::Committed(vote) => {
+            Record::Committed { vote, proof } => {
                 writer.u8(3);
                 vote.encode(writer);
+                proof.encode(writer);
             }
             Record::Decided { certificate, body } => {
                 writer.u8(4);
@@ -92,13 +121,29 @@ impl Encode for Record {
                 writer.u8(5);
                 vote.encode(writer);
             }
-            Record::Stable { cluster_digest, me, certificate, state } => {
+            Record::Stable { cluster_digest, me, voter, certificate, state } => {
                 writer.u8(6);
                 cluster_digest.encode(writer);
                 writer.u8(me.0);
+                writer.u8(u8::from(*voter));
                 certificate.encode(writer);
                 writer.bytes32(state);
             }
+            Record::ViewChanging(view_change) => {
+                writer.u8(7);
+                view_change.encode(writer);
+            }
+            Record::Entered { new_view, view_changes } => {
+                writer.u8(8);
+                new_view.encode(writer);
+                lists::write_bounded(writer, view_changes, |writer, one| one.encode(writer));
+            }
+            Record::Learner { cluster_digest, me } => {
+                writer.u8(9);
+                cluster_digest.encode(writer);
+                writer.u8(me.0);
+            }
+            Record::Voter => writer.u8(10),
         }
     }
 }
@@ -110,13 +155,13 @@ impl Decode for Record {
             1 => Record::Genesis { cluster_digest: Digest::decode(reader)?, me: ReplicaId(reader.u8()?) },
             2 => {
                 let proposal = PrePrepare::decode(reader)?;
-                let prepare = if flag(reader)? { Some(Vote::decode(reader)?) } else { None };
+                let prepare = if read_flag(reader)? { Some(Vote::decode(reader)?) } else { None };
                 Record::Accepted { proposal, prepare }
             }
-            3 => Record::Committed(Vote::decode(reader)?),
+            3 => Record::Committed { vote: Vote::decode(reader)?, proof: Proof::decode(reader)? },
             4 => {
                 let certificate = CommitCertificate::decode(reader)?;
-                let body = if flag(reader)? {
+                let body = if read_flag(reader)? {
                     Some((SlotHeader::decode(reader)?, Arc::new(Batch::decode(reader)?)))
                 } else {
                     None
@@ -125,7 +170,16 @@ impl Decode for Record {
             }
             5 => Record::OwnCheckpoint(CheckpointVote::decode(reader)?),
             6 => decode_stable(reader)?,
-            found => return Err(Reader::invalid(offset, "record", "1 to 6", u64::from(found))),
+            7 => Record::ViewChanging(Arc::new(ViewChange::decode(reader)?)),
+            8 => {
+                let new_view = Arc::new(NewView::decode(reader)?);
+                let one = |reader: &mut Reader<'_>| ViewChange::decode(reader).map(Arc::new);
+                let view_changes = lists::read_bounded(reader, "view changes", REPLICAS_MAX as usize, one)?;
+                Record::Entered { new_view, view_changes }
+            }
+            9 => Record::Learner { cluster_digest: Digest::decode(reader)?, me: ReplicaId(reader.u8()?) },
+            10 => Record::Voter,
+            found => return Err(Reader::invalid(offset, "record", "1 to 10", u64::from(found))),
         })
     }
 }
@@ -133,20 +187,12 @@ impl Decode for Record {
 fn decode_stable(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
     let cluster_digest = Digest::decode(reader)?;
     let me = ReplicaId(reader.u8()?);
+    let voter = read_flag(reader)?;
     let certificate = CheckpointCertificate::decode(reader)?;
     let offset = reader.offset();
     let state = reader.bytes32()?;
     if state.len() > STATE_BYTES_MAX {
         return Err(Reader::invalid(offset, "state", "at most 16 MiB", state.len() as u64));
     }
-    Ok(Record::Stable { cluster_digest, me, certificate, state: Arc::new(state.to_vec()) })
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    let offset = reader.offset();
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        found => Err(Reader::invalid(offset, "flag", "0 or 1", u64::from(found))),
-    }
+    Ok(Record::Stable { cluster_digest, me, voter, certificate, state: Arc::new(state.to_vec()) })
 }

@@ -9,12 +9,26 @@ use crate::checkpoint::Checkpoints;
 use crate::fetch::Fetch;
 use crate::intake::Outbox;
 use crate::judge::VerifiedSets;
+use crate::learn::Learning;
 use crate::log::{Slot, WaterMarks};
+use crate::planted::Bug;
 use crate::requests::Requests;
 use crate::serve::Wanted;
 use crate::state::LogState;
 use crate::timer::Clocks;
-use crate::{Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Status, Vote};
+use crate::views::Views;
+use crate::{
+    Application, Event, Fault, Keyring, Message, Now, Parameters, Ready, Recipients, Standing, Status, Vote,
+};
+
+/// What happened how often since the start.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) view_changes: u64,
+    pub(crate) new_views: u64,
+    pub(crate) fast: u64,
+    pub(crate) slow: u64,
+}
 
 /// One replica. Driven by [`Replica::step`] alone.
 pub struct Replica<A, K> {
@@ -22,8 +36,10 @@ pub struct Replica<A, K> {
     pub(crate) application: A,
     pub(crate) keyring: K,
     pub(crate) view: View,
-    /// Whether the replica takes part in the normal case of `view`. Not after it found that a quorum's state differs from its own.
-    pub(crate) active: bool,
+    pub(crate) standing: Standing,
+    pub(crate) views: Views,
+    pub(crate) learning: Learning,
+    pub(crate) counts: Counts,
     pub(crate) log: LogState,
     pub(crate) marks: WaterMarks,
     /// Slots above the low water mark and up to the horizon.
@@ -55,7 +71,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             application,
             keyring,
             view: View(0),
-            active: true,
+            standing: Standing::Active,
+            views: Views::default(),
+            learning: Learning::default(),
+            counts: Counts::default(),
             log: LogState::genesis(),
             marks,
             slots: BTreeMap::new(),
@@ -76,7 +95,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// Takes one event and says what to do about it.
     pub fn step(&mut self, now: Now, event: Event) -> Ready {
         self.now = Now { monotonic_ms: now.monotonic_ms.max(self.now.monotonic_ms), ..now };
-        self.clocks.start(self.now.monotonic_ms);
+        let slept = self.clocks.start(self.now.monotonic_ms);
+        self.forgive_sleep(slept);
         match event {
             Event::Request(operation) => self.on_request(operation),
             Event::Observed { operation, time_ms, payload } => self.on_observed(operation, time_ms, payload),
@@ -87,17 +107,26 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             Event::Tick => {}
         }
         self.advance();
+        self.run_view_timers();
         self.run_alarms();
         self.flush();
         self.propose();
         self.advance();
         self.ask_when_stuck();
+        self.ask_for_missing();
+        self.ask_for_bodies();
         self.drive_fetch();
         self.serve();
         self.answer_statuses();
         self.reassess_relayed();
         self.ready.suspect = self.suspects();
+        if self.ready.suspect {
+            self.start_view_change(self.view.next());
+        }
+        self.vote_when_safe();
+        self.advance();
         self.ready.deadline = self.deadline();
+        self.clocks.promise(self.ready.deadline);
         std::mem::take(&mut self.ready)
     }
 
@@ -108,7 +137,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         Status {
             view: self.view,
             primary: Some(self.primary()),
-            active: self.active,
+            standing: self.standing,
+            view_changes: self.counts.view_changes,
+            new_views: self.counts.new_views,
+            fast: self.counts.fast,
+            slow: self.counts.slow,
             executed: self.executed(),
             stable: self.marks.low,
             proposed: proposed.map_or(self.executed(), |(sequence, _)| (*sequence).max(self.executed())),
@@ -149,6 +182,13 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             }
             Message::StableCheckpoint(chunk) => self.on_state_chunk(from, chunk),
             Message::Answer { operation, bytes } => self.on_answered(from, operation, bytes),
+            Message::ViewChange(message) => self.on_view_change(from, message),
+            Message::NewView(message) => self.on_new_view(from, message),
+            Message::FetchBatch { sequence, digest } => {
+                self.on_wanted(from, Wanted::Batch(sequence, digest));
+            }
+            Message::FetchViewChange { digest } => self.on_wanted(from, Wanted::ViewChange(digest)),
+            Message::Batch { header, batch } => self.on_batch(from, header, batch),
         }
     }
 
@@ -174,7 +214,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     pub(crate) fn quorum(&self) -> usize {
-        self.parameters.replicas.quorum()
+        let replicas = self.parameters.replicas;
+        if self.parameters.switch.has(Bug::QuorumIsTwoFPlusOne) {
+            2 * replicas.faults() + 1
+        } else {
+            replicas.quorum()
+        }
     }
 
     pub(crate) fn primary(&self) -> ReplicaId {
@@ -182,7 +227,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     pub(crate) fn is_primary(&self) -> bool {
-        self.active && self.primary() == self.me()
+        self.standing == Standing::Active && self.primary() == self.me()
     }
 
     pub(crate) fn fault(&mut self, fault: Fault) {

@@ -16,7 +16,7 @@ use crate::replica::Replica;
 use crate::state::LogState;
 use crate::{
     Application, Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, DecidedSlot, Keyring,
-    Parameters, PrePrepare, Record, Vote, judge,
+    NewView, Parameters, PrePrepare, Prepared, Proof, Record, Standing, ViewChange, Vote, judge,
 };
 
 /// Why a log can not be the memory of this replica.
@@ -61,8 +61,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let mut replica = Replica::new(parameters, application, keyring);
         let mut identified = false;
         for (index, record) in records.enumerate() {
-            if let Record::Genesis { cluster_digest, me } | Record::Stable { cluster_digest, me, .. } =
-                &record
+            if let Record::Genesis { cluster_digest, me }
+            | Record::Learner { cluster_digest, me }
+            | Record::Stable { cluster_digest, me, .. } = &record
             {
                 let parameters = &replica.parameters;
                 if (*cluster_digest, *me) != (parameters.cluster_digest, parameters.me) {
@@ -77,6 +78,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if !identified {
             return Err(RestoreError::NoGenesis);
         }
+        replica.place_fixed();
         replica.ready = Default::default();
         replica.proposed = replica.proposed.max(replica.executed());
         Ok(replica)
@@ -86,10 +88,25 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         match record {
             Record::Genesis { .. } => Ok(()),
             Record::Accepted { proposal, prepare } => self.replay_accepted(proposal, prepare),
-            Record::Committed(vote) => self.replay_committed(vote),
+            Record::Committed { vote, proof } => self.replay_committed(vote, proof),
             Record::Decided { certificate, body } => self.replay_decided(certificate, body),
             Record::OwnCheckpoint(vote) => self.replay_checkpoint(vote),
-            Record::Stable { certificate, state, .. } => self.replay_stable(certificate, state),
+            Record::Stable { certificate, state, voter, .. } => {
+                if !voter {
+                    self.standing = Standing::Learning;
+                }
+                self.replay_stable(certificate, state)
+            }
+            Record::ViewChanging(message) => self.replay_view_change(message),
+            Record::Entered { new_view, view_changes } => self.replay_entered(new_view, view_changes),
+            Record::Learner { .. } => {
+                self.standing = Standing::Learning;
+                Ok(())
+            }
+            Record::Voter => {
+                self.standing = Standing::Active;
+                Ok(())
+            }
         }
     }
 
@@ -104,7 +121,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return Ok(());
         }
         self.view = self.view.max(view);
-        self.proposed = self.proposed.max(sequence);
+        if view == self.view {
+            self.proposed = self.proposed.max(sequence);
+        }
         let slot = self.slots.entry(sequence).or_default();
         if slot
             .accepted
@@ -113,16 +132,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         {
             return Err("expected one accepted digest for a view and slot, found two");
         }
-        slot.seen = Some(proposal.vote(primary));
+        slot.seen = Some(proposal.vote(primary)).filter(|_| view == self.view);
         if let Some(vote) = prepare {
             slot.prepares.insert_verified(vote);
         }
-        slot.accepted = Some(Accepted { proposal, digest, prepare, verdict: None, since_ms: 0 });
+        slot.waiting = None;
+        slot.accept(Accepted { proposal, digest, prepare, verdict: None, since_ms: 0 });
         self.touched.insert(sequence);
         Ok(())
     }
 
-    fn replay_committed(&mut self, vote: Vote) -> Result<(), &'static str> {
+    fn replay_committed(&mut self, vote: Vote, proof: Proof) -> Result<(), &'static str> {
         if vote.sequence <= self.marks.low {
             return Ok(());
         }
@@ -131,9 +151,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if slot.committed.is_some_and(|before| before.view == vote.view && before.digest != vote.digest) {
             return Err("expected one committed digest for a view and slot, found two");
         }
-        if slot.decided.is_none() {
+        if slot.decided_in().is_none_or(|decided| decided < vote.view) {
             slot.commits.insert_verified(vote);
         }
+        slot.prepared = Some(Prepared { view: vote.view, digest: vote.digest, proof });
         slot.committed = Some(vote);
         self.touched.insert(vote.sequence);
         Ok(())
@@ -160,11 +181,40 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         let verdict = judge::bound(&header, &batch, &self.application)
             .ok_or("expected a body that its header binds, found another")?;
+        let view = certificate.view;
         let decided = DecidedSlot { header, batch, certificate };
         slot.decided = Some(Decision { slot: decided, verdict: Some(verdict) });
-        slot.prepares = Default::default();
-        slot.commits = Default::default();
+        slot.prepares.forget_up_to(view);
+        slot.commits.forget_up_to(view);
         while self.execute_next() {}
+        Ok(())
+    }
+
+    fn replay_view_change(&mut self, message: Arc<ViewChange>) -> Result<(), &'static str> {
+        if message.replica != self.me() {
+            return Err("expected an own view change, found another's");
+        }
+        if message.view > self.view {
+            self.view = message.view;
+            self.standing = Standing::Changing;
+            self.hold_own_view_change(message);
+        }
+        Ok(())
+    }
+
+    fn replay_entered(
+        &mut self,
+        new_view: Arc<NewView>,
+        view_changes: Vec<Arc<ViewChange>>,
+    ) -> Result<(), &'static str> {
+        if new_view.view < self.view {
+            return Err("expected a view that was not given up, found one below");
+        }
+        let refs: Vec<&ViewChange> = view_changes.iter().map(Arc::as_ref).collect();
+        let plan = new_view.check(&refs, &self.parameters, &self.keyring);
+        let plan =
+            plan.map_err(|_| "expected a new view that follows from its view changes, found another")?;
+        self.install(new_view, view_changes, plan);
         Ok(())
     }
 

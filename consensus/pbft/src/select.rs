@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn chosen(claims: &[Claim]) -> Option<Digest> {
-        choose(2, claims, Switch::default()).unwrap()
+        choose(2, claims, Switch::NONE).unwrap()
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn two_prepared_digests_of_one_view_are_a_conflict() {
         let claims = [claim(Some((3, A)), None), claim(Some((3, B)), None)];
-        let conflict = choose(2, &claims, Switch::default()).unwrap_err();
+        let conflict = choose(2, &claims, Switch::NONE).unwrap_err();
         assert_eq!((conflict.view, conflict.first, conflict.second), (View(3), A, B));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use certificate::{ReplicaId, Sequence, SlotHeader};
+use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
 
 use crate::checkpoint::Stable;
 use crate::replica::Replica;
@@ -24,6 +24,10 @@ pub(crate) enum Wanted {
     Slots(Sequence),
     /// The state of the checkpoint, from the offset on.
     State(Sequence, u32),
+    /// The body of a digest for a slot.
+    Batch(Sequence, Digest),
+    /// A view change.
+    ViewChange(Digest),
 }
 
 /// What is served to one peer.
@@ -77,6 +81,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 Wanted::Slots(first) if first > self.marks.low => self.send_slots(peer, first),
                 Wanted::Slots(_) => self.send_state(peer, Sequence(0), 0),
                 Wanted::State(sequence, offset) => self.send_state(peer, sequence, offset as usize),
+                Wanted::Batch(sequence, digest) => self.send_batch(peer, sequence, digest),
+                Wanted::ViewChange(digest) => self.send_view_change(peer, digest),
             };
             let pause = (bytes as u64 / FETCH_BYTES_PER_MS).max(1);
             let known = self.peers.get_mut(&peer).expect("the peer was just seen");

@@ -2,10 +2,22 @@
 //!
 //! The primary is suspected only over work that it could have proposed: an accepted proposal that does not get decided, or
 //! a request for which this replica holds q observations and has relayed them. Slow DNS or a liar who tells only some deposes nobody.
-//! Says when; what a suspicion starts is a matter of view changes.
+//!
+//! Progress alone does not clear it: a request that the primary was told of and that later ones overtake, or that waits
+//! while proposals leave with room in them, is complained about too (`complaint_due`). Source of the idea: Aardvark (Clement et al. 2009 §4.2),
+//! where a primary is held to the throughput that its backups know to be possible.
+
+use certificate::Digest;
 
 use crate::replica::Replica;
-use crate::{Application, Keyring, Message, Recipients};
+use crate::{Application, Keyring, Message, Recipients, Standing, Vote};
+
+/// Who is called so much later than it asked for was asleep, in milliseconds, and blames nobody for that time.
+const SLEPT_MS: u64 = 50;
+/// A request that later ones overtook is complained about after so many times the wait for progress.
+const OVERTAKEN_WAITS: u64 = 2;
+/// A request that waits while there is room is complained about after so many times the wait for progress.
+const STARVED_WAITS: u64 = 10;
 
 /// What happened last, on the monotonic clock.
 #[derive(Clone, Copy, Default)]
@@ -14,14 +26,38 @@ pub(crate) struct Clocks {
     progress_ms: u64,
     asked_ms: u64,
     asked: u32,
+    /// When the driver was asked to come again.
+    promised_ms: Option<u64>,
+    /// Since when the primary is judged: since the view began, or this replica woke up.
+    judged_from_ms: u64,
+    /// The latest moment at which a request that was proposed since had q observations here.
+    overtook_ms: u64,
+    /// When a proposal with room for more came last.
+    room_ms: Option<u64>,
 }
 
 impl Clocks {
-    /// The first step has no past.
-    pub(crate) fn start(&mut self, now_ms: u64) {
+    /// The first step has no past. Says for how long this replica slept over what it had asked to be woken for.
+    pub(crate) fn start(&mut self, now_ms: u64) -> u64 {
         if !self.started {
-            *self = Clocks { started: true, progress_ms: now_ms, asked_ms: now_ms, asked: 0 };
+            *self = Clocks { started: true, progress_ms: now_ms, asked_ms: now_ms, ..Clocks::default() };
         }
+        let promised = self.promised_ms.take();
+        promised.map_or(0, |promised| now_ms.saturating_sub(promised)).saturating_sub(SLEPT_MS)
+    }
+
+    /// When the driver will come again, whatever happens.
+    pub(crate) fn promise(&mut self, deadline_ms: Option<u64>) {
+        self.promised_ms = deadline_ms;
+    }
+
+    /// A view begins.
+    pub(crate) fn enter(&mut self, now_ms: u64) {
+        self.progress_ms = now_ms;
+        self.judged_from_ms = now_ms;
+        self.overtook_ms = 0;
+        self.room_ms = None;
+        self.asked = 0;
     }
 
     /// A slot was executed.
@@ -57,9 +93,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let open = self
             .slots
             .range(self.executed().next()..)
-            .any(|(_, slot)| slot.is_open() || slot.decided.is_some());
+            .any(|(_, slot)| slot.is_open(self.view) || slot.decided.is_some());
         let unstable = !self.checkpoints.snapshots.is_empty();
-        if !open && !unstable && self.requests.oldest_relayed().is_none() {
+        let learns = self.standing == Standing::Learning;
+        if !open && !unstable && !learns && self.requests.oldest_relayed().is_none() {
             return None;
         }
         let timeouts = self.parameters.timeouts;
@@ -68,18 +105,60 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         Some(self.clocks.progress_ms.max(self.clocks.asked_ms).saturating_add(wait))
     }
 
+    /// Starts all waits for others anew after this replica itself was stopped or slow.
+    pub(crate) fn forgive_sleep(&mut self, slept_ms: u64) {
+        if slept_ms > 0 {
+            self.clocks.judged_from_ms = self.now.monotonic_ms;
+            if let Some(due) = &mut self.views.new_view_due_ms {
+                *due = due.saturating_add(slept_ms);
+            }
+        }
+    }
+
+    /// Notes that the primary proposed a request.
+    pub(crate) fn note_order(&mut self, digest: &Digest) {
+        let quorate = self.requests.of(digest).and_then(|request| request.quorate_ms);
+        self.clocks.overtook_ms = self.clocks.overtook_ms.max(quorate.unwrap_or(0));
+    }
+
+    /// Notes that the primary proposed a batch with room for more.
+    pub(crate) fn note_room(&mut self) {
+        self.clocks.room_ms = Some(self.now.monotonic_ms);
+    }
+
+    /// When the oldest request that the primary was told of has waited too long although slots are decided.
+    fn complaint_due(&self) -> Option<u64> {
+        let (told, digest) = self.requests.oldest_relayed().filter(|_| self.judges_primary())?;
+        let quorate = self.requests.of(&digest)?.quorate_ms?;
+        let wait = self.patience(self.parameters.timeouts.suspect_ms, self.views.failed);
+        let told = told.max(self.clocks.judged_from_ms);
+        let overtaken = (self.clocks.overtook_ms > quorate).then_some(OVERTAKEN_WAITS);
+        let starved = self.clocks.room_ms.is_some_and(|room| room > told).then_some(STARVED_WAITS);
+        let waits = [overtaken, starved].into_iter().flatten().min()?;
+        Some(told.saturating_add(wait.saturating_mul(waits)))
+    }
+
+    fn judges_primary(&self) -> bool {
+        self.primary() != self.me() && self.standing == Standing::Active
+    }
+
     /// Since when the primary leaves work undone.
     fn undone_since(&self) -> Option<u64> {
-        if self.primary() == self.me() || !self.active {
+        if !self.judges_primary() {
             return None;
         }
         let mut open = self.slots.range(self.executed().next()..);
         let accepted = open.find_map(|(_, slot)| {
-            slot.accepted.as_ref().filter(|_| slot.decided.is_none()).map(|accepted| accepted.since_ms)
+            slot.accepted_in(self.view).filter(|_| slot.decided.is_none()).map(|accepted| accepted.since_ms)
         });
         let relayed = self.requests.oldest_relayed().map(|(since, _)| since);
-        let oldest = [accepted, relayed].into_iter().flatten().min()?;
-        Some(oldest.max(self.clocks.progress_ms))
+        let is_open = |vote: &Vote| {
+            vote.sequence > self.executed()
+                && self.slots.get(&vote.sequence).is_none_or(|slot| slot.decided.is_none())
+        };
+        let fixed = self.views.all_fixed().iter().any(is_open).then_some(self.clocks.judged_from_ms);
+        let oldest = [accepted, relayed, fixed].into_iter().flatten().min()?;
+        Some(oldest.max(self.clocks.progress_ms).max(self.clocks.judged_from_ms))
     }
 
     /// Before the primary is suspected: whether what it was told of still counts. The log may have gone on since.
@@ -99,7 +178,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     fn suspect_due(&self) -> Option<u64> {
-        Some(self.undone_since()?.saturating_add(self.parameters.timeouts.suspect_ms))
+        let wait = self.patience(self.parameters.timeouts.suspect_ms, self.views.failed);
+        let stuck = self.undone_since().map(|since| since.saturating_add(wait));
+        [stuck, self.complaint_due()].into_iter().flatten().min()
     }
 
     /// When something is due next.
@@ -114,6 +195,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.stuck_due(),
             self.next_fetch_ms(),
             self.next_answer_ms(),
+            self.next_view_ms(),
             suspect,
         ]
         .into_iter()

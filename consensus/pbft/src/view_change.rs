@@ -11,6 +11,7 @@ use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use certificate::{Digest, Domain, MessageType, ReplicaId, ReplicaSet, Replicas, Sequence, Signature, View};
 use thiserror::Error;
 
+use crate::message::read_flag;
 use crate::select::Claim;
 use crate::vote::{quorum_signed, read_signatures, write_signatures};
 use crate::{CheckpointCertificate, CommitCertificate, Keyring, PIPELINE_MAX, Parameters, Vote, lists};
@@ -256,6 +257,15 @@ impl ViewChange {
     }
 }
 
+/// Most bytes of a view change in such a cluster, as a message.
+pub const fn view_change_bytes_max(quorum: usize, pipeline: u64) -> usize {
+    let signers = 4 + 64 * quorum;
+    let prepared = 1 + 8 + 32 + 1 + 64 + signers;
+    let voted = 1 + 8 + 32 + 64;
+    let certificates = 2 * (1 + 8 + 8 + 32 + signers);
+    1 + 8 + 1 + certificates + 2 + 2 * pipeline as usize * (8 + prepared + voted) + 64
+}
+
 impl Voted {
     /// What the primary signed.
     pub fn proposal(&self, sequence: Sequence, replicas: Replicas) -> Vote {
@@ -272,19 +282,12 @@ fn encode_option(writer: &mut Writer, value: Option<&impl Encode>) {
 }
 
 fn decode_option<T: Decode>(reader: &mut Reader<'_>) -> Result<Option<T>, DecodeError> {
-    let offset = reader.offset();
-    match reader.u8()? {
-        0 => Ok(None),
-        1 => T::decode(reader).map(Some),
-        found => Err(Reader::invalid(offset, "flag", "0 or 1", u64::from(found))),
-    }
+    if read_flag(reader)? { T::decode(reader).map(Some) } else { Ok(None) }
 }
 
-impl Encode for Prepared {
+impl Encode for Proof {
     fn encode(&self, writer: &mut Writer) {
-        writer.u64(self.view.0);
-        self.digest.encode(writer);
-        match &self.proof {
+        match self {
             Proof::Prepares { primary, signers, signatures } => {
                 writer.u8(0);
                 primary.encode(writer);
@@ -298,23 +301,30 @@ impl Encode for Prepared {
     }
 }
 
+impl Decode for Proof {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if read_flag(reader)? {
+            let (signers, signatures) = read_signatures(reader)?;
+            return Ok(Proof::Commits { signers, signatures });
+        }
+        let primary = Signature::decode(reader)?;
+        let (signers, signatures) = read_signatures(reader)?;
+        Ok(Proof::Prepares { primary, signers, signatures })
+    }
+}
+
+impl Encode for Prepared {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.view.0);
+        self.digest.encode(writer);
+        self.proof.encode(writer);
+    }
+}
+
 impl Decode for Prepared {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (view, digest) = (View(reader.u64()?), Digest::decode(reader)?);
-        let offset = reader.offset();
-        let proof = match reader.u8()? {
-            0 => {
-                let primary = Signature::decode(reader)?;
-                let (signers, signatures) = read_signatures(reader)?;
-                Proof::Prepares { primary, signers, signatures }
-            }
-            1 => {
-                let (signers, signatures) = read_signatures(reader)?;
-                Proof::Commits { signers, signatures }
-            }
-            found => return Err(Reader::invalid(offset, "proof", "0 or 1", u64::from(found))),
-        };
-        Ok(Prepared { view, digest, proof })
+        Ok(Prepared { view, digest, proof: Proof::decode(reader)? })
     }
 }
 
@@ -370,5 +380,17 @@ impl Decode for ViewChange {
             slots: lists::read16(reader, "slots", 2 * PIPELINE_MAX as usize)?,
             signature: Signature::decode(reader)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn view_change_of_the_largest_cluster_fits_into_a_message() {
+        let largest = Replicas::new(31, 10).expect("n = 3f+1");
+        let bytes = view_change_bytes_max(largest.quorum(), PIPELINE_MAX);
+        assert!(bytes <= crate::MESSAGE_BYTES_MAX, "{bytes} bytes");
     }
 }

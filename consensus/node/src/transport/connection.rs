@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use certificate::Cluster;
 use certificate::ReplicaId;
 use certificate::codec::{Decode, DecodeError, Encode};
 use pbft::Message;
@@ -47,16 +48,22 @@ impl Class {
     /// without any. Nothing urgent hangs on it: it says how far a replica is, and is said again.
     pub(crate) fn of(message: &Message) -> Class {
         match message {
-            Message::Slot(_) | Message::StableCheckpoint(_) | Message::Status(_) | Message::Answer { .. } => {
-                Class::Bulk
-            }
+            Message::Slot(_)
+            | Message::StableCheckpoint(_)
+            | Message::Status(_)
+            | Message::Answer { .. }
+            | Message::Batch { .. } => Class::Bulk,
             Message::Resolve { .. }
             | Message::Observe(_)
             | Message::PrePrepare(_)
             | Message::Prepare(_)
             | Message::Commit(_)
             | Message::Checkpoint(_)
+            | Message::ViewChange(_)
+            | Message::NewView(_)
             | Message::Fetch { .. }
+            | Message::FetchBatch { .. }
+            | Message::FetchViewChange { .. }
             | Message::FetchState { .. } => Class::Consensus,
         }
     }
@@ -70,11 +77,14 @@ pub(crate) struct ClassRules {
 }
 
 impl ClassRules {
-    /// `message-size` of the cluster file bounds consensus. Parts of a state and decided slots have bounds of their own.
-    pub(crate) fn new(message_size: usize, compression: bool) -> ClassRules {
+    /// `message-size` of the cluster file bounds consensus, but for the view changes of a large cluster. Parts of a state and decided
+    /// slots have bounds of their own.
+    pub(crate) fn new(cluster: &Cluster, compression: bool) -> ClassRules {
+        let message_size = cluster.message_size as usize;
+        let view_change = pbft::view_change_bytes_max(cluster.replicas.quorum(), cluster.pipeline.into());
         let bulk = message_size.max(pbft::MESSAGE_BYTES_MAX);
         ClassRules {
-            consensus: FrameRules { message_bytes_max: message_size, compression },
+            consensus: FrameRules { message_bytes_max: message_size.max(view_change), compression },
             bulk: FrameRules { message_bytes_max: bulk, compression },
         }
     }

@@ -106,7 +106,7 @@ impl Peers {
             me: config.me,
             identities,
             endpoint,
-            rules: ClassRules::new(config.cluster.message_size as usize, config.compression),
+            rules: ClassRules::new(&config.cluster, config.compression),
             transport,
             links,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),

@@ -538,7 +538,9 @@ fn decision_that_was_lost_on_the_way_is_fetched() {
 
 #[test]
 fn replica_that_is_stuck_says_so_and_repeats_its_votes_at_growing_pauses() {
-    let mut bench = Bench::new(1);
+    let mut patient = parameters(1, 4, 1);
+    patient.timeouts.suspect_ms = 100_000;
+    let mut bench = Bench::with(patient);
     let proposal = bench.proposal(7);
     let own = sent(&bench.hear(0, Message::PrePrepare(proposal)), MessageType::Prepare)[0];
     let mut said = Vec::new();

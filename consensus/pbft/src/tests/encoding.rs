@@ -7,10 +7,11 @@ use certificate::{Digest, Kinds, MessageType, OperationKind, ReplicaId, Sequence
 
 use super::bench::*;
 use super::cluster::*;
+use crate::select::Plan;
 use crate::*;
 
 /// Length, type byte and the first four bytes of SHA-256 of each message above.
-const MESSAGES: [&str; 13] = [
+const MESSAGES: [&str; 18] = [
     "resolve: 19 bytes, first 16, 1c02159c",
     "observe: 208 bytes, first 1, eb8dd8e1",
     "pre-prepare: 449 bytes, first 2, 7ce3fe0c",
@@ -18,24 +19,33 @@ const MESSAGES: [&str; 13] = [
     "prepare: 114 bytes, first 3, 2a75fbf3",
     "commit: 114 bytes, first 4, e831d120",
     "checkpoint: 106 bytes, first 5, 15f91266",
-    "status: 25 bytes, first 18, ff7fc856",
+    "status: 26 bytes, first 18, 5c299f9f",
     "fetch: 9 bytes, first 19, 45ae4d22",
     "slot: 621 bytes, first 20, 60a881df",
     "fetch-state: 13 bytes, first 21, 85b85f6a",
     "stable-checkpoint: 252 bytes, first 22, 763da6e1",
     "answer: 41 bytes, first 17, 5272ddee",
+    "view-change: 912 bytes, first 6, b894fb4c",
+    "new-view: 272 bytes, first 7, cf77b60c",
+    "fetch-batch: 41 bytes, first 23, 65aa8a17",
+    "fetch-view-change: 33 bytes, first 24, 19162ea8",
+    "batch: 377 bytes, first 25, acf1358e",
 ];
 
 /// The same of each record.
-const RECORDS: [&str; 8] = [
+const RECORDS: [&str; 12] = [
     "genesis: 34 bytes, first 1, e7488dfc",
     "accepted: 563 bytes, first 2, ad7bcdeb",
     "proposed: 450 bytes, first 2, b610f7a6",
-    "committed: 114 bytes, first 3, 2a75fbf3",
+    "committed: 311 bytes, first 3, 02cee967",
     "decided: 246 bytes, first 4, adce9200",
     "adopted: 622 bytes, first 4, 437c5674",
     "own checkpoint: 106 bytes, first 5, 15f91266",
-    "stable: 279 bytes, first 6, 0d1c2359",
+    "stable: 280 bytes, first 6, 4f908575",
+    "view changing: 912 bytes, first 7, eb5c7ae8",
+    "entered: 1185 bytes, first 8, 0f228770",
+    "learner: 34 bytes, first 9, 6166f53f",
+    "voter: 1 bytes, first 10, 01ba4719",
 ];
 
 fn observation(kind: OperationKind) -> Observation {
@@ -100,12 +110,49 @@ fn checkpoints() -> CheckpointCertificate {
     CheckpointCertificate { sequence: Sequence(100), digest, signers, signatures }
 }
 
+fn proof() -> Proof {
+    let vote_of = |phase, from| vote(phase, 1, 5, header().digest(), from).signature;
+    Proof::Prepares {
+        primary: vote_of(MessageType::PrePrepare, 1),
+        signers: [2, 3].map(ReplicaId).into_iter().collect(),
+        signatures: vec![vote_of(MessageType::Prepare, 2), vote_of(MessageType::Prepare, 3)],
+    }
+}
+
+fn view_change() -> Arc<ViewChange> {
+    let digest = header().digest();
+    let signature = vote(MessageType::PrePrepare, 1, 5, digest, 1).signature;
+    let view = View(1);
+    let both = SlotClaim {
+        sequence: Sequence(5),
+        prepared: Some(Prepared { view, digest, proof: proof() }),
+        voted: Some(Voted { view, digest, signature }),
+    };
+    let decided = SlotClaim { sequence: Sequence(6), prepared: Some(Prepared::of(&commits())), voted: None };
+    let message = ViewChange {
+        view: View(3),
+        replica: ReplicaId(2),
+        stable: Some(checkpoints()),
+        decided: None,
+        slots: vec![both, decided],
+        signature,
+    };
+    Arc::new(message.sign(&domain(), &ToyKeys::of(2)))
+}
+
+fn new_view() -> Arc<NewView> {
+    let plan = Plan { base: Sequence(4), chosen: vec![header().digest()] };
+    let view_change = view_change();
+    let refs = [view_change.as_ref(); 3];
+    Arc::new(NewView::sign(View(3), &refs, &plan, &parameters(3, 4, 1), &ToyKeys::of(3)))
+}
+
 fn messages() -> Vec<(&'static str, Message)> {
     let operation = observation(OperationKind::Resolve).operation;
     let vote_of = |phase| vote(phase, 1, 5, header().digest(), 2);
     let slot = DecidedSlot { header: header(), batch: batch(), certificate: commits() };
     let chunk = StateChunk { certificate: checkpoints(), total: 9, offset: 4, bytes: b"state".to_vec() };
-    let status = PeerStatus { view: View(1), executed: Sequence(4), stable: Sequence(0) };
+    let status = PeerStatus { view: View(1), executed: Sequence(4), stable: Sequence(0), learner: false };
     vec![
         ("resolve", Message::Resolve { operation: operation.clone(), after: Sequence(3) }),
         ("observe", Message::Observe(set())),
@@ -120,6 +167,11 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("fetch-state", Message::FetchState { sequence: Sequence(100), offset: 4 }),
         ("stable-checkpoint", Message::StableCheckpoint(chunk)),
         ("answer", Message::Answer { operation: operation.digest(), bytes: b"answer".to_vec() }),
+        ("view-change", Message::ViewChange(view_change())),
+        ("new-view", Message::NewView(new_view())),
+        ("fetch-batch", Message::FetchBatch { sequence: Sequence(5), digest: header().digest() }),
+        ("fetch-view-change", Message::FetchViewChange { digest: view_change().digest() }),
+        ("batch", Message::Batch { header: header(), batch: batch() }),
     ]
 }
 
@@ -131,11 +183,15 @@ fn records() -> Vec<(&'static str, Record)> {
         ("genesis", Record::Genesis { cluster_digest, me }),
         ("accepted", Record::Accepted { proposal: proposal(batch()), prepare: Some(own) }),
         ("proposed", Record::Accepted { proposal: proposal(batch()), prepare: None }),
-        ("committed", Record::Committed(own)),
+        ("committed", Record::Committed { vote: own, proof: proof() }),
         ("decided", Record::Decided { certificate: commits(), body: None }),
         ("adopted", Record::Decided { certificate: commits(), body: Some((header(), batch())) }),
         ("own checkpoint", Record::OwnCheckpoint(checkpoint(2, 100, Digest::of(b"state")))),
-        ("stable", Record::Stable { cluster_digest, me, certificate: checkpoints(), state }),
+        ("stable", Record::Stable { cluster_digest, me, voter: true, certificate: checkpoints(), state }),
+        ("view changing", Record::ViewChanging(view_change())),
+        ("entered", Record::Entered { new_view: new_view(), view_changes: vec![view_change()] }),
+        ("learner", Record::Learner { cluster_digest, me }),
+        ("voter", Record::Voter),
     ]
 }
 
@@ -231,8 +287,8 @@ fn random_bytes_decode_to_one_encoding_or_not_at_all() {
 }
 
 #[test]
-fn bytes_kept_for_view_changes_are_refused() {
-    for byte in [0, 6, 7, 8, 15, 23, 255] {
+fn bytes_of_no_message_are_refused() {
+    for byte in [0, 8, 15, 26, 255] {
         let mut bytes = vec![byte];
         bytes.extend([0; 200]);
         assert!(Message::from_bytes(&bytes).is_err(), "{byte}");

@@ -30,7 +30,7 @@ impl Transcript {
                 Record::Accepted { proposal, prepare: None } => {
                     phase == MessageType::PrePrepare && proposal.signature == vote.signature
                 }
-                Record::Committed(own) => phase == MessageType::Commit && *own == vote,
+                Record::Committed { vote: own, .. } => phase == MessageType::Commit && *own == vote,
                 Record::OwnCheckpoint(own) => {
                     phase == MessageType::Checkpoint && own.signature == vote.signature
                 }

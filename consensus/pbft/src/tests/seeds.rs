@@ -91,6 +91,7 @@ fn lie(cluster: &mut Cluster, liar: usize, pick: &mut Random, number: u64) {
                 view: View(view),
                 executed: Sequence(sequence + 50),
                 stable: Sequence(0),
+                learner: false,
             }),
             5 => Message::Fetch { from: Sequence(sequence.saturating_sub(5)) },
             _ => message.clone(),

@@ -1,0 +1,76 @@
+//! The bodies of what a new view fixed: its primary names digests, and whoever lacks a batch asks one peer after the other.
+//!
+//! At least one honest replica has each: it voted for it, and keeps what it voted for until the slot is behind a stable checkpoint.
+
+use std::sync::Arc;
+
+use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
+
+use crate::replica::Replica;
+use crate::{Application, Batch, Fault, Keyring, Message, judge};
+
+/// The next peer is asked after so long, in milliseconds.
+const ASK_BODY_MS: u64 = 20;
+/// Peers are asked less often after so many times around, in milliseconds.
+const ASK_BODY_MOST_MS: u64 = 500;
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    /// Asks the next peer for what is missing.
+    pub(crate) fn ask_for_bodies(&mut self) {
+        let now = self.now.monotonic_ms;
+        if self.views.lacking.is_empty() || now < self.views.ask_body_ms {
+            return;
+        }
+        let peers: Vec<ReplicaId> =
+            self.peers.iter().filter(|(_, peer)| peer.connected).map(|(id, _)| *id).collect();
+        let rounds = self.views.asked_bodies / peers.len().max(1);
+        let wait = ASK_BODY_MS.saturating_mul(1 << rounds.min(8)).min(ASK_BODY_MOST_MS);
+        self.views.ask_body_ms = now.saturating_add(wait);
+        let Some(peer) = peers.get(self.views.asked_bodies % peers.len().max(1)).copied() else { return };
+        self.views.asked_bodies += 1;
+        for vote in self.views.all_fixed() {
+            let (sequence, digest) = (vote.sequence, vote.digest);
+            if self.views.lacking.contains(&sequence) {
+                self.send_one(peer, Message::FetchBatch { sequence, digest });
+            }
+        }
+    }
+
+    /// A body came that was asked for.
+    pub(crate) fn on_batch(&mut self, from: ReplicaId, header: SlotHeader, batch: Arc<Batch>) {
+        let sequence = header.sequence;
+        let fixed = self.views.fixed(sequence).filter(|_| self.views.lacking.contains(&sequence));
+        if fixed.is_some_and(|vote| vote.digest == header.digest()) {
+            self.take_body(from, header, batch);
+        }
+    }
+
+    /// Takes the body of what the view fixed, whose header is known to be the right one.
+    pub(crate) fn take_body(&mut self, from: ReplicaId, header: SlotHeader, batch: Arc<Batch>) {
+        let sequence = header.sequence;
+        let Some(vote) = self.views.fixed(sequence) else { return };
+        if judge::bound(&header, &batch, &self.application).is_none() {
+            self.fault(Fault::InvalidBatch { from, sequence });
+            return;
+        }
+        self.place(vote, header, batch);
+    }
+
+    /// Sends a body to a peer that asks; gives its size.
+    pub(crate) fn send_batch(&mut self, peer: ReplicaId, sequence: Sequence, digest: Digest) -> usize {
+        let Some((header, batch)) = self.slots.get(&sequence).and_then(|slot| slot.body(digest)) else {
+            return 0;
+        };
+        let bytes = SlotHeader::LENGTH + batch.encoded_len();
+        self.send_one(peer, Message::Batch { header, batch });
+        bytes
+    }
+
+    /// Sends a view change to a peer that asks; gives its size, near enough.
+    pub(crate) fn send_view_change(&mut self, peer: ReplicaId, digest: Digest) -> usize {
+        let Some(message) = self.views.find(digest) else { return 0 };
+        let bytes = 2048 * (1 + message.slots.len());
+        self.send_one(peer, Message::ViewChange(message));
+        bytes
+    }
+}

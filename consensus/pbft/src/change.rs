@@ -1,0 +1,189 @@
+//! Giving up a view: when, what is said, and when others are followed. Castro & Liskov 1999 §4.4, §4.5.2.
+//!
+//! - From the moment a replica sends VIEW-CHANGE it sends no PREPARE and no COMMIT of a lower view; the record that says so is stored before.
+//! - f+1 replicas in higher views are followed to the lowest of these: one of them is honest, so the move is right, and liars alone move nobody.
+//! - The wait for the NEW-VIEW begins when n-f replicas want the view, and doubles with each view that comes to nothing.
+//! - The own message is sent again until the view begins: a lost one must not stop the cluster.
+
+use std::sync::Arc;
+
+use certificate::{MessageType, ReplicaId, Sequence, Signature, View};
+
+use crate::planted::Bug;
+use crate::replica::Replica;
+use crate::views::Known;
+use crate::{Application, Fault, Keyring, Message, Record, SlotClaim, Standing, ViewChange};
+
+/// So many slots decided in a view halve the wait again.
+const CALM_SLOTS: u32 = 16;
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    /// Moves to `view` and says so.
+    pub(crate) fn start_view_change(&mut self, view: View) {
+        let follows = matches!(self.standing, Standing::Active | Standing::Changing);
+        if !follows || view <= self.view {
+            return;
+        }
+        self.view = view;
+        self.standing = Standing::Changing;
+        self.counts.view_changes += 1;
+        self.views.calm = 0;
+        if !self.parameters.switch.has(Bug::TimerNeverDoubles) {
+            self.views.failed = self.views.failed.saturating_add(1);
+        }
+        self.views.new_view_due_ms = None;
+        self.views.resent = 0;
+        self.views.resend_ms = self.now.monotonic_ms.saturating_add(self.parameters.timeouts.resend_ms);
+        let message = Arc::new(self.own_view_change(view));
+        self.ready.persist.push(Record::ViewChanging(message.clone()));
+        self.send_all(Message::ViewChange(message.clone()));
+        self.hold_own_view_change(message);
+        self.drive_views();
+    }
+
+    pub(crate) fn hold_own_view_change(&mut self, message: Arc<ViewChange>) {
+        let known = Known { digest: message.digest(), message, checked: true, reported: false };
+        self.views.held.insert(self.me(), known);
+    }
+
+    fn own_view_change(&self, view: View) -> ViewChange {
+        let decided = self.slots.values().rev().find_map(|slot| slot.decided.as_ref());
+        let mut message = ViewChange {
+            view,
+            replica: self.me(),
+            stable: self.checkpoints.stable.as_ref().map(|stable| stable.certificate.clone()),
+            decided: decided.map(|decision| decision.slot.certificate.clone()),
+            slots: Vec::new(),
+            signature: Signature([0; 64]),
+        };
+        let base = message.base(self.parameters.pipeline);
+        let behind = self.slots.range(base.next()..);
+        // A slot that is decided out of reach of the pipeline is in the view changes of those who decided it.
+        let within = Sequence(base.0 + 2 * self.parameters.pipeline);
+        let claims = behind.take_while(|(sequence, _)| **sequence <= within);
+        let claims = claims.filter_map(|(sequence, slot)| slot.claim(*sequence, view));
+        message.slots = claims.collect::<Vec<SlotClaim>>();
+        message.sign(&self.parameters.domain, &self.keyring)
+    }
+
+    /// A replica gives up a view.
+    pub(crate) fn on_view_change(&mut self, from: ReplicaId, message: Arc<ViewChange>) {
+        let (replica, view) = (message.replica, message.view);
+        if !self.parameters.replicas.contains(replica) {
+            self.fault(Fault::UnknownReplica { from, claimed: replica });
+            return;
+        }
+        if replica == self.me() {
+            return;
+        }
+        let digest = message.digest();
+        let wanted = self.views.wants(replica, digest);
+        let before = self.views.held.get(&replica).map(|known| (known.message.view, known.digest));
+        let newer = before.is_none_or(|(held, _)| held < view);
+        let second = before.is_some_and(|(held, known)| held == view && known != digest);
+        if (wanted || newer || second) && !message.verify_signature(&self.parameters.domain, &self.keyring) {
+            let (message, sequence) = (MessageType::ViewChange, Sequence(0));
+            self.fault(Fault::InvalidSignature { from, message, sequence });
+            return;
+        }
+        if second {
+            self.report_second_view_change(&message);
+        }
+        if newer {
+            let known = Known { message: message.clone(), digest, checked: false, reported: false };
+            self.views.held.insert(replica, known);
+        }
+        if wanted {
+            self.take_missing(replica, digest, &message);
+        }
+        if from == replica && view <= self.view {
+            self.owe_view(from, view);
+        }
+        self.drive_views();
+    }
+
+    fn report_second_view_change(&mut self, second: &Arc<ViewChange>) {
+        let known = self.views.held.get_mut(&second.replica).expect("the caller found the first");
+        if !std::mem::replace(&mut known.reported, true) {
+            let first = known.message.clone();
+            self.fault(Fault::ViewChangeEquivocation { first, second: second.clone() });
+        }
+    }
+
+    /// What may follow from what is held: joining others, beginning a view, waiting for its primary.
+    pub(crate) fn drive_views(&mut self) {
+        let weak = self.parameters.replicas.weak_quorum();
+        if let Some(view) = self.views.wanted_by(weak, self.me()).filter(|view| *view > self.view) {
+            self.start_view_change(view);
+        }
+        if self.standing != Standing::Changing {
+            return;
+        }
+        self.begin_view();
+        let others = self.parameters.replicas.view_change_quorum() - 1;
+        let enough = self.views.wanted_by(others, self.me()).is_some_and(|view| view >= self.view);
+        if self.standing == Standing::Changing && enough && self.views.new_view_due_ms.is_none() {
+            let timeouts = self.parameters.timeouts;
+            let wait = self.patience(timeouts.view_change_ms, self.views.failed.saturating_sub(1));
+            self.views.new_view_due_ms = Some(self.now.monotonic_ms.saturating_add(wait));
+        }
+    }
+
+    /// A wait after so many failures.
+    pub(crate) fn patience(&self, first_ms: u64, failed: u32) -> u64 {
+        let most = self.parameters.timeouts.view_change_most_ms;
+        first_ms.saturating_mul(1 << failed.min(32)).min(most.max(first_ms))
+    }
+
+    /// Gives up a view whose NEW-VIEW does not come, and sends the own view change again.
+    pub(crate) fn run_view_timers(&mut self) {
+        if self.standing != Standing::Changing {
+            return;
+        }
+        let now = self.now.monotonic_ms;
+        if self.views.new_view_due_ms.is_some_and(|due| now >= due) {
+            self.start_view_change(self.view.next());
+        } else if now >= self.views.resend_ms {
+            let timeouts = self.parameters.timeouts;
+            self.views.resent = self.views.resent.saturating_add(1);
+            let wait = timeouts.resend_ms.saturating_mul(1 << self.views.resent.min(16));
+            self.views.resend_ms = now.saturating_add(wait.min(timeouts.resend_most_ms));
+            if let Some(own) = self.views.held.get(&self.me()) {
+                let message = own.message.clone();
+                self.send_all(Message::ViewChange(message));
+            }
+        }
+    }
+
+    /// When one of these timers is due.
+    pub(crate) fn next_view_ms(&self) -> Option<u64> {
+        let changing = self.standing == Standing::Changing;
+        let timers = [Some(self.views.resend_ms), self.views.new_view_due_ms].into_iter().flatten();
+        let missing = self.views.pending.values().map(|pending| pending.ask_ms);
+        let bodies = Some(self.views.ask_body_ms).filter(|_| !self.views.lacking.is_empty());
+        timers.filter(|_| changing).chain(missing).chain(bodies).min()
+    }
+
+    /// A slot was executed whose commits are of this view.
+    pub(crate) fn note_progress(&mut self, view: View) {
+        if view != self.view || self.standing != Standing::Active || self.views.failed == 0 {
+            return;
+        }
+        self.views.calm += 1;
+        if self.views.calm >= CALM_SLOTS {
+            self.views.calm = 0;
+            self.views.failed -= 1;
+        }
+    }
+
+    /// What must survive of the standing, as a record.
+    pub(crate) fn standing_record(&self) -> Option<Record> {
+        if self.standing == Standing::Changing {
+            let own = self.views.held.get(&self.me())?;
+            return Some(Record::ViewChanging(own.message.clone()));
+        }
+        let installed = self.views.installed.as_ref()?;
+        let (new_view, view_changes) = (installed.message.clone(), installed.view_changes.clone());
+        Some(Record::Entered { new_view, view_changes })
+    }
+}

@@ -1,0 +1,296 @@
+//! Beginning a view: what its primary says, what every backup recomputes, and what is fixed in it. Castro & Liskov 1999 §4.4.
+//!
+//! - Exactly n-f view changes make a view: with more of them the votes that are left of a fast quorum could be too few.
+//! - What follows from them is one function, `select::plan`; a primary that says otherwise is a fault, and the next view is tried.
+//! - A slot that the view fixes gets no vote for another digest in it. It is voted for through the normal phases, by those too
+//!   that decided it before: others may not have.
+//! - Slots up to the view's base are decided. Who lacks them fetches them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use certificate::{ReplicaId, SlotHeader, View};
+
+use crate::new_view::{NewViewError, NewViewFault};
+use crate::planted::Bug;
+use crate::replica::Replica;
+use crate::requests::Alarm;
+use crate::select::{self, Conflict, Plan};
+use crate::views::{Installed, Pending};
+use crate::{
+    Application, Batch, Fault, Keyring, Message, NewView, PrePrepare, Record, Standing, ViewChange, Vote,
+};
+
+/// A new view whose view changes nobody has is forgotten after so many questions.
+const ASKS_MAX: u32 = 10;
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    /// Begins the view that this replica is the primary of, once n-f view changes to it hold.
+    pub(crate) fn begin_view(&mut self) {
+        let (view, replicas) = (self.view, self.parameters.replicas);
+        if self.standing != Standing::Changing || self.primary() != self.me() {
+            return;
+        }
+        let needed = replicas.view_change_quorum();
+        let of_view = self.views.held.iter().filter(|(_, known)| known.message.view == view);
+        let mut candidates: Vec<ReplicaId> = of_view.map(|(replica, _)| *replica).collect();
+        if candidates.len() < needed {
+            return;
+        }
+        candidates.sort_unstable_by_key(|replica| (*replica != self.me(), *replica));
+        let most = if self.parameters.switch.has(Bug::OneViewChangeTooMany) { needed + 1 } else { needed };
+        let mut chosen: BTreeMap<ReplicaId, Arc<ViewChange>> = BTreeMap::new();
+        for replica in candidates {
+            if chosen.len() < most
+                && let Some(message) = self.checked_view_change(replica)
+            {
+                chosen.insert(replica, message);
+            }
+        }
+        if chosen.len() < needed {
+            return;
+        }
+        let view_changes: Vec<Arc<ViewChange>> = chosen.into_values().collect();
+        let refs: Vec<&ViewChange> = view_changes.iter().map(Arc::as_ref).collect();
+        let plan = match select::plan(&self.parameters, &refs) {
+            Ok(plan) => plan,
+            Err(conflict) => return self.stop_over(conflict),
+        };
+        let new_view = Arc::new(NewView::sign(view, &refs, &plan, &self.parameters, &self.keyring));
+        self.send_all(Message::NewView(new_view.clone()));
+        self.enter(new_view, view_changes, plan);
+    }
+
+    /// The view change that is held of a replica, if all that it claims is proven. Otherwise it is gone.
+    fn checked_view_change(&mut self, replica: ReplicaId) -> Option<Arc<ViewChange>> {
+        let known = self.views.held.get_mut(&replica)?;
+        if !known.checked
+            && let Err(error) = known.message.check(&self.parameters, &self.keyring)
+        {
+            let view = known.message.view;
+            self.views.held.remove(&replica);
+            self.fault(Fault::InvalidViewChange { from: replica, view, error });
+            return None;
+        }
+        known.checked = true;
+        Some(known.message.clone())
+    }
+
+    /// A primary begins its view.
+    pub(crate) fn on_new_view(&mut self, from: ReplicaId, message: Arc<NewView>) {
+        let view = message.view;
+        let primary = self.parameters.replicas.primary(view);
+        let awaited = view > self.view || view == self.view && self.standing == Standing::Changing;
+        let learns = self.standing == Standing::Learning
+            && view >= self.view
+            && self.views.installed.as_ref().is_none_or(|it| it.message.view < view);
+        if self.standing == Standing::Diverged
+            || !(awaited || learns)
+            || view == View(0)
+            || primary == self.me()
+            || self.views.pending.get(&primary).is_some_and(|pending| pending.message.view >= view)
+        {
+            return;
+        }
+        if let Err(error) = message.check_shape(&self.parameters, &self.keyring) {
+            return self.refuse_new_view(from, &message, error);
+        }
+        let mut pending = Pending { message: message.clone(), found: BTreeMap::new(), ask_ms: 0, asked: 0 };
+        for (replica, digest) in &message.view_changes {
+            if let Some(found) = self.views.find(*digest).filter(|found| found.replica == *replica) {
+                pending.found.insert(*replica, found);
+            }
+        }
+        pending.ask_ms = self.now.monotonic_ms.saturating_add(self.parameters.timeouts.resend_ms);
+        for digest in pending.missing() {
+            let wanted = Message::FetchViewChange { digest };
+            self.ready.send.push((crate::Recipients::One(from), wanted));
+        }
+        self.views.pending.insert(primary, pending);
+        self.settle(primary);
+    }
+
+    /// Takes a view change that a new view waits for.
+    pub(crate) fn take_missing(
+        &mut self,
+        replica: ReplicaId,
+        digest: certificate::Digest,
+        message: &Arc<ViewChange>,
+    ) {
+        let mut complete = Vec::new();
+        for (primary, pending) in &mut self.views.pending {
+            if pending.message.view_changes.contains(&(replica, digest)) {
+                pending.found.insert(replica, message.clone());
+                complete.push(*primary);
+            }
+        }
+        for primary in complete {
+            self.settle(primary);
+        }
+    }
+
+    /// Asks everybody for the view changes that new views still wait for.
+    pub(crate) fn ask_for_missing(&mut self) {
+        let now = self.now.monotonic_ms;
+        let again = now.saturating_add(self.parameters.timeouts.resend_ms);
+        let mut wanted = Vec::new();
+        self.views.pending.retain(|_, pending| pending.asked < ASKS_MAX);
+        for pending in self.views.pending.values_mut().filter(|pending| pending.ask_ms <= now) {
+            pending.ask_ms = again;
+            pending.asked += 1;
+            wanted.extend(pending.missing());
+        }
+        for digest in wanted {
+            self.send_all(Message::FetchViewChange { digest });
+        }
+    }
+
+    /// Recomputes a new view whose view changes are all here, and enters it.
+    fn settle(&mut self, primary: ReplicaId) {
+        let complete = |pending: &mut Pending| pending.missing().next().is_none();
+        let Some(entry) = self.views.pending.get_mut(&primary) else { return };
+        if !complete(entry) {
+            return;
+        }
+        let pending = self.views.pending.remove(&primary).expect("the new view was just seen");
+        let message = pending.message;
+        let view_changes: Vec<Arc<ViewChange>> = pending.found.into_values().collect();
+        for one in &view_changes {
+            let digest = one.digest();
+            let checked = self.views.held.values().any(|known| known.checked && known.digest == digest);
+            if !checked && one.check(&self.parameters, &self.keyring).is_err() {
+                return self.refuse_new_view(primary, &message, NewViewError::ViewChange(one.replica));
+            }
+        }
+        let refs: Vec<&ViewChange> = view_changes.iter().map(Arc::as_ref).collect();
+        match message.check(&refs, &self.parameters, &self.keyring) {
+            Ok(plan) => self.enter(message, view_changes, plan),
+            Err(NewViewFault::Error(error)) => self.refuse_new_view(primary, &message, error),
+            Err(NewViewFault::Conflict(conflict)) => self.stop_over(conflict),
+        }
+    }
+
+    /// The primary of the awaited view lies about it: on to the next.
+    fn refuse_new_view(&mut self, from: ReplicaId, message: &NewView, error: NewViewError) {
+        let view = message.view;
+        self.fault(Fault::InvalidNewView { from, view, error });
+        if error != NewViewError::Signature && view == self.view && self.standing == Standing::Changing {
+            self.start_view_change(view.next());
+        }
+    }
+
+    /// What only more than f faulty replicas can bring about.
+    pub(crate) fn stop_over(&mut self, Conflict { view, first, second }: Conflict) {
+        self.fault(Fault::Contradiction { view, first, second });
+        self.standing = Standing::Diverged;
+    }
+
+    fn enter(&mut self, message: Arc<NewView>, view_changes: Vec<Arc<ViewChange>>, plan: Plan) {
+        let record = Record::Entered { new_view: message.clone(), view_changes: view_changes.clone() };
+        self.ready.persist.push(record);
+        self.counts.new_views += 1;
+        self.install(message, view_changes, plan);
+        self.views.new_view_due_ms = None;
+        self.views.calm = 0;
+        self.clocks.enter(self.now.monotonic_ms);
+        self.renew_requests();
+        self.send_all(Message::Status(self.peer_status()));
+    }
+
+    /// The replica is in the view from here on, also when it reads that back from its log.
+    pub(crate) fn install(&mut self, message: Arc<NewView>, view_changes: Vec<Arc<ViewChange>>, plan: Plan) {
+        let view = message.view;
+        self.view = view;
+        if self.standing == Standing::Changing {
+            self.standing = Standing::Active;
+        }
+        self.views.pending.retain(|_, pending| pending.message.view > view);
+        self.views.held.retain(|_, known| known.message.view > view);
+        let top = plan.top();
+        self.proposed = top.max(self.executed());
+        let primary = self.primary();
+        let own = primary == self.me();
+        let low = self.marks.low;
+        self.views.installed = Some(Installed::new(message, view_changes, plan, primary));
+        for (sequence, slot) in &mut self.slots {
+            slot.seen = None;
+            if *sequence > top {
+                slot.forget_below(view);
+            }
+        }
+        for vote in self.views.all_fixed().into_iter().filter(|vote| vote.sequence > low) {
+            let slot = self.slots.entry(vote.sequence).or_default();
+            slot.seen = Some(vote);
+            if own {
+                // A primary has voted for what it signed, whether it has the bodies or not.
+                slot.voted = Some(crate::Voted { view, digest: vote.digest, signature: vote.signature });
+            }
+        }
+    }
+
+    /// Puts what the view fixed where the normal case finds it, as far as the bodies are here.
+    pub(crate) fn place_fixed(&mut self) {
+        self.views.lacking.clear();
+        self.views.ask_body_ms = self.now.monotonic_ms;
+        self.views.asked_bodies = 0;
+        if !matches!(self.standing, Standing::Active) {
+            return;
+        }
+        let (view, cluster_digest) = (self.view, self.parameters.cluster_digest);
+        for vote in self.views.all_fixed() {
+            let sequence = vote.sequence;
+            let Some(slot) = self.slots.get(&sequence).filter(|_| sequence > self.marks.low) else {
+                continue;
+            };
+            if slot.accepted_in(view).is_some() || slot.decided_in().is_some_and(|decided| decided >= view) {
+                continue;
+            }
+            let decided = slot.decided.as_ref().map(|decision| decision.slot.certificate.digest);
+            if let Some(first) = decided.filter(|decided| *decided != vote.digest) {
+                return self.stop_over(Conflict { view, first, second: vote.digest });
+            }
+            let null = SlotHeader::null(sequence, cluster_digest);
+            if null.digest() == vote.digest {
+                self.place(vote, null, Arc::default());
+            } else if let Some((header, batch)) = slot.body(vote.digest) {
+                self.place(vote, header, batch);
+            } else {
+                self.views.lacking.insert(sequence);
+            }
+        }
+        self.ask_for_bodies();
+    }
+
+    /// The proposal of a slot that the view fixed, as if its primary had sent it whole.
+    pub(crate) fn place(&mut self, vote: Vote, header: SlotHeader, batch: Arc<Batch>) {
+        let sequence = vote.sequence;
+        let Some(slot) = self.slots.get_mut(&sequence) else { return };
+        let open = slot.decided.is_none();
+        slot.waiting =
+            Some(PrePrepare { view: vote.view, header, signature: vote.signature, batch: batch.clone() });
+        self.touched.insert(sequence);
+        self.views.lacking.remove(&sequence);
+        if open {
+            self.note_proposed(sequence, &batch);
+        }
+    }
+
+    /// What was in flight in the view before and is not fixed in this one waits to be proposed again, and is complained about anew.
+    fn renew_requests(&mut self) {
+        let (now, relay_ms) = (self.now.monotonic_ms, self.parameters.timeouts.relay_ms);
+        let open: Vec<_> =
+            self.requests.iter().map(|(digest, request)| (*digest, request.quorate_ms)).collect();
+        for (digest, quorate) in &open {
+            self.requests.set_in_flight(digest, None);
+            self.requests.set_proposable(digest, None);
+            self.requests.set_relayed(digest, None);
+            if quorate.is_some() {
+                self.requests.set_alarm(digest, Alarm::Relay, Some(now.saturating_add(relay_ms)));
+            }
+        }
+        self.place_fixed();
+        for (digest, _) in &open {
+            self.reassess(digest);
+        }
+    }
+}

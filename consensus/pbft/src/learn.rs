@@ -1,0 +1,91 @@
+//! Without its log: a replica follows, and votes only when nothing that it forgot can do harm.
+//!
+//! Its key may have signed a vote for a slot that is still open, and a VIEW-CHANGE: a promise about all views below. What it may have signed is
+//! bounded by what others know. It asks until it heard from so many that one of them is an honest replica that was part of what it did last:
+//!
+//! - It voted for slot s only with all slots up to s - pipeline executed, and those were committed by honest replicas that had executed a
+//!   pipeline less. So s is at most two pipelines above the highest executed slot among those it heard.
+//! - It moved to view v only when honest replicas wanted v - 1. So v is at most one above the highest view among those it heard.
+//!
+//! It votes once it has executed up to the first bound, in a view that began above the second. Source: `reference` of Castro & Liskov 1999
+//! has no such case (replicas do not forget); the conditions are ours.
+
+use std::collections::BTreeMap;
+
+use certificate::{ReplicaId, Sequence, View};
+
+use crate::replica::Replica;
+use crate::{Application, Keyring, Parameters, PeerStatus, Record, Standing};
+
+/// A peer that learns is given a new view to begin in at most so often, in milliseconds.
+const WELCOME_MS: u64 = 600_000;
+
+/// What a replica that lost its log has heard.
+#[derive(Default)]
+pub(crate) struct Learning {
+    /// What each peer said first: where it stood after we forgot.
+    heard: BTreeMap<ReplicaId, (View, Sequence)>,
+    /// Above these it may vote.
+    bound: Option<(View, Sequence)>,
+}
+
+impl<A: Application, K: Keyring> Replica<A, K> {
+    /// A replica that has its key and no log. The driver has stored `Record::Learner` before: restoring that record alone gives the same.
+    pub fn learner(parameters: Parameters, application: A, keyring: K) -> Replica<A, K> {
+        let mut replica = Replica::new(parameters, application, keyring);
+        replica.standing = Standing::Learning;
+        replica
+    }
+
+    /// How many others must be heard: enough to meet an honest one in every quorum, and in every n-f view changes, that this replica was
+    /// part of.
+    fn enough_heard(&self) -> usize {
+        let replicas = self.parameters.replicas;
+        let quorums = replicas.count() - replicas.quorum() + replicas.weak_quorum();
+        quorums.max(replicas.view_change_quorum())
+    }
+
+    /// A peer says where it stands.
+    pub(crate) fn learn_from(&mut self, peer: ReplicaId, status: PeerStatus) {
+        if self.standing != Standing::Learning || status.learner || self.learning.bound.is_some() {
+            return;
+        }
+        self.learning.heard.entry(peer).or_insert((status.view, status.executed));
+        if self.learning.heard.len() < self.enough_heard() {
+            return;
+        }
+        let heard = self.learning.heard.values();
+        let view = heard.clone().map(|(view, _)| *view).max().unwrap_or_default();
+        let executed = heard.map(|(_, executed)| *executed).max().unwrap_or_default();
+        self.learning.bound = Some((view, Sequence(executed.0.saturating_add(2 * self.parameters.pipeline))));
+    }
+
+    /// Votes from here on, if what was forgotten can do no harm any more.
+    pub(crate) fn vote_when_safe(&mut self) {
+        let Some((view, executed)) = self.learning.bound.filter(|_| self.standing == Standing::Learning)
+        else {
+            return;
+        };
+        let begun = self.views.installed.as_ref().map(|installed| installed.message.view);
+        if begun.is_some_and(|begun| begun > view) && self.executed() >= executed {
+            self.standing = Standing::Active;
+            self.ready.persist.push(Record::Voter);
+            self.place_fixed();
+        }
+    }
+
+    /// A peer that lost its log and follows us waits for a view to begin in: begins one, seldom. One such voice alone deposes nobody, but every
+    /// honest replica hears it.
+    pub(crate) fn welcome(&mut self, peer: ReplicaId, status: PeerStatus) {
+        let now = self.now.monotonic_ms;
+        let follows = status.learner
+            && self.standing == Standing::Active
+            && status.view == self.view
+            && status.executed.0.saturating_add(self.parameters.pipeline) >= self.executed().0;
+        let Some(known) = self.peers.get_mut(&peer).filter(|_| follows) else { return };
+        if known.welcomed_ms.is_none_or(|before| now >= before.saturating_add(WELCOME_MS)) {
+            known.welcomed_ms = Some(now);
+            self.start_view_change(self.view.next());
+        }
+    }
+}
