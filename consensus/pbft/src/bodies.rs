@@ -18,6 +18,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// Asks the next peer for what is missing.
     pub(crate) fn ask_for_bodies(&mut self) {
         let now = self.now.monotonic_ms;
+        let open = |sequence: &Sequence| self.slots.get(sequence).is_some_and(|slot| slot.decided.is_none());
+        self.views.lacking.retain(open);
         if self.views.lacking.is_empty() || now < self.views.ask_body_ms {
             return;
         }

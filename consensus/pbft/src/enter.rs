@@ -87,7 +87,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if self.standing == Standing::Diverged
             || !(awaited || learns)
             || view == View(0)
-            || primary == self.me()
+            || primary == self.me() && !learns
             || self.views.pending.get(&primary).is_some_and(|pending| pending.message.view >= view)
         {
             return;
@@ -173,8 +173,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// The primary of the awaited view lies about it: on to the next.
     fn refuse_new_view(&mut self, from: ReplicaId, message: &NewView, error: NewViewError) {
         let view = message.view;
+        let signed = error != NewViewError::Signature;
+        let from = if signed { self.parameters.replicas.primary(view) } else { from };
         self.fault(Fault::InvalidNewView { from, view, error });
-        if error != NewViewError::Signature && view == self.view && self.standing == Standing::Changing {
+        if signed && view == self.view && self.standing == Standing::Changing {
             self.start_view_change(view.next());
         }
     }
