@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use certificate::{ReplicaId, ReplicaSet};
 use pbft::planted::{Bug, Switch};
-use pbft::{Event, Lookup, Message, Operation, Ready, Recipients};
+use pbft::{Event, Lookup, Message, Operation, Ready, Recipients, Record};
 
 use crate::adversary::{Said, Vice};
 use crate::application::{Judge, Paths, certified};
@@ -28,7 +28,7 @@ const ASK_AGAIN_MS: u64 = 1000;
 /// A host hands out what it knows decided for so long, in milliseconds.
 const KNOWN_MS: u64 = 400;
 /// A run that has so many events never rests.
-const EVENTS_MAX: u64 = 4_000_000;
+const EVENTS_MAX: u64 = 500_000;
 
 /// What happens next.
 enum Happening {
@@ -338,10 +338,15 @@ impl<'a> World<'a> {
                 let executed = status.executed;
                 self.trace.note(self.now_ms, index, 3, || format!("-- restarts at slot {executed}"));
                 if self.is_honest(index) {
-                    self.court.restarted(self.nodes[index].id, &status);
+                    let records = self.nodes[index].disk.records();
+                    self.court.restarted(self.nodes[index].id, &status, &records);
                 }
             }
-            Err(error) => self.fail(Check::Crash, format!("replica {index} refuses its own log: {error}")),
+            Err(error) => {
+                let records: Vec<String> = self.nodes[index].disk.records().iter().map(name_of).collect();
+                let found = format!("replica {index} refuses its own log: {error}: {}", records.join(", "));
+                self.fail(Check::Crash, found);
+            }
         }
     }
 
@@ -586,6 +591,22 @@ impl<'a> World<'a> {
             let due = self.now_ms + delay_ms + delay;
             self.schedule(due, Happening::Deliver { from, to, life, message });
         }
+    }
+}
+
+/// A record in a few words.
+fn name_of(record: &Record) -> String {
+    match record {
+        Record::Accepted { proposal, .. } => format!("accepted v{} s{}", proposal.view, proposal.header.sequence),
+        Record::Committed { vote, .. } => format!("committed v{} s{}", vote.view, vote.sequence),
+        Record::Decided { certificate, .. } => format!("decided v{} s{}", certificate.view, certificate.sequence),
+        Record::OwnCheckpoint(vote) => format!("checkpoint s{}", vote.sequence),
+        Record::Stable { certificate, .. } => format!("stable s{}", certificate.sequence),
+        Record::ViewChanging(change) => format!("view-change v{}", change.view),
+        Record::Entered { new_view, .. } => format!("entered v{}", new_view.view),
+        Record::Genesis { .. } => "genesis".to_string(),
+        Record::Learner { .. } => "learner".to_string(),
+        Record::Voter => "voter".to_string(),
     }
 }
 

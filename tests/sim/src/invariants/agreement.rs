@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use certificate::{Digest, Sequence, SlotHeader, merkle};
+use certificate::{Digest, Sequence, SlotHeader};
 
 use super::Step;
 
@@ -19,7 +19,7 @@ impl Agreement {
         for early in &step.ready.early {
             let (sequence, digest) = (early.header.sequence, early.header.digest());
             self.fix(sequence, digest)?;
-            if merkle::root(&early.leaves) != early.header.leaves_root {
+            if super::root(&early.leaves) != early.header.leaves_root {
                 return Err(format!("slot {sequence}: leaves released early are not those of the header"));
             }
         }

@@ -15,7 +15,7 @@ mod support;
 
 use std::fmt;
 
-use certificate::{Digest, ReplicaId, ReplicaSet};
+use certificate::{Digest, ReplicaId, ReplicaSet, merkle};
 use pbft::{Message, Parameters, Ready, Record, Status};
 
 use crate::application::{Judge, Sight};
@@ -171,10 +171,10 @@ impl Court {
     }
 
     /// An honest replica is back, as its log has it.
-    pub fn restarted(&mut self, replica: ReplicaId, status: &Status) {
+    pub fn restarted(&mut self, replica: ReplicaId, status: &Status, records: &[Record]) {
         self.execution.restarted(replica, status.executed);
         self.marks.restarted(replica, status);
-        self.signatures.restarted(replica);
+        self.signatures.restarted(replica, records, &self.laws);
     }
 
     /// An honest replica saw this for the operation of a number.
@@ -188,6 +188,11 @@ impl Court {
     }
 }
 
+
+/// The root of leaves as headers carry it.
+fn root(leaves: &[Vec<u8>]) -> Digest {
+    if leaves.is_empty() { Digest::ZERO } else { merkle::root(leaves) }
+}
 
 /// The first record of a step that replaces the log before it, as slot and digest.
 fn stable_of(ready: &Ready) -> Option<(certificate::Sequence, Digest)> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, merkle};
+use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, SlotHeader};
 use pbft::{Counted, Decided, Keyring, Operation};
 
 use super::{Laws, Step};
@@ -20,7 +20,7 @@ impl Recomputation {
     pub(super) fn check(&mut self, step: &Step<'_>, laws: &Laws) -> Result<(), String> {
         for decided in &step.ready.decided {
             let sequence = decided.header.sequence;
-            if merkle_root(decided) != decided.header.leaves_root {
+            if super::root(&decided.leaves) != decided.header.leaves_root {
                 return Err(format!("slot {sequence}: the leaves are not those of the header"));
             }
             if decided.operations != decided.evidence.operations {
@@ -34,6 +34,11 @@ impl Recomputation {
     }
 
     fn judge(&mut self, decided: &Decided, laws: &Laws) -> Result<(), String> {
+        let header = &decided.header;
+        if header.entries == 0 {
+            let null = SlotHeader::null(header.sequence, laws.parameters.cluster_digest);
+            return if *header == null { Ok(()) } else { Err("an empty slot that is not the null one".to_string()) };
+        }
         let observations = decided.evidence.observations();
         if observations.len() != decided.leaves.len() || decided.leaves.len() != decided.operations.len() {
             return Err(format!("{} leaves of {} entries", decided.leaves.len(), observations.len()));
@@ -59,10 +64,6 @@ impl Recomputation {
         }
         Ok(())
     }
-}
-
-fn merkle_root(decided: &Decided) -> Digest {
-    if decided.leaves.is_empty() { Digest::ZERO } else { merkle::root(&decided.leaves) }
 }
 
 fn check_entry(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use certificate::{Digest, MessageType, ReplicaId, Replicas, Signature};
-use pbft::{Message, Record};
+use pbft::{Message, Record, ViewChange};
 
 use super::{Laws, Step};
 
@@ -30,7 +30,8 @@ impl Signatures {
             if let Record::Stable { certificate, .. } = record {
                 self.stable.insert(me, certificate.sequence.0);
             }
-            self.written.extend(own_record(me, record, replicas).map(|(place, digest)| (me, place, digest)));
+            let own = own_record(me, record, replicas).into_iter();
+            self.written.extend(own.map(|(place, digest)| (me, place, digest)));
         }
         if step.ready.sync() {
             self.stored.append(&mut self.written);
@@ -49,31 +50,47 @@ impl Signatures {
         Ok(())
     }
 
-    pub(super) fn restarted(&mut self, replica: ReplicaId) {
+    /// What is on disk now is all that it may send: of the last write before a crash some may be there.
+    pub(super) fn restarted(&mut self, replica: ReplicaId, records: &[Record], laws: &Laws) {
         self.written.retain(|(whose, _, _)| *whose != replica);
+        self.stored.retain(|(whose, _, _)| *whose != replica);
+        for record in records {
+            if let Record::Stable { certificate, .. } = record {
+                self.stable.insert(replica, certificate.sequence.0);
+            }
+            let own = own_record(replica, record, laws.parameters.replicas);
+            self.stored.extend(own.into_iter().map(|(place, digest)| (replica, place, digest)));
+        }
     }
 }
 
-/// The signature of `me` in a record.
-fn own_record(me: ReplicaId, record: &Record, replicas: Replicas) -> Option<(Place, Digest)> {
+/// The signatures of `me` in a record.
+fn own_record(me: ReplicaId, record: &Record, replicas: Replicas) -> Vec<(Place, Digest)> {
     let place = |phase: MessageType, view, sequence| (phase as u8, view, sequence);
+    let of_change = |change: &ViewChange| (place(MessageType::ViewChange, change.view.0, 0), change.digest());
     match record {
         Record::Accepted { proposal, prepare } => {
             let phase = if prepare.is_some() { MessageType::Prepare } else { MessageType::PrePrepare };
             let header = &proposal.header;
-            Some((place(phase, proposal.view.0, header.sequence.0), header.digest()))
+            vec![(place(phase, proposal.view.0, header.sequence.0), header.digest())]
         }
         Record::Committed { vote, .. } => {
-            Some((place(MessageType::Commit, vote.view.0, vote.sequence.0), vote.digest))
+            vec![(place(MessageType::Commit, vote.view.0, vote.sequence.0), vote.digest)]
         }
         Record::OwnCheckpoint(vote) if vote.replica == me => {
-            Some((place(MessageType::Checkpoint, 0, vote.sequence.0), vote.digest))
+            vec![(place(MessageType::Checkpoint, 0, vote.sequence.0), vote.digest)]
         }
-        Record::ViewChanging(change) => Some((place(MessageType::ViewChange, change.view.0, 0), change.digest())),
-        Record::Entered { new_view, .. } if replicas.primary(new_view.view) == me => {
-            Some((place(MessageType::NewView, new_view.view.0, 0), Digest::of(&new_view.signature.0)))
+        Record::ViewChanging(change) => vec![of_change(change)],
+        Record::Entered { new_view, view_changes } => {
+            let own = view_changes.iter().filter(|change| change.replica == me);
+            let mut signed: Vec<(Place, Digest)> = own.map(|change| of_change(change)).collect();
+            if replicas.primary(new_view.view) == me {
+                let digest = Digest::of(&new_view.signature.0);
+                signed.push((place(MessageType::NewView, new_view.view.0, 0), digest));
+            }
+            signed
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
