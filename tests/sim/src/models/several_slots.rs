@@ -43,6 +43,9 @@ pub struct Protocol {
     pub checkpoints: bool,
     /// Different digests that a primary may propose: 2, or 3 with the null digest.
     pub digests: u8,
+    /// Whether votes for what a new view fixes wait for the slots before, like other votes. When not, the base of the voter's next view change is
+    /// at least that of the new view: its certificate was in a view change.
+    pub fixed_waits: bool,
     /// A bug of the product.
     pub switch: Switch,
     /// A mistake around it.
@@ -58,8 +61,9 @@ pub enum Slip {
     BaseIsDecided,
     /// Votes and COMMITs do not wait for the slots before.
     NothingWaits,
-    /// Votes for what a new view proposes do not wait for the slots before, COMMITs do. What is beyond two pipelines is cut off the view change.
-    VotesInNewViewsDoNotWait,
+    /// The primary of a new view, the honest replica with the highest number, signs what its view fixes before it has executed what is before that,
+    /// and says nothing of it in a view change that does not reach so far.
+    PrimaryForgetsWhatItSigned,
     /// A new view forgets what its view changes claim behind its base.
     ClaimsDropped,
 }
@@ -69,7 +73,7 @@ impl Protocol {
     pub fn product(views: usize, slots: usize, pipeline: usize) -> Protocol {
         let replicas = Replicas::new(4, 1).expect("four replicas tolerate one that is faulty");
         let (checkpoints, switch, slip) = (false, Switch::default(), None);
-        Protocol { replicas, views, slots, settled: 0, pipeline, checkpoints, digests: 2, switch, slip }
+        Protocol { replicas, views, slots, settled: 0, pipeline, checkpoints, digests: 2, fixed_waits: false, switch, slip }
     }
 }
 
@@ -148,8 +152,9 @@ impl SeveralSlots {
         let replicas = protocol.replicas;
         assert_eq!(replicas.faults(), 1, "one faulty replica speaks of one slot at a time");
         let honest = replicas.count() - replicas.faults();
+        let named = usize::from(protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned));
         let size =
-            Size { honest, views: protocol.views, slots: protocol.slots, bases: true, forgetting: false };
+            Size { honest, views: protocol.views, slots: protocol.slots, bases: true, forgetting: false, named };
         size.assert_possible();
         let cluster = Digest::of(b"models");
         let domain = Domain { cluster_id: cluster, epoch: Epoch(1) };
@@ -198,16 +203,21 @@ impl SeveralSlots {
     }
 
     /// The lowest base that the honest replica can have, by what it executed before it voted and committed.
-    fn least_base(&self, honest: &Honest) -> usize {
+    fn least_base(&self, honest: &Honest, is_signer: bool) -> usize {
         let waited = |slot: usize| match self.protocol.slip {
             Some(Slip::NothingWaits) => false,
-            Some(Slip::VotesInNewViewsDoNotWait) => {
+            Some(Slip::PrimaryForgetsWhatItSigned) if is_signer => {
                 honest.votes[slot][0] != 0 || honest.commits[slot].contains(&true)
             }
             _ => honest.votes[slot].iter().any(|vote| *vote != 0),
         };
         let last = (0..self.protocol.slots).rev().find(|slot| waited(*slot)).map_or(0, |slot| slot + 1);
         last.saturating_sub(2 * self.protocol.pipeline)
+    }
+
+    /// Whether the replica is the primary who forgets what it signed.
+    fn is_signer(&self, replica: usize) -> bool {
+        self.protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned) && replica + 1 == self.size.honest
     }
 
     fn said(&self, honest: &Honest, view: usize) -> Said {
@@ -373,16 +383,18 @@ impl SeveralSlots {
     }
 
     /// For what a replica in the view may vote.
-    fn votable(&mut self, world: &World, view: usize) -> Digests {
+    fn votable(&mut self, world: &World, view: usize, is_signer: bool) -> Digests {
         let mut digests = [[true; 4]; SLOTS_MAX];
         let mut fixed = [[false; 4]; SLOTS_MAX];
         if view > 0 {
             let allowed = self.allowed(world, view);
             (digests, fixed) = (allowed.digests, allowed.fixed);
         }
+        if is_signer && view > 0 {
+            return fixed;
+        }
         for slot in (0..self.protocol.slots).filter(|slot| !self.has_waited(world, *slot)) {
-            let not_waiting = self.protocol.slip == Some(Slip::VotesInNewViewsDoNotWait);
-            digests[slot] = if not_waiting { fixed[slot] } else { [false; 4] };
+            digests[slot] = if self.protocol.fixed_waits { [false; 4] } else { fixed[slot] };
         }
         digests
     }
@@ -402,7 +414,7 @@ impl SeveralSlots {
             steps.push((step, self.size.pack(&after)));
         };
         if view + 1 < self.protocol.views {
-            for base in (self.least_base(&honest)..=SLOTS_MAX).filter(|base| bases & 1 << base != 0) {
+            for base in (self.least_base(&honest, self.is_signer(replica))..=SLOTS_MAX).filter(|base| bases & 1 << base != 0) {
                 push(Step::ViewChange { replica, view: view + 1, base: Some(base) }, &|honest| {
                     honest.view += 1;
                     honest.bases[view + 1] = base;
@@ -466,8 +478,12 @@ impl Model for SeveralSlots {
         let mut votable = [None; VIEWS_MAX];
         for replica in 0..self.size.honest {
             let honest = &world.honest[replica];
-            if !world.honest[..replica].contains(honest) {
-                let votable = *votable[honest.view].get_or_insert_with(|| self.votable(&world, honest.view));
+            if self.is_signer(replica) {
+                let votable = self.votable(&world, honest.view, true);
+                self.steps_of(&world, (replica, votable), bases, steps);
+            } else if !world.honest[..replica].contains(honest) {
+                let votable =
+                    *votable[honest.view].get_or_insert_with(|| self.votable(&world, honest.view, false));
                 self.steps_of(&world, (replica, votable), bases, steps);
             }
         }

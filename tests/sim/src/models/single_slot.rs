@@ -92,6 +92,7 @@ impl Protocol {
             slots: 1,
             bases: self.bases != Bases::None,
             forgetting: self.slip == Some(Slip::Forgets),
+            named: 0,
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Size {
     pub bases: bool,
     /// Whether honest replicas may forget; with one slot only.
     pub forgetting: bool,
+    /// So many of the last honest replicas are not like the others.
+    pub named: usize,
 }
 
 /// The history of an honest replica.
@@ -167,7 +169,7 @@ impl Size {
                 let one = (state >> (at * bits)) & mask;
                 *replica = (one & !(low | low << 1)) | (one & low) << 1 | (one >> 1 & low);
             }
-            replicas[..self.honest].sort_unstable();
+            replicas[..self.honest - self.named].sort_unstable();
             let together = replicas[..self.honest].iter().rev().fold(0, |all, one| all << bits | one);
             least = least.min(together);
         }
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
 
     fn size() -> Size {
-        Size { honest: 3, views: 3, slots: 2, bases: true, forgetting: false }
+        Size { honest: 3, views: 3, slots: 2, bases: true, forgetting: false, named: 0 }
     }
 
     fn world() -> World {
@@ -242,6 +244,14 @@ mod tests {
         other.honest[2].votes[0] = [2, 1, 0, 0];
         let size = size();
         assert_eq!(size.canonical(size.pack(&other)), size.canonical(size.pack(&world())));
+    }
+
+    #[test]
+    fn replica_that_is_not_like_the_others_keeps_its_place() {
+        let mut other = world();
+        other.honest.swap(0, 2);
+        let size = Size { named: 1, ..size() };
+        assert_ne!(size.canonical(size.pack(&other)), size.canonical(size.pack(&world())));
     }
 
     #[test]
