@@ -46,6 +46,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.views.held.insert(self.me(), known);
     }
 
+    /// The base is never below that of the view that was entered last, even when this replica is: as its primary it voted for all that it fixed,
+    /// and two pipelines behind a lower base would not reach the last of these votes.
     fn own_view_change(&self, view: View) -> ViewChange {
         let decided = self.slots.values().rev().find_map(|slot| slot.decided.as_ref());
         let mut message = ViewChange {
@@ -56,6 +58,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             slots: Vec::new(),
             signature: Signature([0; 64]),
         };
+        let entered = self.views.installed.iter().flat_map(|installed| &installed.view_changes);
+        let before = self.views.held.get(&self.me()).map(|known| &known.message);
+        for known in entered.chain(before) {
+            message.prove_more(known);
+        }
         let base = message.base(self.parameters.pipeline);
         let behind = self.slots.range(base.next()..);
         // A slot that is decided out of reach of the pipeline is in the view changes of those who decided it.

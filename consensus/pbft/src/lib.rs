@@ -1,8 +1,8 @@
 //! The PBFT replica as a pure state machine: an event and the time go in, what to store, send and report comes out.
 //!
 //! No socket, no file, no clock, no randomness, and no knowledge of DNS: what is agreed on is bytes, judged by an [`Application`].
-//! This version holds the normal case of Castro & Liskov 1999 §4.2 in full, checkpoints (§4.3), restart and catch-up.
-//! View changes (§4.4) are not part of it; [`Ready::suspect`] says when one would start.
+//! It holds Castro & Liskov 1999 §4.2 (normal case), §4.3 (checkpoints), §4.4 (view changes), a fast path, restart, catch-up, and what a replica
+//! does that lost its log.
 //!
 //! What always holds, with at most f faulty replicas:
 //!
@@ -13,12 +13,14 @@
 //! - **A vote is a pure function** of the proposal, the decided prefix that its header names, and the cluster file. The one exception:
 //!   a proposal whose time is more than [`CLOCK_SKEW_MAX_MS`] ahead of the voter's clock gets no vote yet. That, and a time as far behind,
 //!   is reported as [`Fault::ClockSkew`].
+//! - **Nothing decided is lost by a view change.** What an honest replica decided in a slot, the next views propose again or prove decided.
 //! - **Leaves are recomputed**, never taken from the wire; the evidence root of the header binds the batch to the last byte.
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 //!
 //! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs` and `reminders.rs` are the demand, `requests.rs`, `held.rs` and
 //! `accounts.rs` hold it; `propose.rs` is the primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and
-//! `ballot.rs` are the three phases; `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log; `catch_up.rs`, `serve.rs`,
+//! `ballot.rs` are the three phases; `change.rs` gives a view up, `enter.rs` and `bodies.rs` begin one, `select.rs` says with what, `views.rs`
+//! holds what that needs; `learn.rs` is for a replica that lost its log; `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log; `catch_up.rs`, `serve.rs`,
 //! `fetch.rs` and `transfer.rs` bring replicas up to date, `restore.rs` brings one back, `timer.rs` says when to come again.
 
 mod accounts;

@@ -181,6 +181,18 @@ impl ViewChange {
         Sequence(stable.max(decided))
     }
 
+    /// Takes over what another one proves decided beyond this.
+    pub(crate) fn prove_more(&mut self, other: &ViewChange) {
+        let stable = |certificate: &Option<CheckpointCertificate>| certificate.as_ref().map(|it| it.sequence);
+        if stable(&other.stable) > stable(&self.stable) {
+            self.stable.clone_from(&other.stable);
+        }
+        let decided = |certificate: &Option<CommitCertificate>| certificate.as_ref().map(|it| it.sequence);
+        if decided(&other.decided) > decided(&self.decided) {
+            self.decided.clone_from(&other.decided);
+        }
+    }
+
     /// What it says about a slot.
     pub fn claim(&self, sequence: Sequence) -> Claim {
         let found = self.slots.binary_search_by_key(&sequence, |slot| slot.sequence);
