@@ -1,6 +1,8 @@
 //! Live clusters: the demo as people start it, and clusters from `quorate cluster new` over an upstream of the test's.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -29,6 +31,21 @@ pub struct Ports {
     pub peer: u16,
     /// HTTP: metrics, health, readiness, the JSON API
     pub admin: u16,
+}
+
+impl Ports {
+    /// What the program says of a replica's ports.
+    fn read(replica: &Value) -> Ports {
+        let port = |kind: &str| replica[kind].as_u64().expect("a port") as u16;
+        Ports {
+            dns: port("dns"),
+            tls: port("tls"),
+            quic: port("quic"),
+            https: port("https"),
+            peer: port("peer"),
+            admin: port("admin"),
+        }
+    }
 }
 
 /// A running `quorate demo`.
@@ -63,16 +80,7 @@ impl Demo {
 
     /// The ports of replica `id`.
     pub fn ports(&self, id: usize) -> Ports {
-        let replica = &self.facts["replicas"][id];
-        let port = |kind: &str| replica[kind].as_u64().expect("a port") as u16;
-        Ports {
-            dns: port("dns"),
-            tls: port("tls"),
-            quic: port("quic"),
-            https: port("https"),
-            peer: port("peer"),
-            admin: port("admin"),
-        }
+        Ports::read(&self.facts["replicas"][id])
     }
 
     /// The process id of replica `id`.
@@ -105,13 +113,24 @@ impl Drop for Demo {
     }
 }
 
+/// What surrounds a process, where it is not what surrounds the tests.
+#[derive(Clone, Default, Debug)]
+pub struct Surroundings {
+    /// The network namespace that it runs in.
+    pub namespace: Option<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(&'static str, OsString)>,
+}
+
 /// A cluster from `quorate cluster new`, each replica a process of its own that the test starts and kills.
 pub struct Cluster {
     /// Its folder.
     pub dir: PathBuf,
     /// The running processes; `None` where a replica is down.
     pub replicas: Vec<Option<Process>>,
-    base_port: u16,
+    /// What each replica is started in.
+    pub surroundings: Vec<Surroundings>,
+    places: Vec<(IpAddr, Ports)>,
     _temporary: TempDir,
 }
 
@@ -121,24 +140,45 @@ impl Cluster {
     /// Panics: when it does not get ready.
     pub fn start(replicas: usize, upstreams: &[String]) -> Cluster {
         let mut cluster = Cluster::new(replicas, upstreams);
-        (0..replicas).for_each(|id| cluster.start_replica(id));
-        (0..replicas).for_each(|id| cluster.wait_until_ready(id));
+        cluster.start_all();
         cluster
     }
 
     /// Makes the files of a cluster and starts nothing.
     pub fn new(replicas: usize, upstreams: &[String]) -> Cluster {
+        Cluster::on_hosts(&vec!["127.0.0.1".parse().expect("an address"); replicas], upstreams)
+    }
+
+    /// Makes the files of a cluster with a replica on each of `hosts`, which are all the same address or all different ones.
+    ///
+    /// The HTTP port is on the replica's own address, where the test can reach it.
+    pub fn on_hosts(hosts: &[IpAddr], upstreams: &[String]) -> Cluster {
         let temporary = TempDir::new().expect("a temporary folder");
         let dir = temporary.path().join("cluster");
-        let count = replicas.to_string();
+        let count = hosts.len().to_string();
         let mut args = vec!["cluster", "new", "--json", "--base-port", "0", "--replicas", &count];
         args.extend(["--dir", dir.to_str().expect("the path is UTF-8")]);
+        let mut names: Vec<String> = hosts.iter().map(IpAddr::to_string).collect();
+        names.dedup();
+        names.iter().for_each(|host| args.extend(["--host", host]));
         upstreams.iter().for_each(|upstream| args.extend(["--upstream", upstream]));
         let made = run(&args);
         assert!(made.status.success(), "{}", stderr(&made));
         let facts: Value = serde_json::from_slice(&made.stdout).expect("the command prints JSON");
-        let base_port = facts["replicas"][0]["dns"].as_u64().expect("a port") as u16;
-        Cluster { dir, replicas: (0..replicas).map(|_| None).collect(), base_port, _temporary: temporary }
+        let replicas = facts["replicas"].as_array().expect("a list");
+        let places = hosts.iter().copied().zip(replicas.iter().map(Ports::read)).collect();
+        let mut cluster = Cluster {
+            dir,
+            replicas: hosts.iter().map(|_| None).collect(),
+            surroundings: vec![Surroundings::default(); hosts.len()],
+            places,
+            _temporary: temporary,
+        };
+        for (id, host) in hosts.iter().enumerate().filter(|(_, host)| !host.is_loopback()) {
+            let port = cluster.admin(id);
+            cluster.edit_corefile(id, &format!("127.0.0.1:{port}"), &format!("{host}:{port}"));
+        }
+        cluster
     }
 
     /// The folder of replica `id`.
@@ -146,13 +186,42 @@ impl Cluster {
         self.dir.join(format!("replica-{id}"))
     }
 
+    /// Writes `new` wherever the Corefile of replica `id` says `old`.
+    ///
+    /// Panics: when it does not say so.
+    pub fn edit_corefile(&mut self, id: usize, old: &str, new: &str) {
+        let path = self.folder(id).join("Corefile");
+        let text = std::fs::read_to_string(&path).expect("the Corefile is there");
+        assert!(text.contains(old), "no `{old}` in {text}");
+        std::fs::write(path, text.replace(old, new)).expect("the Corefile can be written");
+    }
+
+    /// Starts every replica and waits until all are ready.
+    ///
+    /// Panics: when one does not get ready.
+    pub fn start_all(&mut self) {
+        (0..self.replicas.len()).for_each(|id| self.start_replica(id));
+        (0..self.replicas.len()).for_each(|id| self.wait_until_ready(id));
+    }
+
     /// Starts replica `id`, its output appended to `quorate.log` in its folder.
     pub fn start_replica(&mut self, id: usize) {
         let folder = self.folder(id);
         let log = std::fs::File::options().create(true).append(true).open(folder.join("quorate.log"));
         let log = log.expect("the log can be written");
-        let child = Command::new(quorate())
+        let surroundings = &self.surroundings[id];
+        let mut command = match &surroundings.namespace {
+            // `ip` becomes the program, so that signals reach it.
+            Some(namespace) => {
+                let mut ip = Command::new("ip");
+                ip.args(["netns", "exec", namespace]).arg(quorate());
+                ip
+            }
+            None => Command::new(quorate()),
+        };
+        let child = command
             .args(["serve", "-c", "Corefile"])
+            .envs(surroundings.environment.iter().cloned())
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
@@ -172,31 +241,52 @@ impl Cluster {
         std::fs::read_to_string(self.folder(id).join("quorate.log")).unwrap_or_default()
     }
 
+    /// Sends replica `id`, which runs, a signal.
+    pub fn signal(&self, id: usize, signal: libc::c_int) {
+        self.replicas[id].as_ref().expect("the replica runs").signal(signal);
+    }
+
+    /// Whether the process of replica `id` runs.
+    pub fn runs(&mut self, id: usize) -> bool {
+        let process = self.replicas[id].as_mut();
+        process.is_some_and(|process| process.0.try_wait().expect("the child is ours").is_none())
+    }
+
     /// The DNS port of replica `id`.
     pub fn dns(&self, id: usize) -> u16 {
-        self.base_port + id as u16
+        self.places[id].1.dns
+    }
+
+    /// Where replica `id` answers DNS.
+    pub fn dns_address(&self, id: usize) -> SocketAddr {
+        SocketAddr::new(self.places[id].0, self.dns(id))
     }
 
     /// The peer port of replica `id`.
     pub fn peer(&self, id: usize) -> u16 {
-        self.base_port + 4 * 32 + id as u16
+        self.places[id].1.peer
     }
 
     /// The HTTP port of replica `id`.
     pub fn admin(&self, id: usize) -> u16 {
-        self.base_port + 5 * 32 + id as u16
+        self.places[id].1.admin
+    }
+
+    /// What replica `id` says to `GET path` on its HTTP port.
+    pub fn http(&self, id: usize, path: &str) -> Option<(u16, String)> {
+        http_get_from(SocketAddr::new(self.places[id].0, self.admin(id)), path)
     }
 
     /// Waits until replica `id` votes and reaches a quorum.
     pub fn wait_until_ready(&self, id: usize) {
         eventually(&format!("replica {id} to be ready; log:\n{}", self.log(id)), READY, || {
-            http_get(self.admin(id), "/ready").filter(|(status, _)| *status == 200)
+            self.http(id, "/ready").filter(|(status, _)| *status == 200)
         });
     }
 
     /// What replica `id` says about itself.
     pub fn status(&self, id: usize) -> Option<Value> {
-        let (status, body) = http_get(self.admin(id), "/v1/status")?;
+        let (status, body) = self.http(id, "/v1/status")?;
         (status == 200).then(|| serde_json::from_str(&body).expect("the status is JSON"))
     }
 
@@ -209,11 +299,15 @@ impl Cluster {
     }
 }
 
-/// `GET path` on the HTTP port of a replica: the status and the body, or `None` when nobody answers.
+/// `GET path` on a port of loopback: the status and the body, or `None` when nobody answers.
 pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    http_get_from(SocketAddr::from(([127, 0, 0, 1], port)), path)
+}
+
+fn http_get_from(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut stream = std::net::TcpStream::connect_timeout(&address, HTTP_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -221,3 +315,6 @@ pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some((status, body.to_owned()))
 }
+
+/// How long a replica may take to say something on its HTTP port.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! An authoritative upstream that is not ours: hickory-server, so that a mistake shared by our client and server sides shows.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,13 @@ impl Upstream {
     ///
     /// Panics: when `text` is no zone.
     pub fn serve(origin: &str, text: &str) -> Upstream {
+        Upstream::serve_at(Ipv4Addr::LOCALHOST.into(), origin, text)
+    }
+
+    /// Serves the zone `text` below `origin` on a free port of `host`.
+    ///
+    /// Panics: when `text` is no zone, or `host` not an address of this machine.
+    pub fn serve_at(host: IpAddr, origin: &str, text: &str) -> Upstream {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -38,9 +45,8 @@ impl Upstream {
         let mut catalog = Catalog::new();
         catalog.upsert(origin.into(), vec![Arc::new(zone)]);
         let address = runtime.block_on(async {
-            let udp = UdpSocket::bind(("127.0.0.1", 0)).await.expect("loopback has free ports");
+            let (udp, tcp) = sockets(host).await;
             let address = udp.local_addr().expect("a bound socket has an address");
-            let tcp = TcpListener::bind(address).await.expect("the TCP port beside the UDP port is free");
             let mut server = Server::new(catalog);
             server.register_socket(udp);
             server.register_listener(tcp, Duration::from_secs(5), 16);
@@ -49,4 +55,18 @@ impl Upstream {
         });
         Upstream { address, _runtime: runtime }
     }
+}
+
+/// A UDP and a TCP socket on one port.
+async fn sockets(host: IpAddr) -> (UdpSocket, TcpListener) {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        let udp = UdpSocket::bind((host, 0)).await.expect("the address has free ports");
+        // Somebody's connection may have the port over TCP.
+        let address = udp.local_addr().expect("a bound socket has an address");
+        if let Ok(tcp) = TcpListener::bind(address).await {
+            return (udp, tcp);
+        }
+    }
+    panic!("no port is free over both UDP and TCP in {TRIES} tries");
 }

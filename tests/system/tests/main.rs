@@ -11,3 +11,4 @@ mod faults;
 mod plain;
 mod restart;
 mod transports;
+mod view_changes;
