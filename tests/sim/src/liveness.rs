@@ -4,7 +4,7 @@
 //! slot; L4 with nobody erring and nothing lost, the fast path decides nearly all. A run is over when all of it has come to pass, or the patience is.
 
 use certificate::{Sequence, View};
-use pbft::Standing::Active;
+use pbft::Standing::{Active, Changing};
 use pbft::Status;
 
 use crate::invariants::{Check, Violation};
@@ -12,6 +12,8 @@ use crate::scenario::Scenario;
 
 /// How long nothing may change before a run is over, in milliseconds.
 const REST_MS: u64 = 1500;
+/// Who lacks what was executed so long ago is behind, in milliseconds.
+const BEHIND_MS: u64 = 1000;
 
 /// What the judge of liveness looks at, one for each honest replica.
 pub struct Standing {
@@ -30,8 +32,11 @@ pub struct Liveness {
     patience_ms: u64,
     views_most: u64,
     view_at_heal: Option<View>,
-    /// Since when everybody stands here.
-    rest: Option<(u64, View, Sequence)>,
+    /// Since when everybody is in these views.
+    rest: Option<(u64, Vec<View>)>,
+    /// What was executed at each look.
+    reached: Vec<(u64, Sequence)>,
+    faults: u64,
 }
 
 impl Liveness {
@@ -48,6 +53,8 @@ impl Liveness {
             views_most: faults + 12,
             view_at_heal: None,
             rest: None,
+            reached: Vec::new(),
+            faults,
         }
     }
 
@@ -72,27 +79,28 @@ impl Liveness {
             self.rest = None;
             return Ok(false);
         }
-        let executed = statuses.iter().map(|status| status.executed).max().unwrap_or_default();
-        let together = statuses.len() == all.len()
-            && statuses.iter().all(|status| (status.view, status.executed) == (view, executed) && status.standing == Active);
-        if !together {
-            self.rest = None;
-            if self.is_over(now_ms, self.last_ms) {
-                let (check, found) = who_lags(all, view, executed);
-                return fail(check, found);
+        self.reached.push((now_ms, statuses.iter().map(|status| status.executed).max().unwrap_or_default()));
+        let goal = self.reached.iter().rev().find(|(at_ms, _)| at_ms + BEHIND_MS <= now_ms);
+        let goal = goal.map_or(Sequence(0), |(_, executed)| *executed);
+        let views = together(all, goal, self.faults);
+        match (views, &self.rest) {
+            (Ok(views), Some((since_ms, before))) if views == *before => {
+                return Ok(now_ms >= since_ms + REST_MS);
             }
-            return Ok(false);
-        }
-        match self.rest {
-            Some((since, at, slot)) if (at, slot) == (view, executed) => Ok(now_ms >= since + REST_MS),
-            _ => {
-                self.rest = Some((now_ms, view, executed));
+            (Ok(views), _) => {
+                self.rest = Some((now_ms, views));
                 if self.is_over(now_ms, self.last_ms + self.patience_ms) {
                     return fail(Check::L2, format!("no rest, now in view {view}"));
                 }
-                Ok(false)
+            }
+            (Err((check, found)), _) => {
+                self.rest = None;
+                if self.is_over(now_ms, self.last_ms) {
+                    return fail(check, found);
+                }
             }
         }
+        Ok(false)
     }
 
     fn is_over(&self, now_ms: u64, since_ms: u64) -> bool {
@@ -100,7 +108,10 @@ impl Liveness {
     }
 }
 
-fn who_lags(all: &[Standing], view: View, executed: Sequence) -> (Check, String) {
+/// The views of all, when everybody executed what was executed a while ago and those in the normal case are in one view.
+///
+/// Up to f honest replicas may have given up that view alone: they have promised not to vote in it, and follow until the next one.
+fn together(all: &[Standing], goal: Sequence, faults: u64) -> Result<Vec<View>, (Check, String)> {
     let stands = all.iter().map(|one| match one.status {
         Some(status) => {
             let (view, executed) = (status.view, status.executed);
@@ -108,9 +119,20 @@ fn who_lags(all: &[Standing], view: View, executed: Sequence) -> (Check, String)
         }
         None => format!("{}: down", one.replica),
     });
-    let found = format!("not together at v{view} s{executed}: {}", stands.collect::<Vec<_>>().join(", "));
-    let lags = all.iter().any(|one| one.status.is_none_or(|status| status.executed < executed));
-    (if lags { Check::L3 } else { Check::L2 }, found)
+    let found = || format!("not together at s{goal}: {}", stands.collect::<Vec<_>>().join(", "));
+    if all.iter().any(|one| one.status.is_none_or(|status| status.executed < goal)) {
+        return Err((Check::L3, found()));
+    }
+    let statuses: Vec<Status> = all.iter().filter_map(|one| one.status).collect();
+    let active = || statuses.iter().filter(|status| status.standing == Active);
+    let lowest = active().map(|status| status.view).min().unwrap_or_default();
+    let ahead = statuses.iter().filter(|status| status.standing == Changing && status.view > lowest);
+    let alone = ahead.count();
+    let one_view = active().all(|status| status.view == lowest);
+    if !one_view || alone as u64 > faults || active().count() + alone < all.len() {
+        return Err((Check::L2, found()));
+    }
+    Ok(statuses.iter().map(|status| status.view).collect())
 }
 
 #[cfg(test)]
@@ -131,7 +153,9 @@ mod tests {
     }
 
     fn fails_with(check: Check, all: &[Standing]) -> bool {
-        liveness().look(10_000_000, all).is_err_and(|violation| violation.check == check)
+        let mut liveness = liveness();
+        let _ = liveness.look(9_000_000, all);
+        liveness.look(10_000_000, all).is_err_and(|violation| violation.check == check)
     }
 
     #[test]
@@ -159,5 +183,16 @@ mod tests {
         let all = [standing(0, 0, 5, None), standing(1, 0, 5, None)];
         assert_eq!(liveness.look(1100, &all), Ok(false));
         assert_eq!(liveness.look(1100 + REST_MS, &all), Ok(true));
+    }
+
+    #[test]
+    fn up_to_f_replicas_may_have_given_up_a_view_alone() {
+        let alone = |replica| {
+            let mut standing = standing(replica, 1, 5, None);
+            standing.status = standing.status.map(|status| Status { standing: Changing, ..status });
+            standing
+        };
+        assert!(!fails_with(Check::L2, &[standing(0, 0, 5, None), standing(1, 0, 5, None), alone(2)]));
+        assert!(fails_with(Check::L2, &[standing(0, 0, 5, None), alone(1), alone(2)]));
     }
 }

@@ -1,11 +1,16 @@
-//! Votes for whatever anybody proposes or votes for, in both phases, at once.
+//! Votes for whatever anybody proposes or votes for, in both phases, at once; to each peer once, or two liars would never rest.
 
-use certificate::{MessageType, ReplicaId};
+use std::collections::BTreeSet;
+
+use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
 use pbft::Message;
 
 use super::{Adversary, Liar};
 
-pub(super) struct Approve;
+#[derive(Default)]
+pub(super) struct Approve {
+    said: BTreeSet<(ReplicaId, View, Sequence, Digest)>,
+}
 
 impl Adversary for Approve {
     fn hear(&mut self, liar: &mut Liar<'_>, from: ReplicaId, message: &Message) -> bool {
@@ -17,6 +22,9 @@ impl Adversary for Approve {
         let everybody = liar.pick.percent(20);
         let to = if everybody { liar.peers() } else { vec![from] };
         for to in to {
+            if !self.said.insert((to, vote.view, vote.sequence, vote.digest)) {
+                continue;
+            }
             if !liar.leads(vote.view) {
                 let prepare = liar.vote(MessageType::Prepare, vote.view, vote.sequence, vote.digest);
                 liar.say(to, Message::Prepare(prepare));

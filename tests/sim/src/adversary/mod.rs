@@ -88,7 +88,7 @@ impl Vice {
         Some(match self {
             Vice::Silent => Box::new(silent::Silent::draw(pick)),
             Vice::Equivocate => Box::new(equivocate::Equivocate::default()),
-            Vice::Approve => Box::new(approve::Approve),
+            Vice::Approve => Box::new(approve::Approve::default()),
             Vice::Withhold => Box::new(withhold::Withhold::draw(pick, parameters)),
             Vice::Replay => Box::new(replay::Replay::default()),
             Vice::CheckpointLies => Box::new(checkpoint_lies::CheckpointLies),

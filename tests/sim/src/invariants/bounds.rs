@@ -12,7 +12,8 @@ pub(super) fn check(step: &Step<'_>, laws: &Laws) -> Result<(), String> {
     let (status, count) = (step.status, laws.shape.count as usize);
     let in_flight = laws.parameters.pipeline as usize * laws.parameters.batch_entries * count;
     let bounds = [
-        ("slots", status.slots, 2 * laws.parameters.window as usize),
+        // Those up to the horizon, and those that a new view fixes, which may be beyond it.
+        ("slots", status.slots, 2 * (laws.parameters.window + laws.parameters.pipeline) as usize),
         (
             "open requests",
             status.open_requests,
