@@ -80,14 +80,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn on_new_view(&mut self, from: ReplicaId, message: Arc<NewView>) {
         let view = message.view;
         let primary = self.parameters.replicas.primary(view);
-        let awaited = view > self.view || view == self.view && self.standing == Standing::Changing;
-        let learns = self.standing == Standing::Learning
-            && view >= self.view
-            && self.views.installed.as_ref().is_none_or(|it| it.message.view < view);
-        if self.standing == Standing::Diverged
-            || !(awaited || learns)
-            || view == View(0)
-            || primary == self.me() && !learns
+        let own = primary == self.me() && self.standing != Standing::Learning;
+        if own
+            || !self.awaits(view)
             || self.views.pending.get(&primary).is_some_and(|pending| pending.message.view >= view)
         {
             return;
@@ -108,6 +103,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         self.views.pending.insert(primary, pending);
         self.settle(primary);
+    }
+
+    /// Whether this replica may enter the view: it promised no later one, and is not in it.
+    fn awaits(&self, view: View) -> bool {
+        let begun = self.views.installed.as_ref().map_or(View(0), |installed| installed.message.view);
+        match self.standing {
+            Standing::Active => view > self.view,
+            Standing::Changing => view >= self.view,
+            Standing::Learning => view >= self.view && view > begun,
+            Standing::Diverged => false,
+        }
     }
 
     /// Takes a view change that a new view waits for.
@@ -154,6 +160,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         let pending = self.views.pending.remove(&primary).expect("the new view was just seen");
         let message = pending.message;
+        if !self.awaits(message.view) {
+            // A later view was promised while this one waited for its view changes.
+            return;
+        }
         let view_changes: Vec<Arc<ViewChange>> = pending.found.into_values().collect();
         for one in &view_changes {
             let digest = one.digest();
