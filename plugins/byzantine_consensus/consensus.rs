@@ -295,6 +295,8 @@ impl Host for Callbacks {
         consensus.runtime.clone().spawn(consensus.look_up(lookup));
     }
 
+    fn early(&self, _early: &pbft::Early) {}
+
     fn decided(&self, decided: &Decided) {
         let Some(consensus) = self.0.upgrade() else { return };
         // Hashing and encoding must not hold the replica up.

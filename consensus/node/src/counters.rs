@@ -53,13 +53,13 @@ pub struct Counters {
     pub messages_in: u64,
     /// Messages to peers.
     pub messages_out: u64,
-    /// Times that a peer was asked for decided slots or a part of a state.
+    /// Times that a peer was asked for decided slots, a part of a state, a batch or a view change.
     pub fetches: u64,
     /// Connections whose key is not in the cluster file.
     pub strangers: u64,
     /// Messages not sent: the queue to a peer was full (its connection is then reset), or the message was too long.
     pub queue_drops: u64,
-    /// Slots, parts of states and certified answers not sent: their peer takes them too slowly, or has caused too many.
+    /// Slots, batches, parts of states and certified answers not sent: their peer takes them too slowly, or has caused too many.
     pub answers_dropped: u64,
     /// Messages of peers dropped because too many of that peer were waiting.
     pub inbox_drops: u64,

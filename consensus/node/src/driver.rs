@@ -12,6 +12,7 @@ use pbft::{Application, Event, Fault, Message, Ready, Record, Replica};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
+use crate::chronicle::Chronicle;
 use crate::clock::{Clock, wall_ms};
 use crate::counters::LiveCounters;
 use crate::evidence::Evidence;
@@ -54,6 +55,7 @@ pub(crate) struct Driver {
     pub status: watch::Sender<NodeStatus>,
     pub counters: Arc<LiveCounters>,
     pub evidence: Evidence,
+    pub chronicle: Chronicle,
     pub inquiries: Arc<Inquiries>,
     pub clock: Clock,
     /// When the state machine wants to be woken, on the monotonic clock.
@@ -157,6 +159,7 @@ impl Driver {
         let sync = ready.sync() || ready.discard_below.is_some();
         let mut head = ready.discard_below.is_some();
         for record in ready.persist.drain(..) {
+            self.chronicle.tell(&record, ready.suspect);
             if std::mem::take(&mut head) {
                 debug_assert!(
                     matches!(record, Record::Stable { .. }),
@@ -175,8 +178,7 @@ impl Driver {
     fn deliver(&self, ready: Ready) {
         let now = Instant::now();
         for (recipients, message) in &ready.send {
-            let asks = matches!(message, Message::Fetch { .. } | Message::FetchState { .. });
-            self.counters.fetches.add(u64::from(asks));
+            self.counters.fetches.add(u64::from(asks(message)));
             self.peers.send(now, *recipients, message);
         }
         let host = self.host.read().expect("nothing panics while it replaces the host").clone();
@@ -185,6 +187,9 @@ impl Driver {
             for lookup in ready.lookups {
                 host.lookup(&node, lookup);
             }
+        }
+        for early in &ready.early {
+            host.early(early);
         }
         for decided in &ready.decided {
             self.counters.slots_decided.add(1);
@@ -206,7 +211,12 @@ impl Driver {
     fn report(&self, fault: &Fault) {
         self.counters.faults.add(1);
         match fault {
-            Fault::Diverged { .. } => error!(%fault, "a quorum's state is not ours"),
+            Fault::Diverged { .. } => {
+                error!(%fault, "a quorum's state is not ours: this replica does not vote any more")
+            }
+            Fault::Contradiction { .. } => {
+                error!(%fault, "more replicas are faulty than the cluster tolerates: this replica does not vote any more");
+            }
             Fault::ClockSkew { .. } => warn!(%fault, "refused a proposal because of its time"),
             fault if fault.is_proof() => warn!(%fault, "a peer is proven faulty"),
             fault => debug!(%fault, "refused a peer's message"),
@@ -219,13 +229,7 @@ impl Driver {
         let peers = self.peers.states();
         let present = 1 + peers.iter().filter(|peer| peer.connected).count();
         let quorum = self.cluster.replicas.quorum();
-        let before = self.status.borrow().present;
-        match (before >= quorum, present >= quorum) {
-            (true, false) => warn!(present, quorum, "lost the quorum: nothing can be decided"),
-            (false, true) => info!(present, quorum, "reached a quorum"),
-            (true, true) | (false, false) => {}
-        }
-        self.status.send_replace(NodeStatus {
+        let status = NodeStatus {
             me: self.me,
             replica: self.replica.status(),
             refusing: None,
@@ -233,6 +237,24 @@ impl Driver {
             present,
             quorum,
             counters: self.counters.values(),
-        });
+        };
+        let before = self.status.borrow().can_reach_quorum();
+        match (before, status.can_reach_quorum()) {
+            (true, false) => warn!(present, quorum, "lost the quorum: nothing can be decided"),
+            (false, true) => info!(present, quorum, "reached a quorum"),
+            (true, true) | (false, false) => {}
+        }
+        self.status.send_replace(status);
     }
+}
+
+/// Whether a message asks a peer for what this replica lacks.
+fn asks(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Fetch { .. }
+            | Message::FetchState { .. }
+            | Message::FetchBatch { .. }
+            | Message::FetchViewChange { .. }
+    )
 }

@@ -132,6 +132,9 @@ fn signed_parts(fault: &Fault) -> Option<Vec<(String, Vec<u8>)>> {
         Fault::CheckpointEquivocation { first, second } => {
             vec![("checkpoint".to_owned(), first.to_bytes()), ("checkpoint".to_owned(), second.to_bytes())]
         }
+        Fault::ViewChangeEquivocation { first, second } => {
+            vec![("view-change".to_owned(), first.to_bytes()), ("view-change".to_owned(), second.to_bytes())]
+        }
         Fault::MalformedObservation { set, .. } => vec![("observations".to_owned(), set.to_bytes())],
         Fault::RefusedProposal { proposal, .. } => vec![vote(proposal)],
         _ => return None,
@@ -170,7 +173,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use certificate::{Digest, Epoch, MessageType, ReplicaId, Sequence, Signature, View};
-    use pbft::{Refusal, Vote};
+    use pbft::{Refusal, ViewChange, Vote};
 
     fn domain() -> Domain {
         Domain { cluster_id: Digest([1; 32]), epoch: Epoch(1) }
@@ -242,6 +245,32 @@ mod tests {
         run(folder.path(), &[equivocation(9)]);
         run(folder.path(), &flood);
         assert!(texts(folder.path())[0].contains("fault: replica 2 signed two digests for slot 9"));
+    }
+
+    #[test]
+    fn two_view_changes_to_one_view_are_kept_as_a_proof_that_anyone_can_read() {
+        let signed = |signature| ViewChange {
+            view: View(3),
+            replica: ReplicaId(2),
+            stable: None,
+            decided: None,
+            slots: Vec::new(),
+            signature: Signature([signature; 64]),
+        };
+        let (first, second) = (signed(5), signed(6));
+        let fault = Fault::ViewChangeEquivocation {
+            first: Arc::new(first.clone()),
+            second: Arc::new(second.clone()),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &[fault]);
+        let path = folder.path().join("evidence/0000000001-view-change-equivocation-2.txt");
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains("fault: replica 2 signed two view changes to view 3\nproof: yes\n"), "{text}");
+        for kept in [first, second] {
+            let line = format!("view-change: {}\n", hexadecimal(&kept.to_bytes()));
+            assert!(text.contains(&line), "{text}");
+        }
     }
 
     #[test]

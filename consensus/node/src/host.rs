@@ -13,6 +13,10 @@ pub trait Host: Send + Sync + 'static {
     /// `NodeHandle::answer`.
     fn lookup(&self, node: &NodeHandle, lookup: pbft::Lookup);
 
+    /// A slot whose answers are certain before its commits are in: a fast quorum voted for it. Comes before `decided` of that slot, which says
+    /// the same with the certificate; not for every slot, in no order, at most once for each since the start. Never with the fast path off.
+    fn early(&self, early: &pbft::Early);
+
     /// A slot was decided and executed. Slots come in order; after a restart only those that were not executed before it.
     fn decided(&self, decided: &pbft::Decided);
 
@@ -22,6 +26,6 @@ pub trait Host: Send + Sync + 'static {
     /// The replica did not take a request or observation: too many are open, or the payload is malformed or too long.
     fn refused(&self, operation: Digest);
 
-    /// A peer misbehaved, or something looks like it.
+    /// A peer misbehaved, or something looks like it; or this replica found that it must not vote any more.
     fn fault(&self, fault: &pbft::Fault);
 }

@@ -4,14 +4,15 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use certificate::codec::{Decode, DecodeError};
+use certificate::codec::DecodeError;
 use certificate::{Cluster, ReplicaId, SeedKey};
-use pbft::{Pace, Parameters, Record, Replica, RestoreError, Timeouts};
+use pbft::{Pace, Parameters, RestoreError, Timeouts};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::chronicle::Chronicle;
 use crate::clock::Clock;
 use crate::counters::LiveCounters;
 use crate::driver::{AnyApplication, AnyReplica, Driver};
@@ -19,8 +20,8 @@ use crate::evidence::Evidence;
 use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::Inbox;
-use crate::keyring::ClusterKeys;
-use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage, Wal};
+use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, Storage};
+use crate::recall;
 use crate::status::NodeStatus;
 use crate::transport::{Peers, PeersConfig, PeersError, peer_socket};
 
@@ -43,6 +44,8 @@ pub struct NodeConfig {
     pub compression: bool,
     /// How fast this replica proposes, within the cluster file's limits; `None` for these limits.
     pub pace: Option<Pace>,
+    /// Whether answers are released as soon as a fast quorum voted for them, before their certificate is complete.
+    pub fast_path: bool,
     /// How long things wait.
     pub timeouts: Timeouts,
     /// Size of a segment of the log, in bytes.
@@ -61,11 +64,15 @@ impl NodeConfig {
             socket: None,
             compression: true,
             pace: None,
+            fast_path: true,
             timeouts: Timeouts::default(),
             segment_bytes: SEGMENT_BYTES,
         }
     }
 }
+
+/// What an operator can do about a log that is not to be used.
+const FOREIGN_LOG_HINT: &str = "if this is the right folder, move it away: the replica then learns from the others, and votes again later";
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -101,11 +108,11 @@ pub enum StartError {
     /// The state folder is in use or cannot be opened.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The log is missing or damaged.
+    /// The log is damaged, or the disk refuses.
     #[error(transparent)]
     Log(#[from] LogError),
     /// A whole record cannot be understood: it was written by another version.
-    #[error("log in `{state}`: record {index} cannot be read: {source}")]
+    #[error("log in `{state}`: record {index} cannot be read: {source}; {FOREIGN_LOG_HINT}")]
     Record {
         /// The state folder.
         state: PathBuf,
@@ -116,7 +123,7 @@ pub enum StartError {
         source: DecodeError,
     },
     /// The log is not the memory of this replica.
-    #[error("log in `{state}`: {source}")]
+    #[error("log in `{state}`: {source}; {FOREIGN_LOG_HINT}")]
     Restore {
         /// The state folder.
         state: PathBuf,
@@ -153,14 +160,15 @@ pub struct Node;
 impl Node {
     /// Starts a replica over its log. Must be called within a tokio runtime, on which the connections run.
     ///
-    /// Errors: see `StartError`; above all, no log, no vote.
+    /// A replica whose state folder is absent or holds no log learns: it follows the others, and votes when what it may have forgotten can do
+    /// no harm. Errors: see `StartError`; above all, a log that is damaged or not its own is refused.
     pub fn start(
         config: NodeConfig,
         application: AnyApplication,
         host: Arc<dyn Host>,
     ) -> Result<NodeHandle, StartError> {
         check_key(&config)?;
-        let folder = StateFolder::lock(&config.state).map_err(|refused| missing_folder(&config, refused))?;
+        let folder = recall::lock_folder(&config)?;
         let mut storage = SegmentFolder::new(folder);
         if !storage.segments().unwrap_or_default().is_empty() {
             storage.prepare_spare(config.segment_bytes);
@@ -168,7 +176,8 @@ impl Node {
         Node::start_on(config, Box::new(storage), application, host)
     }
 
-    /// Starts a replica over a log in any storage; the state folder then holds evidence only. For tests of a failing disk.
+    /// Starts a replica over a log in any storage; the state folder then holds evidence only. For tests of a failing disk. Empty storage makes
+    /// a learner.
     ///
     /// Errors: as `start`.
     pub fn start_on(
@@ -180,8 +189,8 @@ impl Node {
         check_key(&config)?;
         let parameters = parameters(&config)?;
         let state = config.state.display().to_string();
-        let recovered = Wal::open(storage, config.segment_bytes, &state)?;
-        let replica = restore(&config, parameters, application, recovered.records)?;
+        let recovered = recall::open_log(&config, storage)?;
+        let replica = recall::restore(&config, parameters, application, &recovered.records)?;
         let (socket, address) = bind(&mut config)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
         let counters = Arc::new(LiveCounters::default());
@@ -214,6 +223,7 @@ impl Node {
                 config.cluster.domain(),
                 counters.clone(),
             ),
+            chronicle: Chronicle::new(config.cluster.replicas, &replica.status()),
             cluster: config.cluster,
             replica,
             wal: recovered.wal,
@@ -231,16 +241,6 @@ impl Node {
         let thread = std::thread::Builder::new().name(format!("replica-{}", config.me));
         thread.spawn(move || driver.run()).map_err(StartError::Thread)?;
         Ok(NodeHandle::from_inner(inner))
-    }
-}
-
-/// A state folder that does not exist holds no log either, and that is what the operator must hear.
-fn missing_folder(config: &NodeConfig, refused: FolderError) -> StartError {
-    match refused {
-        FolderError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            StartError::Log(LogError::Missing { folder: config.state.display().to_string() })
-        }
-        refused => StartError::Folder(refused),
     }
 }
 
@@ -284,28 +284,9 @@ fn parameters(config: &NodeConfig) -> Result<Parameters, StartError> {
         observation_window_ms: cluster.observation_window_ms,
         pace,
         timeouts: config.timeouts,
+        fast_path: config.fast_path,
         ..Parameters::new(config.me, cluster.replicas, cluster.domain(), cluster.digest())
     })
-}
-
-fn restore(
-    config: &NodeConfig,
-    parameters: Parameters,
-    application: AnyApplication,
-    stored: Vec<Vec<u8>>,
-) -> Result<AnyReplica, StartError> {
-    let mut records = Vec::with_capacity(stored.len());
-    for (index, bytes) in stored.iter().enumerate() {
-        let record = Record::from_bytes(bytes);
-        records.push(record.map_err(|source| StartError::Record {
-            state: config.state.clone(),
-            index,
-            source,
-        })?);
-    }
-    let keyring = ClusterKeys::new(&config.cluster, &config.seed);
-    Replica::restore(parameters, application, keyring, records.into_iter())
-        .map_err(|source| StartError::Restore { state: config.state.clone(), source })
 }
 
 fn bind(config: &mut NodeConfig) -> Result<(UdpSocket, SocketAddr), StartError> {

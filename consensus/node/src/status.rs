@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use certificate::ReplicaId;
+use pbft::Standing;
 
 use crate::counters::Counters;
 
@@ -12,7 +13,7 @@ use crate::counters::Counters;
 pub struct NodeStatus {
     /// Which replica this is.
     pub me: ReplicaId,
-    /// The state machine's own account: view, primary, executed, stable, and so on.
+    /// The state machine's own account: view, primary, standing, executed, stable, and so on.
     pub replica: pbft::Status,
     /// Why this replica does not take part any more; `None` while it does.
     pub refusing: Option<String>,
@@ -27,9 +28,14 @@ pub struct NodeStatus {
 }
 
 impl NodeStatus {
-    /// Whether enough replicas are present to decide something.
+    /// Whether this replica votes, or will as soon as a view begins: not while it learns, nor when it found that it must not.
+    pub fn votes(&self) -> bool {
+        self.refusing.is_none() && matches!(self.replica.standing, Standing::Active | Standing::Changing)
+    }
+
+    /// Whether enough replicas are present to decide something. A replica that does not vote itself needs a quorum of others.
     pub fn can_reach_quorum(&self) -> bool {
-        self.present >= self.quorum
+        self.present.saturating_sub(usize::from(!self.votes())) >= self.quorum
     }
 }
 
@@ -52,4 +58,28 @@ pub struct PeerState {
     pub round_trip: Option<Duration>,
     /// Why there is no connection, as far as known; a difference of configuration is named here.
     pub problem: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replica_that_does_not_vote_needs_a_quorum_of_others() {
+        let status = |standing, present| NodeStatus {
+            me: ReplicaId(0),
+            replica: pbft::Status { standing, ..pbft::Status::default() },
+            refusing: None,
+            peers: Vec::new(),
+            present,
+            quorum: 3,
+            counters: Counters::default(),
+        };
+        for voting in [Standing::Active, Standing::Changing] {
+            assert!(status(voting, 3).can_reach_quorum() && !status(voting, 2).can_reach_quorum());
+        }
+        for silent in [Standing::Learning, Standing::Diverged] {
+            assert!(status(silent, 4).can_reach_quorum() && !status(silent, 3).can_reach_quorum());
+        }
+    }
 }

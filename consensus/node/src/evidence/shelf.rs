@@ -25,25 +25,32 @@ pub const EVIDENCE_FILES_MAX: usize =
 /// Refused proposals of one replica that may wait to be written. Of proofs as many may wait as are kept.
 const REFUSALS_WAITING_MAX: usize = 4;
 
-const PROOF_KINDS: usize = 3;
+const PROOF_KINDS: usize = 4;
 
 /// The faults that hold something signed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Kind {
     Equivocation,
     CheckpointEquivocation,
+    ViewChangeEquivocation,
     MalformedObservation,
     RefusedProposal,
 }
 
 impl Kind {
-    const ALL: [Kind; PROOF_KINDS + 1] =
-        [Kind::Equivocation, Kind::CheckpointEquivocation, Kind::MalformedObservation, Kind::RefusedProposal];
+    const ALL: [Kind; PROOF_KINDS + 1] = [
+        Kind::Equivocation,
+        Kind::CheckpointEquivocation,
+        Kind::ViewChangeEquivocation,
+        Kind::MalformedObservation,
+        Kind::RefusedProposal,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Kind::Equivocation => "equivocation",
             Kind::CheckpointEquivocation => "checkpoint-equivocation",
+            Kind::ViewChangeEquivocation => "view-change-equivocation",
             Kind::MalformedObservation => "malformed-observation",
             Kind::RefusedProposal => "refused-proposal",
         }
@@ -67,6 +74,7 @@ impl Topic {
         let kind = match fault {
             Fault::Equivocation { .. } => Kind::Equivocation,
             Fault::CheckpointEquivocation { .. } => Kind::CheckpointEquivocation,
+            Fault::ViewChangeEquivocation { .. } => Kind::ViewChangeEquivocation,
             Fault::MalformedObservation { .. } => Kind::MalformedObservation,
             Fault::RefusedProposal { .. } => Kind::RefusedProposal,
             _ => return None,

@@ -22,10 +22,7 @@ const PENDING_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Error)]
 pub enum LogError {
     /// There is no log at all.
-    #[error(
-        "no log in `{folder}`: a replica does not vote without its log; `quorate cluster new` writes the first one, \
-         and a replica that has lost its log joins under a new key"
-    )]
+    #[error("no log in `{folder}`")]
     Missing {
         /// The state folder.
         folder: String,
@@ -39,7 +36,7 @@ pub enum LogError {
     /// A record that had been synced is not readable any more.
     #[error(
         "`{file}`: expected {expected} at byte {offset}, found damage: this replica may have voted for what is lost, \
-         so it does not vote"
+         so it does not vote; move the state folder away and it learns from the others, and votes again later"
     )]
     Damaged {
         /// The segment.

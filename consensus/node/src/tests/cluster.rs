@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certificate::codec::Decode;
 use certificate::{Cluster, Digest, MessageType, OperationKind, ReplicaId, Sequence, View};
-use pbft::{Application, Counted, Decided, Fault, Lookup, Operation, Record};
+use pbft::{Application, Counted, Decided, Early, Fault, Lookup, Operation, Record};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -40,6 +40,8 @@ pub(super) struct Told {
     /// Digest of the header and the leaves of every slot.
     pub slots: BTreeMap<Sequence, (Digest, Vec<Vec<u8>>)>,
     pub faults: Vec<Fault>,
+    /// Digest of the header and the leaves of every slot that was released before its commits.
+    pub early: BTreeMap<Sequence, (Digest, Vec<Vec<u8>>)>,
     pub lookups: usize,
 }
 
@@ -73,6 +75,14 @@ impl Host for ToyHost {
     fn lookup(&self, node: &NodeHandle, lookup: Lookup) {
         self.told.lock().unwrap().lookups += 1;
         let _ = node.observed(lookup.digest, crate::clock::wall_ms(), b"seen".to_vec());
+    }
+
+    fn early(&self, early: &Early) {
+        let slot = (early.header.digest(), early.leaves.clone());
+        let mut told = self.told.lock().unwrap();
+        assert!(!told.slots.contains_key(&early.header.sequence), "a slot is released before it is decided");
+        let before = told.early.insert(early.header.sequence, slot);
+        assert!(before.is_none(), "slot {} was released twice", early.header.sequence);
     }
 
     fn decided(&self, decided: &Decided) {
@@ -265,7 +275,7 @@ pub(super) fn add_signed(
         let vote = match record {
             Record::Accepted { prepare: Some(vote), .. } => (MessageType::Prepare, *vote),
             Record::Accepted { proposal, prepare: None } => (MessageType::PrePrepare, proposal.vote(me)),
-            Record::Committed(vote) => (MessageType::Commit, *vote),
+            Record::Committed { vote, .. } => (MessageType::Commit, *vote),
             _ => continue,
         };
         let key = (vote.0, vote.1.view, vote.1.sequence);

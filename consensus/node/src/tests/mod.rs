@@ -3,6 +3,8 @@
 mod catch_up;
 mod cluster;
 mod gate;
+mod learning;
+mod views;
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +19,7 @@ use pbft::Message;
 
 use crate::frame::FrameRules;
 use crate::log::memory::MemoryStorage;
-use crate::log::{FolderError, LogError, Wal};
+use crate::log::{FolderError, Wal};
 use crate::testing::PATIENCE;
 use crate::transport::raw::greeted;
 use crate::{Busy, StartError, initialise};
@@ -251,26 +253,13 @@ async fn node_ends_with_its_last_handle() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replica_without_its_log_does_not_start() {
-    let four = Four::new(|_| {});
-    for entry in fs::read_dir(four.folders[1].path()).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
-    }
-    let refused = four.try_start(1, four.config(1)).err().unwrap();
-    assert!(matches!(refused, StartError::Log(LogError::Missing { .. })), "{refused}");
-    let mut nowhere = four.config(1);
-    nowhere.state = four.folders[1].path().join("nowhere");
-    let refused = four.try_start(1, nowhere).err().unwrap();
-    assert!(matches!(refused, StartError::Log(LogError::Missing { .. })), "{refused}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_of_another_replica_or_cluster_does_not_start() {
     let four = Four::new(|_| {});
     let mut swapped = four.config(1);
     swapped.state = four.folders[2].path().to_owned();
     let refused = four.try_start(1, swapped).err().unwrap();
     assert!(matches!(refused, StartError::Restore { .. }), "{refused}");
+    assert!(refused.to_string().contains("move it away: the replica then learns"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! How much a peer may make us answer: slots, states and certified answers cost us their encoding, and the peer nothing.
+//! How much a peer may make us answer: slots, batches, states and certified answers cost us their encoding, and the peer nothing.
 //!
 //! What is not sent is asked for again, by an honest peer from somebody else.
 
@@ -12,9 +12,13 @@ pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = 32 * STATE_CHUNK_BYTES_MAX;
 /// See `ANSWER_BYTES_PER_WINDOW_MAX`.
 pub const ANSWER_WINDOW: Duration = Duration::from_millis(100);
 
-/// Whether a message is such an answer. A status is short, and says what else is missing.
+/// Whether a message is such an answer. A status is short, and says what else is missing. A view change that is handed on looks like one of our own,
+/// which no allowance may hold back; `pbft` sends so few to a peer at its own pace.
 pub(super) fn is_answer(message: &Message) -> bool {
-    matches!(message, Message::Slot(_) | Message::StableCheckpoint(_) | Message::Answer { .. })
+    matches!(
+        message,
+        Message::Slot(_) | Message::Batch { .. } | Message::StableCheckpoint(_) | Message::Answer { .. }
+    )
 }
 
 /// What one peer has had in the current window.

@@ -304,6 +304,24 @@ async fn peer_that_asks_for_ever_more_gets_its_allowance() {
     until("all that was sent has come", || one.counters.messages_in.value() == fit + 1).await;
 }
 
+#[test]
+fn batches_count_as_answers_and_view_changes_never_do() {
+    let header = certificate::SlotHeader::null(certificate::Sequence(1), certificate::Digest::ZERO);
+    assert!(allowance::is_answer(&Message::Batch { header, batch: Default::default() }));
+    let message = pbft::ViewChange {
+        view: certificate::View(1),
+        replica: ReplicaId(1),
+        stable: None,
+        decided: None,
+        slots: Vec::new(),
+        signature: certificate::Signature([0; 64]),
+    };
+    assert!(
+        !allowance::is_answer(&Message::ViewChange(Arc::new(message))),
+        "ours would be held back with it"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarted_peer_replaces_its_dead_connection_at_once() {
     let setting = Setting::new();
