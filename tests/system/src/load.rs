@@ -138,7 +138,7 @@ fn flood_one(address: SocketAddr, label: &str, answered: &AtomicU64, stop: &Atom
 }
 
 /// Queries in flight of each of the flood's clients.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 16;
 /// After so long without an answer the flood takes one as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
 /// How often the flood asks whether it is enough.

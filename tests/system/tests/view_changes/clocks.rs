@@ -27,7 +27,7 @@ fn goes_on_with_a_clock_off(replica: usize, seconds: i64) {
         (latest.len() == LATEST && !latest.contains(&true)).then_some(())
     });
     // Enough for checkpoints.
-    (0..4).filter(|id| *id != replica).for_each(|id| scene.certifies(id, 100));
+    (0..4).filter(|id| *id != replica).for_each(|id| scene.certifies(id, 40));
     scene.ask_again(off, replica);
     clock.set(0);
     scene.wait_for("an observation of it to count again", || {
