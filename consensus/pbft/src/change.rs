@@ -80,14 +80,16 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::UnknownReplica { from, claimed: replica });
             return;
         }
-        if replica == self.me() {
-            return;
-        }
         let digest = message.digest();
         let wanted = self.views.wants(replica, digest);
+        if replica == self.me() && !wanted {
+            return;
+        }
         let before = self.views.held.get(&replica).map(|known| (known.message.view, known.digest));
-        let newer = before.is_none_or(|(held, _)| held < view);
-        let second = before.is_some_and(|(held, known)| held == view && known != digest);
+        // An own one that a new view names is one that this replica forgot with its log.
+        let others = replica != self.me();
+        let newer = others && before.is_none_or(|(held, _)| held < view);
+        let second = others && before.is_some_and(|(held, known)| held == view && known != digest);
         if (wanted || newer || second) && !message.verify_signature(&self.parameters.domain, &self.keyring) {
             let (message, sequence) = (MessageType::ViewChange, Sequence(0));
             self.fault(Fault::InvalidSignature { from, message, sequence });
@@ -103,7 +105,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if wanted {
             self.take_missing(replica, digest, &message);
         }
-        if from == replica && view <= self.view {
+        let begun = view == self.view && self.standing == Standing::Active;
+        if from == replica && (view < self.view || begun) {
             self.owe_view(from, view);
         }
         self.drive_views();

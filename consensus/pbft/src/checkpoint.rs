@@ -274,7 +274,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let voter = self.standing != Standing::Learning;
         self.ready.persist.push(Record::Stable { cluster_digest, me, voter, certificate, state });
         self.ready.persist.extend(self.standing_record());
-        let live = self.slots.values().flat_map(|slot| slot.records());
+        let live = self.slots.iter().flat_map(|(sequence, slot)| slot.records(*sequence));
         self.ready.persist.extend(live);
         let own = self.checkpoints.own_votes_above(low);
         self.ready.persist.extend(own.into_iter().map(Record::OwnCheckpoint));

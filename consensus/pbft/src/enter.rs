@@ -18,7 +18,8 @@ use crate::requests::Alarm;
 use crate::select::{self, Conflict, Plan};
 use crate::views::{Installed, Pending};
 use crate::{
-    Application, Batch, Fault, Keyring, Message, NewView, PrePrepare, Record, Standing, ViewChange, Vote,
+    Application, Batch, Fault, Keyring, Message, NewView, PrePrepare, Recipients, Record, Standing,
+    ViewChange, Vote, Voted,
 };
 
 /// A new view whose view changes nobody has is forgotten after so many questions.
@@ -99,7 +100,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         pending.ask_ms = self.now.monotonic_ms.saturating_add(self.parameters.timeouts.resend_ms);
         for digest in pending.missing() {
             let wanted = Message::FetchViewChange { digest };
-            self.ready.send.push((crate::Recipients::One(from), wanted));
+            self.ready.send.push((Recipients::One(from), wanted));
         }
         self.views.pending.insert(primary, pending);
         self.settle(primary);
@@ -165,30 +166,39 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let view_changes: Vec<Arc<ViewChange>> = pending.found.into_values().collect();
+        if let Some(other) = view_changes.iter().find(|one| one.view != message.view) {
+            return self.refuse_new_view(primary, &message, NewViewError::View(other.replica));
+        }
         for one in &view_changes {
             let digest = one.digest();
             let checked = self.views.held.values().any(|known| known.checked && known.digest == digest);
             if !checked && one.check(&self.parameters, &self.keyring).is_err() {
-                return self.refuse_new_view(primary, &message, NewViewError::ViewChange(one.replica));
+                return self.skip_view(primary, &message, NewViewError::ViewChange(one.replica));
             }
         }
         let refs: Vec<&ViewChange> = view_changes.iter().map(Arc::as_ref).collect();
         match message.check(&refs, &self.parameters, &self.keyring) {
             Ok(plan) => self.enter(message, view_changes, plan),
-            Err(NewViewFault::Error(error)) => self.refuse_new_view(primary, &message, error),
+            Err(NewViewFault::Error(error)) => self.skip_view(primary, &message, error),
             Err(NewViewFault::Conflict(conflict)) => self.stop_over(conflict),
         }
     }
 
-    /// The primary of the awaited view lies about it: on to the next.
+    /// The primary of the awaited view lies about it, and n-f replicas want that view: on to the next.
+    fn skip_view(&mut self, primary: ReplicaId, message: &NewView, error: NewViewError) {
+        self.refuse_new_view(primary, message, error);
+        if message.view == self.view && self.standing == Standing::Changing {
+            self.start_view_change(self.view.next());
+        }
+    }
+
+    /// Says what is wrong with a new view. Without n-f view changes to it in hand it is no reason to give it up: a replica never moves more than
+    /// one view ahead of what honest ones want.
     fn refuse_new_view(&mut self, from: ReplicaId, message: &NewView, error: NewViewError) {
         let view = message.view;
         let signed = error != NewViewError::Signature;
         let from = if signed { self.parameters.replicas.primary(view) } else { from };
         self.fault(Fault::InvalidNewView { from, view, error });
-        if signed && view == self.view && self.standing == Standing::Changing {
-            self.start_view_change(view.next());
-        }
     }
 
     /// What only more than f faulty replicas can bring about.
@@ -235,7 +245,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             slot.seen = Some(vote);
             if own {
                 // A primary has voted for what it signed, whether it has the bodies or not.
-                slot.voted = Some(crate::Voted { view, digest: vote.digest, signature: vote.signature });
+                slot.vote(Voted { view, digest: vote.digest, signature: vote.signature });
             }
         }
     }
@@ -288,7 +298,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     /// What was in flight in the view before and is not fixed in this one waits to be proposed again, and is complained about anew.
-    fn renew_requests(&mut self) {
+    pub(crate) fn renew_requests(&mut self) {
         let (now, relay_ms) = (self.now.monotonic_ms, self.parameters.timeouts.relay_ms);
         let open: Vec<_> =
             self.requests.iter().map(|(digest, request)| (*digest, request.quorate_ms)).collect();
@@ -301,8 +311,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             }
         }
         self.place_fixed();
-        for (digest, _) in &open {
+        for (digest, quorate) in &open {
             self.reassess(digest);
+            if self.requests.of(digest).is_some_and(|request| request.proposable_ms.is_some()) {
+                // What waited longest comes first, as in the view before.
+                self.requests.set_proposable(digest, *quorate);
+            }
         }
     }
 }

@@ -7,8 +7,8 @@
 //!   pipeline less. So s is at most two pipelines above the highest executed slot among those it heard.
 //! - It moved to view v only when honest replicas wanted v - 1. So v is at most one above the highest view among those it heard.
 //!
-//! It votes once it has executed up to the first bound, in a view that began above the second. Source: `reference` of Castro & Liskov 1999
-//! has no such case (replicas do not forget); the conditions are ours.
+//! It votes once it is beyond both bounds of that many: has executed so far, in a view that began above. Castro & Liskov 1999 has no such
+//! case, its replicas do not forget; the conditions are ours.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,10 @@ use crate::{Application, Keyring, Parameters, PeerStatus, Record, Standing};
 /// A peer that learns is given a new view to begin in at most so often, in milliseconds.
 const WELCOME_MS: u64 = 600_000;
 
-/// What a replica that lost its log has heard.
+/// What a replica that lost its log has heard: what each peer said first, so where it stood after we forgot.
 #[derive(Default)]
 pub(crate) struct Learning {
-    /// What each peer said first: where it stood after we forgot.
     heard: BTreeMap<ReplicaId, (View, Sequence)>,
-    /// Above these it may vote.
-    bound: Option<(View, Sequence)>,
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -47,30 +44,26 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// A peer says where it stands.
     pub(crate) fn learn_from(&mut self, peer: ReplicaId, status: PeerStatus) {
-        if self.standing != Standing::Learning || status.learner || self.learning.bound.is_some() {
-            return;
+        if self.standing == Standing::Learning && !status.learner {
+            self.learning.heard.entry(peer).or_insert((status.view, status.executed));
         }
-        self.learning.heard.entry(peer).or_insert((status.view, status.executed));
-        if self.learning.heard.len() < self.enough_heard() {
-            return;
-        }
-        let heard = self.learning.heard.values();
-        let view = heard.clone().map(|(view, _)| *view).max().unwrap_or_default();
-        let executed = heard.map(|(_, executed)| *executed).max().unwrap_or_default();
-        self.learning.bound = Some((view, Sequence(executed.0.saturating_add(2 * self.parameters.pipeline))));
     }
 
-    /// Votes from here on, if what was forgotten can do no harm any more.
+    /// Votes from here on, if what was forgotten can do no harm any more. Whoever exaggerates is not among those who count.
     pub(crate) fn vote_when_safe(&mut self) {
-        let Some((view, executed)) = self.learning.bound.filter(|_| self.standing == Standing::Learning)
+        let Some(installed) = self.views.installed.as_ref().filter(|_| self.standing == Standing::Learning)
         else {
             return;
         };
-        let begun = self.views.installed.as_ref().map(|installed| installed.message.view);
-        if begun.is_some_and(|begun| begun > view) && self.executed() >= executed {
+        let (begun, executed, reach) =
+            (installed.message.view, self.executed().0, 2 * self.parameters.pipeline);
+        let is_behind =
+            |(view, at): &&(View, Sequence)| *view < begun && at.0.saturating_add(reach) <= executed;
+        if self.learning.heard.values().filter(is_behind).count() >= self.enough_heard() {
             self.standing = Standing::Active;
             self.ready.persist.push(Record::Voter);
-            self.place_fixed();
+            self.clocks.enter(self.now.monotonic_ms);
+            self.renew_requests();
         }
     }
 

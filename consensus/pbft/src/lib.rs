@@ -32,6 +32,7 @@ mod catch_up;
 mod change;
 mod checkpoint;
 mod enter;
+mod fairness;
 mod fault;
 mod fetch;
 mod held;

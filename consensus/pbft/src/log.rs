@@ -81,16 +81,22 @@ impl Slot {
 
     /// Takes what was accepted in a new view in place of what was accepted before, whose body is kept.
     pub(crate) fn accept(&mut self, accepted: Accepted) {
-        let voted = accepted.proposal.voted();
-        if self.voted.is_none_or(|before| before.view <= voted.view) {
-            self.voted = Some(voted);
-        }
+        self.vote(accepted.proposal.voted());
         let digest = accepted.digest;
         let before = self.accepted.replace(accepted).filter(|before| before.digest != digest);
         self.earlier.retain(|earlier| earlier.digest != digest);
         self.earlier.extend(before);
         if self.earlier.len() > BODIES_PER_SLOT_MAX {
-            self.earlier.remove(0);
+            let prepared = self.prepared.as_ref().map(|prepared| prepared.digest);
+            let oldest = self.earlier.iter().position(|earlier| Some(earlier.digest) != prepared);
+            self.earlier.remove(oldest.unwrap_or(0));
+        }
+    }
+
+    /// Notes an own vote; Q has that of the highest view.
+    pub(crate) fn vote(&mut self, voted: Voted) {
+        if self.voted.is_none_or(|before| before.view <= voted.view) {
+            self.voted = Some(voted);
         }
     }
 
@@ -129,8 +135,12 @@ impl Slot {
     }
 
     /// Everything that must survive of the slot, as records.
-    pub(crate) fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self, sequence: Sequence) -> Vec<Record> {
         let mut records = Vec::new();
+        let accepted = self.accepted.as_ref().map(|accepted| accepted.proposal.voted());
+        if let Some(voted) = self.voted.filter(|voted| accepted != Some(*voted)) {
+            records.push(Record::Voted { sequence, voted });
+        }
         for accepted in self.earlier.iter().chain(&self.accepted) {
             let (proposal, prepare) = (accepted.proposal.clone(), accepted.prepare);
             records.push(Record::Accepted { proposal, prepare });

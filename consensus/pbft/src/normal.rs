@@ -246,11 +246,6 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let primary = self.primary();
         if self.slots.get(&sequence).is_none_or(|slot| slot.decided.is_none()) {
             self.note_proposed(sequence, &proposal.batch);
-            if proposal.batch.operations.len() < self.parameters.batch_entries
-                && proposal.batch.encoded_len() < self.parameters.batch_bytes / 4 * 3
-            {
-                self.note_room();
-            }
         }
         let slot = self.slots.entry(sequence).or_default();
         assert!(slot.accepted_in(proposal.view).is_none(), "one digest is accepted for a view and slot");
@@ -264,8 +259,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// Its operations are in flight.
     pub(crate) fn note_proposed(&mut self, sequence: Sequence, batch: &Batch) {
+        self.note_order(batch);
         for operation in &batch.operations {
-            self.note_order(&operation.digest());
             self.requests.set_in_flight(&operation.digest(), Some(sequence));
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use certificate::replicas::REPLICAS_MAX;
-use certificate::{Digest, ReplicaId, SlotHeader};
+use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
 
 use crate::message::read_flag;
 use crate::{
     Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, NewView, PrePrepare, Proof,
-    STATE_BYTES_MAX, ViewChange, Vote, lists,
+    STATE_BYTES_MAX, ViewChange, Vote, Voted, lists,
 };
 
 /// What a replica stores before it speaks.
@@ -76,6 +76,14 @@ pub enum Record {
     },
     /// What the replica lost can do no harm any more: it votes.
     Voter,
+    /// An own vote whose proposal no `Accepted` record holds: a primary's, for what it fixed in its new view. Stands behind a checkpoint, when the
+    /// record of that view is gone.
+    Voted {
+        /// The slot.
+        sequence: Sequence,
+        /// What a view change says of it.
+        voted: Voted,
+    },
 }
 
 impl Record {
@@ -144,6 +152,11 @@ impl Encode for Record {
                 writer.u8(me.0);
             }
             Record::Voter => writer.u8(10),
+            Record::Voted { sequence, voted } => {
+                writer.u8(11);
+                writer.u64(sequence.0);
+                voted.encode(writer);
+            }
         }
     }
 }
@@ -179,7 +192,8 @@ impl Decode for Record {
             }
             9 => Record::Learner { cluster_digest: Digest::decode(reader)?, me: ReplicaId(reader.u8()?) },
             10 => Record::Voter,
-            found => return Err(Reader::invalid(offset, "record", "1 to 10", u64::from(found))),
+            11 => Record::Voted { sequence: Sequence(reader.u64()?), voted: Voted::decode(reader)? },
+            found => return Err(Reader::invalid(offset, "record", "1 to 11", u64::from(found))),
         })
     }
 }

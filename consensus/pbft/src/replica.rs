@@ -6,6 +6,7 @@ use certificate::{MessageType, ReplicaId, ReplicaSet, Sequence, View};
 
 use crate::catch_up::Peer;
 use crate::checkpoint::Checkpoints;
+use crate::fairness::Fairness;
 use crate::fetch::Fetch;
 use crate::intake::Outbox;
 use crate::judge::VerifiedSets;
@@ -39,6 +40,7 @@ pub struct Replica<A, K> {
     pub(crate) standing: Standing,
     pub(crate) views: Views,
     pub(crate) learning: Learning,
+    pub(crate) fairness: Fairness,
     pub(crate) counts: Counts,
     pub(crate) log: LogState,
     pub(crate) marks: WaterMarks,
@@ -74,6 +76,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             standing: Standing::Active,
             views: Views::default(),
             learning: Learning::default(),
+            fairness: Fairness::default(),
             counts: Counts::default(),
             log: LogState::genesis(),
             marks,
@@ -118,6 +121,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.drive_fetch();
         self.serve();
         self.answer_statuses();
+        self.watch_oldest();
         self.reassess_relayed();
         self.ready.suspect = self.suspects();
         if self.ready.suspect {

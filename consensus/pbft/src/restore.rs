@@ -107,6 +107,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 self.standing = Standing::Active;
                 Ok(())
             }
+            Record::Voted { sequence, voted } => {
+                if sequence > self.marks.low {
+                    self.slots.entry(sequence).or_default().vote(voted);
+                }
+                Ok(())
+            }
         }
     }
 

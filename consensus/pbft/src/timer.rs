@@ -3,21 +3,13 @@
 //! The primary is suspected only over work that it could have proposed: an accepted proposal that does not get decided, or
 //! a request for which this replica holds q observations and has relayed them. Slow DNS or a liar who tells only some deposes nobody.
 //!
-//! Progress alone does not clear it: a request that the primary was told of and that later ones overtake, or that waits
-//! while proposals leave with room in them, is complained about too (`complaint_due`). Source of the idea: Aardvark (Clement et al. 2009 §4.2),
-//! where a primary is held to the throughput that its backups know to be possible.
-
-use certificate::Digest;
+//! Progress alone does not clear it: `fairness.rs` complains about requests that are overtaken or starved.
 
 use crate::replica::Replica;
 use crate::{Application, Keyring, Message, Recipients, Standing, Vote};
 
 /// Who is called so much later than it asked for was asleep, in milliseconds, and blames nobody for that time.
 const SLEPT_MS: u64 = 50;
-/// A request that later ones overtook is complained about after so many times the wait for progress.
-const OVERTAKEN_WAITS: u64 = 2;
-/// A request that waits while there is room is complained about after so many times the wait for progress.
-const STARVED_WAITS: u64 = 10;
 
 /// What happened last, on the monotonic clock.
 #[derive(Clone, Copy, Default)]
@@ -30,10 +22,6 @@ pub(crate) struct Clocks {
     promised_ms: Option<u64>,
     /// Since when the primary is judged: since the view began, or this replica woke up.
     judged_from_ms: u64,
-    /// The latest moment at which a request that was proposed since had q observations here.
-    overtook_ms: u64,
-    /// When a proposal with room for more came last.
-    room_ms: Option<u64>,
 }
 
 impl Clocks {
@@ -55,8 +43,6 @@ impl Clocks {
     pub(crate) fn enter(&mut self, now_ms: u64) {
         self.progress_ms = now_ms;
         self.judged_from_ms = now_ms;
-        self.overtook_ms = 0;
-        self.room_ms = None;
         self.asked = 0;
     }
 
@@ -73,6 +59,11 @@ impl Clocks {
 
     pub(crate) fn progress_ms(&self) -> u64 {
         self.progress_ms
+    }
+
+    /// Since when the primary is judged.
+    pub(crate) fn judged_from_ms(&self) -> u64 {
+        self.judged_from_ms
     }
 }
 
@@ -115,30 +106,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
-    /// Notes that the primary proposed a request.
-    pub(crate) fn note_order(&mut self, digest: &Digest) {
-        let quorate = self.requests.of(digest).and_then(|request| request.quorate_ms);
-        self.clocks.overtook_ms = self.clocks.overtook_ms.max(quorate.unwrap_or(0));
-    }
-
-    /// Notes that the primary proposed a batch with room for more.
-    pub(crate) fn note_room(&mut self) {
-        self.clocks.room_ms = Some(self.now.monotonic_ms);
-    }
-
-    /// When the oldest request that the primary was told of has waited too long although slots are decided.
-    fn complaint_due(&self) -> Option<u64> {
-        let (told, digest) = self.requests.oldest_relayed().filter(|_| self.judges_primary())?;
-        let quorate = self.requests.of(&digest)?.quorate_ms?;
-        let wait = self.patience(self.parameters.timeouts.suspect_ms, self.views.failed);
-        let told = told.max(self.clocks.judged_from_ms);
-        let overtaken = (self.clocks.overtook_ms > quorate).then_some(OVERTAKEN_WAITS);
-        let starved = self.clocks.room_ms.is_some_and(|room| room > told).then_some(STARVED_WAITS);
-        let waits = [overtaken, starved].into_iter().flatten().min()?;
-        Some(told.saturating_add(wait.saturating_mul(waits)))
-    }
-
-    fn judges_primary(&self) -> bool {
+    pub(crate) fn judges_primary(&self) -> bool {
         self.primary() != self.me() && self.standing == Standing::Active
     }
 

@@ -151,11 +151,14 @@ pub struct Node {
     pub deadline: Option<u64>,
     pub decided: Vec<Decided>,
     pub faults: Vec<Fault>,
+    pub early: Vec<Early>,
     pub suspected: bool,
     pub life: u32,
     executed: Sequence,
     stored: BTreeSet<(u8, u64, u64, Digest)>,
     stable: u64,
+    /// The highest view whose VIEW-CHANGE or NEW-VIEW it stored: below it nothing new is signed.
+    promised: View,
 }
 
 /// What happened to a vote: who, phase, view, slot.
@@ -182,6 +185,8 @@ pub struct Cluster {
     pub to_liars: VecDeque<(usize, usize, Message)>,
     /// Every message that was sent, by kind.
     pub counts: BTreeMap<&'static str, usize>,
+    /// Every message that was sent, in order: from whom, to whom, what.
+    pub said: Vec<(usize, Recipients, Message)>,
 }
 
 impl Cluster {
@@ -203,6 +208,7 @@ impl Cluster {
             signed: BTreeMap::new(),
             to_liars: VecDeque::new(),
             counts: BTreeMap::new(),
+            said: Vec::new(),
         };
         for id in 0..count {
             cluster.connect_all(id);
@@ -284,6 +290,30 @@ impl Cluster {
         }
     }
 
+    /// A node comes back without its log: it learns.
+    pub fn lose_log(&mut self, id: usize) {
+        self.crash(id, 0);
+        let node = &mut self.nodes[id];
+        let parameters = node.parameters.clone();
+        let (cluster_digest, me) = (parameters.cluster_digest, parameters.me);
+        node.disk = vec![Record::Learner { cluster_digest, me }.to_bytes()];
+        node.stored.clear();
+        node.decided.clear();
+        node.promised = View(0);
+        let toy = Toy { quorum: parameters.replicas.quorum() };
+        node.replica = Some(Replica::learner(parameters, toy, ToyKeys::of(id as u8)));
+        (node.executed, node.stable, node.unsynced) = (Sequence(0), 0, 0);
+        (0..self.nodes.len()).for_each(|other| self.connect(id, other));
+    }
+
+    /// Tells both ends that their channel is up, if it is.
+    pub fn connect(&mut self, a: usize, b: usize) {
+        if self.linked(a, b) {
+            self.step(a, Event::Connected(ReplicaId(b as u8)));
+            self.step(b, Event::Connected(ReplicaId(a as u8)));
+        }
+    }
+
     pub fn request(&mut self, id: usize, number: u64) {
         self.step(id, Event::Request(operation(number)));
     }
@@ -327,6 +357,7 @@ impl Cluster {
         self.nodes[id].suspected |= ready.suspect;
         for (recipients, message) in &ready.send {
             *self.counts.entry(kind_of(message)).or_default() += 1;
+            self.said.push((id, *recipients, message.clone()));
             match recipients {
                 Recipients::One(to) => self.post(id, usize::from(to.0), message),
                 Recipients::All => (0..self.nodes.len()).for_each(|to| self.post(id, to, message)),
@@ -400,9 +431,13 @@ impl Cluster {
 
     fn check(&mut self, id: usize, ready: &Ready, status: &Status) {
         self.check_decided(id, ready);
+        self.check_early(id, ready);
         for (_, message) in &ready.send {
             assert_eq!(&Message::from_bytes(&message.to_bytes()).unwrap(), message, "one encoding");
-            let Some((phase, vote)) = own_vote(message) else { continue };
+            self.check_promise(id, message);
+            let Some((phase, vote)) = signed_part(message, self.nodes[id].parameters.replicas) else {
+                continue;
+            };
             self.check_signed(id, phase, &vote, message);
         }
         let parameters = &self.nodes[id].parameters;
@@ -464,13 +499,50 @@ impl Cluster {
         }
         let key = (id as u8, phase as u8, vote.view.0, vote.sequence.0);
         let bytes = message.to_bytes();
-        assert_eq!(*self.signed.entry(key).or_insert(bytes.clone()), bytes, "node {id} signs once: {vote:?}");
         let node = &self.nodes[id];
+        let fresh = phase != MessageType::Checkpoint && !self.signed.contains_key(&key);
+        assert!(!fresh || vote.view >= node.promised, "node {id} gave that view up: {vote:?}");
+        assert_eq!(*self.signed.entry(key).or_insert(bytes.clone()), bytes, "node {id} signs once: {vote:?}");
         let stored = node.stored.contains(&(phase as u8, vote.view.0, vote.sequence.0, vote.digest));
         assert!(
             stored || vote.sequence.0 <= node.stable,
             "node {id} stores before it sends: {phase:?} {vote:?}"
         );
+    }
+
+    /// One VIEW-CHANGE and one NEW-VIEW a view, the same bytes every time, stored before they are sent.
+    fn check_promise(&mut self, id: usize, message: &Message) {
+        let (phase, view, digest, own) = match message {
+            Message::ViewChange(it) => {
+                (MessageType::ViewChange, it.view, it.digest(), usize::from(it.replica.0) == id)
+            }
+            Message::NewView(it) => {
+                let primary = self.nodes[id].parameters.replicas.primary(it.view);
+                let digest = Digest::of(&it.to_bytes());
+                (MessageType::NewView, it.view, digest, usize::from(primary.0) == id)
+            }
+            _ => return,
+        };
+        if own {
+            let bytes = message.to_bytes();
+            let key = (id as u8, phase as u8, view.0, 0);
+            assert_eq!(*self.signed.entry(key).or_insert(bytes.clone()), bytes, "node {id}: one for {view}");
+            let stored = self.nodes[id].stored.contains(&(phase as u8, view.0, 0, digest));
+            let node = &self.nodes[id];
+            assert!(stored || view < node.promised, "node {id} stores before it sends: {phase:?} {view}");
+        }
+    }
+
+    /// What was released early is what is decided, whoever decides it and when.
+    fn check_early(&mut self, id: usize, ready: &Ready) {
+        for early in &ready.early {
+            let (sequence, digest) = (early.header.sequence, early.header.digest());
+            let agreed = *self.agreed.entry(sequence).or_insert(digest);
+            assert_eq!(agreed, digest, "node {id} releases what slot {sequence} decides");
+            let leaves = early.evidence.decide(&Toy { quorum: 0 }).unwrap_or_default();
+            assert_eq!(leaves, early.leaves, "leaves follow from the evidence");
+        }
+        self.nodes[id].early.extend(ready.early.iter().cloned());
     }
 
     pub fn executed(&self, id: usize) -> u64 {
@@ -504,11 +576,13 @@ impl Node {
             deadline: None,
             decided: Vec::new(),
             faults: Vec::new(),
+            early: Vec::new(),
             suspected: false,
             life: 0,
             executed: Sequence(0),
             stored: BTreeSet::new(),
             stable: 0,
+            promised: View(0),
         }
     }
 
@@ -551,16 +625,20 @@ impl Node {
             | Record::ViewChanging(_)
             | Record::Entered { .. }
             | Record::Learner { .. }
-            | Record::Voter => {}
+            | Record::Voter
+            | Record::Voted { .. } => {}
         }
     }
 }
 
-/// The signed part of a message, if it is one of the phases or a checkpoint.
+/// The signed part of a message of one of four replicas, if it is one of the phases or a checkpoint.
 pub fn own_vote(message: &Message) -> Option<(MessageType, Vote)> {
+    signed_part(message, Replicas::new(4, 1).unwrap())
+}
+
+fn signed_part(message: &Message, replicas: Replicas) -> Option<(MessageType, Vote)> {
     match message {
         Message::PrePrepare(proposal) => {
-            let replicas = Replicas::new(4, 1).unwrap();
             Some((MessageType::PrePrepare, proposal.vote(replicas.primary(proposal.view))))
         }
         Message::Prepare(vote) => Some((MessageType::Prepare, *vote)),
@@ -579,7 +657,7 @@ pub fn own_vote(message: &Message) -> Option<(MessageType, Vote)> {
     }
 }
 
-fn kind_of(message: &Message) -> &'static str {
+pub fn kind_of(message: &Message) -> &'static str {
     match message {
         Message::Resolve { .. } => "resolve",
         Message::Observe(_) => "observe",
