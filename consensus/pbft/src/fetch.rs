@@ -143,6 +143,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         ahead.min_by_key(|(id, peer)| (peer.failures, Some(*id) <= last, *id)).map(|(id, _)| id)
     }
 
+    /// Whether f+1 others say that they executed more: one of them is honest, so the cluster moves on, and this replica has to follow.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.ahead().count() >= self.parameters.replicas.weak_quorum()
+    }
+
     fn ahead(&self) -> impl Iterator<Item = (ReplicaId, &Peer)> {
         let executed = self.executed();
         let peers = self.peers.iter().map(|(id, peer)| (*id, peer));

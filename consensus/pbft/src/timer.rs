@@ -112,13 +112,13 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// Since when the primary leaves work undone.
     fn undone_since(&self) -> Option<u64> {
-        if !self.judges_primary() {
+        if !self.judges_primary() || self.is_behind() {
             return None;
         }
         let mut open = self.slots.range(self.executed().next()..);
-        let accepted = open.find_map(|(_, slot)| {
-            slot.accepted_in(self.view).filter(|_| slot.decided.is_none()).map(|accepted| accepted.since_ms)
-        });
+        // Decided ones too: behind a gap that the primary left they are never executed.
+        let accepted =
+            open.find_map(|(_, slot)| slot.accepted_in(self.view).map(|accepted| accepted.since_ms));
         let relayed = self.requests.oldest_relayed().map(|(since, _)| since);
         let is_open = |vote: &Vote| {
             vote.sequence > self.executed()
