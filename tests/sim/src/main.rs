@@ -1,7 +1,7 @@
 //! Whole clusters in virtual time: network and disk faults, Byzantine replicas, invariants after every step.
 //!
 //! `sim --seeds 5000` runs so many clusters, each a function of its seed; a seed that fails is printed with its shrunk trace. `sim --seed N --trace` shows
-//! one. See `README.md` for what is checked.
+//! one. `sim models` searches small models of the view change exhaustively. See `README.md` for what is checked.
 
 mod adversary;
 mod application;
@@ -9,6 +9,7 @@ mod disk;
 mod invariants;
 mod keys;
 mod liveness;
+mod models;
 mod network;
 mod node;
 mod parallel;
@@ -23,7 +24,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::parallel::{Seeds, Tally};
 use crate::scenario::Scenario;
@@ -62,10 +63,25 @@ struct Arguments {
     /// Do not shrink what fails.
     #[arg(long)]
     whole: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Search models of the view change exhaustively, and near misses of it that must be found.
+    Models {
+        /// Take minutes and gigabytes.
+        #[arg(long)]
+        deep: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Models { deep }) = arguments.command {
+        return if models::run(deep) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     run::catch_panics();
     let options = Options { safety_only: arguments.safety, ..Options::default() };
     match arguments.seed {
@@ -104,12 +120,10 @@ fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
     };
     let began = Instant::now();
     let tally = parallel::run_all(seeds, options, |seed| Scenario::of(seed, arguments.replicas));
-    let Tally { runs, events, decided, failed } = &tally;
+    let Tally { runs, events, decided, longest, failed } = &tally;
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} seeds, {decided} slots, {events} events in {seconds:.1} s; {} failed", failed.len());
-    for (seed, violation) in failed {
-        println!("seed {seed}: {violation}");
-    }
+    println!("longest (events, seed): {longest:?}");
     match failed.first_key_value() {
         Some((seed, _)) if !arguments.whole => {
             explain(*seed, arguments, options);

@@ -61,7 +61,8 @@ fn choose(mistake: Mistake, threshold: usize, claims: &[Claim]) -> Choice {
     let last = claimed.map(|(view, _)| view.0).max().unwrap_or(0);
     let downwards = || (0..=last).rev();
     let mut slow = downwards().find_map(|view| prepared(claims, view).map(|found| (view, found)));
-    let mut fast = downwards().find_map(|view| supported(mistake, threshold, claims, view).map(|found| (view, found)));
+    let mut fast =
+        downwards().find_map(|view| supported(mistake, threshold, claims, view).map(|found| (view, found)));
     match mistake {
         Mistake::PreparedIgnored => slow = None,
         Mistake::VotesIgnored => fast = None,
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn product_chooses_like_the_rule_in_other_words() {
-        let (same, all) = agreement_with_the_product(Mistake::None, Switch::default());
+        let (same, all) = agreement_with_the_product(Mistake::None, Switch::NONE);
         assert_eq!(same, all);
         assert!(all > 100_000, "{all}");
     }
@@ -157,7 +158,7 @@ mod tests {
     fn every_mistake_makes_a_difference() {
         use Mistake::*;
         for mistake in [VotesIgnored, PreparedIgnored, VotesWinTies, VotesBeatAll, VotesInOneView] {
-            let (same, all) = agreement_with_the_product(mistake, Switch::default());
+            let (same, all) = agreement_with_the_product(mistake, Switch::NONE);
             assert!(same < all, "{mistake:?}");
         }
     }
@@ -166,10 +167,8 @@ mod tests {
     #[test]
     fn planted_bugs_are_the_mistakes_of_their_names() {
         use pbft::planted::Bug;
-        let planted = [
-            (Bug::PreparedIgnored, Mistake::PreparedIgnored),
-            (Bug::FastWinsTies, Mistake::VotesWinTies),
-        ];
+        let planted =
+            [(Bug::PreparedIgnored, Mistake::PreparedIgnored), (Bug::FastWinsTies, Mistake::VotesWinTies)];
         for (bug, mistake) in planted {
             let (same, all) = agreement_with_the_product(mistake, Switch(Some(bug)));
             assert_eq!(same, all, "{bug:?}");

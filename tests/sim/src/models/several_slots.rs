@@ -9,91 +9,25 @@
 //! - no slot is decided as two digests, by commits or by a fast quorum of votes;
 //! - every slot is decided up to every base that anybody can prove. Otherwise a new view could begin behind a slot that nobody can execute.
 //!
-//! It allows more than the protocol does: a replica knows all that is decided, when that helps it to vote, and nothing of it, when it says
-//! its base; what it votes for in one slot need not follow from the same new view as in another; a null slot may be anything
-//! when the null digest is not one of the digests. In the last view, which no view change follows, COMMITs are not written down: those that
-//! can be sent count as sent.
+//! It allows more than the protocol does: a replica knows all that is decided when it votes, but when it says its base only what its own votes
+//! show that it knows (the primary of a new view signs before it has executed: then what its view began with). What it votes for in one slot
+//! need not follow from the same new view as in another. A null slot may be anything when the null digest is not one of the digests.
+//! In the last view, which no view change follows, COMMITs are not written down: those that can be sent count as sent.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use certificate::{Digest, Domain, Epoch, ReplicaId, ReplicaSet, Replicas, Sequence, Signature, SlotHeader, View};
 use pbft::planted::Switch;
-use pbft::select::{self, Plan};
-use pbft::{CommitCertificate, Parameters, Prepared, Proof, SlotClaim, ViewChange, Voted};
 
 use super::search::{Folded, Model};
 use super::step::{Step, letter};
-use super::world::{Honest, NULL, SLOTS_MAX, Size, VIEWS_MAX, World};
+use super::world::{Honest, SLOTS_MAX, Size, VIEWS_MAX, World};
 
-/// The sizes of the model, and what it does wrong.
-#[derive(Clone, Copy, Debug)]
-pub struct Protocol {
-    /// n and f; f is 1.
-    pub replicas: Replicas,
-    /// Views, the first included.
-    pub views: usize,
-    /// Slots.
-    pub slots: usize,
-    /// How many of them are decided at the start, in the first view, by the fewest honest replicas.
-    pub settled: usize,
-    /// The pipeline.
-    pub pipeline: usize,
-    /// Whether there is a checkpoint after every slot; otherwise never one.
-    pub checkpoints: bool,
-    /// Different digests that a primary may propose: 2, or 3 with the null digest.
-    pub digests: u8,
-    /// Whether votes for what a new view fixes wait for the slots before, like other votes. When not, the base of the voter's next view change is
-    /// at least that of the new view: its certificate was in a view change.
-    pub fixed_waits: bool,
-    /// A bug of the product.
-    pub switch: Switch,
-    /// A mistake around it.
-    pub slip: Option<Slip>,
-}
+mod product;
+mod protocol;
 
-/// What one can do wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Slip {
-    /// The base of a new view is that of one view change.
-    BaseOfOne,
-    /// The base of a view change is its decided slot, not a pipeline less.
-    BaseIsDecided,
-    /// Votes and COMMITs do not wait for the slots before.
-    NothingWaits,
-    /// The primary of a new view, the honest replica with the highest number, signs what its view fixes before it has executed what is before that,
-    /// and says nothing of it in a view change that does not reach so far.
-    PrimaryForgetsWhatItSigned,
-    /// A new view forgets what its view changes claim behind its base.
-    ClaimsDropped,
-}
-
-impl Protocol {
-    /// The protocol of the product in a cluster of four.
-    pub fn product(views: usize, slots: usize, pipeline: usize) -> Protocol {
-        let replicas = Replicas::new(4, 1).expect("four replicas tolerate one that is faulty");
-        let (checkpoints, switch, slip) = (false, Switch::default(), None);
-        Protocol { replicas, views, slots, settled: 0, pipeline, checkpoints, digests: 2, fixed_waits: false, switch, slip }
-    }
-}
-
-/// An element of P or Q: 0, or 3 view + digest.
-type Entry = u8;
-
-fn entry(of: Option<(usize, u8)>) -> Entry {
-    of.map_or(0, |(view, digest)| 3 * view as u8 + digest)
-}
-
-fn view_and_digest(entry: Entry) -> Option<(usize, u8)> {
-    entry.checked_sub(1).map(|entry| (usize::from(entry / 3), entry % 3 + 1))
-}
-
-/// A view change: its base, and by slot P and Q.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-struct Said {
-    base: u8,
-    slots: [(Entry, Entry); SLOTS_MAX],
-}
+use product::{Entry, Product, Said, entry, view_and_digest};
+pub use protocol::{Protocol, Slip};
 
 /// By slot and digest.
 type Digests = [[bool; 4]; SLOTS_MAX];
@@ -141,8 +75,7 @@ impl Sources {
 pub struct SeveralSlots {
     protocol: Protocol,
     size: Size,
-    parameters: Parameters,
-    nulls: [Digest; SLOTS_MAX],
+    product: Product,
     allowed: HashMap<u128, Allowed, BuildHasherDefault<Folded>>,
 }
 
@@ -153,15 +86,16 @@ impl SeveralSlots {
         assert_eq!(replicas.faults(), 1, "one faulty replica speaks of one slot at a time");
         let honest = replicas.count() - replicas.faults();
         let named = usize::from(protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned));
-        let size =
-            Size { honest, views: protocol.views, slots: protocol.slots, bases: true, forgetting: false, named };
+        let size = Size {
+            honest,
+            views: protocol.views,
+            slots: protocol.slots,
+            bases: true,
+            forgetting: false,
+            named,
+        };
         size.assert_possible();
-        let cluster = Digest::of(b"models");
-        let domain = Domain { cluster_id: cluster, epoch: Epoch(1) };
-        let mut parameters = Parameters::new(ReplicaId(0), replicas, domain, cluster);
-        (parameters.pipeline, parameters.switch) = (protocol.pipeline as u64, protocol.switch);
-        let nulls = [1, 2, 3].map(|slot| SlotHeader::null(Sequence(slot), cluster).digest());
-        SeveralSlots { protocol, size, parameters, nulls, allowed: HashMap::default() }
+        SeveralSlots { protocol, size, product: Product::new(&protocol), allowed: HashMap::default() }
     }
 
     fn digests(&self) -> impl Iterator<Item = u8> + use<> {
@@ -180,7 +114,8 @@ impl SeveralSlots {
     }
 
     fn is_fast(&self, world: &World, slot: usize, view: usize, digest: u8) -> bool {
-        world.votes(slot, view, digest) + self.protocol.replicas.faults() >= self.protocol.replicas.fast_quorum()
+        world.votes(slot, view, digest) + self.protocol.replicas.faults()
+            >= self.protocol.replicas.fast_quorum()
     }
 
     fn is_decided(&self, world: &World, slot: usize) -> bool {
@@ -204,18 +139,16 @@ impl SeveralSlots {
 
     /// The lowest base that the honest replica can have, by what it executed before it voted and committed.
     fn least_base(&self, honest: &Honest, is_signer: bool) -> usize {
-        let waited = |slot: usize| match self.protocol.slip {
-            Some(Slip::NothingWaits) => false,
-            Some(Slip::PrimaryForgetsWhatItSigned) if is_signer => {
-                honest.votes[slot][0] != 0 || honest.commits[slot].contains(&true)
-            }
-            _ => honest.votes[slot].iter().any(|vote| *vote != 0),
+        let waits = self.protocol.slip != Some(Slip::NothingWaits);
+        let has_voted = |slot: &usize| match is_signer {
+            true => honest.commits[*slot].contains(&true),
+            false => waits && honest.votes[*slot].iter().any(|vote| *vote != 0),
         };
-        let last = (0..self.protocol.slots).rev().find(|slot| waited(*slot)).map_or(0, |slot| slot + 1);
+        let last = (0..self.protocol.slots).rev().find(has_voted).map_or(0, |slot| slot + 1);
         last.saturating_sub(2 * self.protocol.pipeline)
     }
 
-    /// Whether the replica is the primary who forgets what it signed.
+    /// Whether it is the primary who forgets what it signed.
     fn is_signer(&self, replica: usize) -> bool {
         self.protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned) && replica + 1 == self.size.honest
     }
@@ -285,7 +218,8 @@ impl SeveralSlots {
             let Some(base) = sources.base[slot] else { continue };
             let provable = (0..16).filter(|entry| sources.prepared[slot] & 1 << entry != 0);
             for prepared in provable {
-                let votes = (0..sources.view).flat_map(|view| self.digests().map(move |digest| (view, digest)));
+                let votes =
+                    (0..sources.view).flat_map(|view| self.digests().map(move |digest| (view, digest)));
                 for voted in [None].into_iter().chain(votes.map(Some)) {
                     let mut said = Said { base, ..Said::default() };
                     said.slots[slot] = (prepared, entry(voted));
@@ -297,7 +231,7 @@ impl SeveralSlots {
 
     /// What these view changes allow in the slots.
     fn judge(&self, view: usize, taken: &[Said], slots: std::ops::Range<usize>, allowed: &mut Allowed) {
-        let turns = if self.protocol.slip == Some(Slip::BaseOfOne) || self.protocol.switch != Switch::default() {
+        let turns = if self.protocol.slip == Some(Slip::BaseOfOne) || self.protocol.switch != Switch::NONE {
             taken.len()
         } else {
             1
@@ -305,10 +239,10 @@ impl SeveralSlots {
         for turn in 0..turns {
             let mut turned = taken.to_vec();
             turned.rotate_left(turn);
-            let Some(plan) = self.plan(view, &turned) else { continue };
+            let Some(plan) = self.product.plan(view, &turned) else { continue };
             for slot in slots.clone() {
                 let fixed = slot < plan.top().0 as usize;
-                for digest in self.follow(&plan, slot).map(usize::from) {
+                for digest in self.product.follow(&plan, slot).map(usize::from) {
                     if !allowed.digests[slot][digest] {
                         allowed.digests[slot][digest] = true;
                         allowed.because[slot][digest] = turned.clone();
@@ -316,63 +250,6 @@ impl SeveralSlots {
                     allowed.fixed[slot][digest] |= fixed;
                 }
             }
-        }
-    }
-
-    /// Asks the product.
-    fn plan(&self, view: usize, taken: &[Said]) -> Option<Plan> {
-        let view_changes: Vec<ViewChange> =
-            taken.iter().enumerate().map(|(at, said)| self.view_change(view, at, said)).collect();
-        let mut plan = select::plan(&self.parameters, &view_changes.iter().collect::<Vec<_>>()).ok()?;
-        if self.protocol.slip == Some(Slip::BaseOfOne) {
-            let base = usize::from(taken[0].base);
-            plan.chosen = plan.chosen.split_off(base.min(plan.chosen.len()));
-            plan.base = Sequence(base as u64);
-        }
-        Some(plan)
-    }
-
-    fn view_change(&self, view: usize, at: usize, said: &Said) -> ViewChange {
-        let (signature, signers) = (Signature([0; 64]), ReplicaSet::EMPTY);
-        let decided = (said.base > 0 && self.protocol.slip != Some(Slip::BaseOfOne)).then(|| CommitCertificate {
-            view: View(0),
-            sequence: Sequence(u64::from(said.base) + self.protocol.pipeline as u64),
-            digest: Digest::ZERO,
-            signers,
-            signatures: Vec::new(),
-        });
-        let claims = said.slots.iter().enumerate().filter(|(_, claim)| **claim != (0, 0));
-        let claims = claims.filter(|_| self.protocol.slip != Some(Slip::ClaimsDropped));
-        let slots = claims.map(|(slot, (prepared, voted))| SlotClaim {
-            sequence: Sequence(slot as u64 + 1),
-            prepared: view_and_digest(*prepared).map(|(view, digest)| Prepared {
-                view: View(view as u64),
-                digest: self.digest(slot, digest),
-                proof: Proof::Commits { signers, signatures: Vec::new() },
-            }),
-            voted: view_and_digest(*voted).map(|(view, digest)| Voted {
-                view: View(view as u64),
-                digest: self.digest(slot, digest),
-                signature,
-            }),
-        });
-        let (view, replica) = (View(view as u64), ReplicaId(at as u8));
-        ViewChange { view, replica, stable: None, decided, slots: slots.collect(), signature }
-    }
-
-    fn digest(&self, slot: usize, digest: u8) -> Digest {
-        if digest == NULL { self.nulls[slot] } else { Digest([digest; 32]) }
-    }
-
-    /// The digests for which a replica may vote in the slot when this is how its view begins.
-    fn follow(&self, plan: &Plan, slot: usize) -> std::ops::RangeInclusive<u8> {
-        let base = plan.base.0 as usize;
-        let nothing = 1..=0;
-        let Some(at) = slot.checked_sub(base) else { return nothing };
-        match plan.chosen.get(at) {
-            Some(digest) if *digest != self.nulls[slot] => digest.0[0]..=digest.0[0],
-            Some(_) if self.protocol.digests == NULL => NULL..=NULL,
-            Some(_) | None => 1..=self.protocol.digests,
         }
     }
 
@@ -390,11 +267,11 @@ impl SeveralSlots {
             let allowed = self.allowed(world, view);
             (digests, fixed) = (allowed.digests, allowed.fixed);
         }
-        if is_signer && view > 0 {
+        if is_signer {
             return fixed;
         }
         for slot in (0..self.protocol.slots).filter(|slot| !self.has_waited(world, *slot)) {
-            digests[slot] = if self.protocol.fixed_waits { [false; 4] } else { fixed[slot] };
+            digests[slot] = [false; 4];
         }
         digests
     }
@@ -414,17 +291,19 @@ impl SeveralSlots {
             steps.push((step, self.size.pack(&after)));
         };
         if view + 1 < self.protocol.views {
-            for base in (self.least_base(&honest, self.is_signer(replica))..=SLOTS_MAX).filter(|base| bases & 1 << base != 0) {
+            for base in (self.least_base(&honest, self.is_signer(replica))..=SLOTS_MAX)
+                .filter(|base| bases & 1 << base != 0)
+            {
                 push(Step::ViewChange { replica, view: view + 1, base: Some(base) }, &|honest| {
                     honest.view += 1;
                     honest.bases[view + 1] = base;
                 });
             }
         }
-        for slot in 0..self.protocol.slots {
+        for (slot, votable) in votable.iter().enumerate().take(self.protocol.slots) {
             let voted = honest.votes[slot][view];
             if voted == 0 {
-                for digest in self.digests().filter(|digest| votable[slot][usize::from(*digest)]) {
+                for digest in self.digests().filter(|digest| votable[usize::from(*digest)]) {
                     let step = Step::Vote { replica, slot: slot + 1, view, digest };
                     push(step, &|honest| honest.votes[slot][view] = digest);
                 }
@@ -442,12 +321,15 @@ impl SeveralSlots {
         let mut decided: Option<(u8, usize)> = None;
         for view in 0..self.protocol.views {
             for digest in self.digests() {
-                let is = self.is_committed(world, slot, view, digest) || self.is_fast(world, slot, view, digest);
+                let is =
+                    self.is_committed(world, slot, view, digest) || self.is_fast(world, slot, view, digest);
                 match decided {
                     Some((first, before)) if is && first != digest => {
                         let (first, digest) = (letter(first), letter(digest));
                         let slot = slot + 1;
-                        return Some(format!("slot {slot} decided {first} in view {before} and {digest} in view {view}"));
+                        return Some(format!(
+                            "slot {slot} decided {first} in view {before} and {digest} in view {view}"
+                        ));
                     }
                     None if is => decided = Some((digest, view)),
                     _ => {}
@@ -497,9 +379,8 @@ impl Model for SeveralSlots {
         let world = self.size.unpack(state);
         let (executed, bases) = (self.executed(&world), self.bases(&world));
         let base = (executed + 1..8).find(|base| bases & 1 << base != 0);
-        let unproven = base.map(|base| {
-            format!("a view change can prove base {base}, slot {} is not decided", executed + 1)
-        });
+        let unproven = base
+            .map(|base| format!("a view change can prove base {base}, slot {} is not decided", executed + 1));
         (0..self.protocol.slots).find_map(|slot| self.two_decisions(&world, slot)).or(unproven)
     }
 

@@ -8,94 +8,17 @@
 
 use std::collections::HashMap;
 
-use certificate::{Digest, Replicas, View};
+use certificate::{Digest, View};
 use pbft::select::Claim;
 
-use super::rule::{Choice, Rule};
+use super::rule::Choice;
 use super::search::Model;
 use super::step::{Step, letter};
 use super::world::{Honest, Size, World};
 
-/// What of the protocol a variant has, and what it does wrong.
-#[derive(Clone, Copy, Debug)]
-pub struct Protocol {
-    /// n and f.
-    pub replicas: Replicas,
-    /// Views, the first included.
-    pub views: usize,
-    /// Different digests that a primary may propose: 2, or 3 with the null digest.
-    pub digests: u8,
-    /// q.
-    pub quorum: usize,
-    /// The most view changes from which a new view is computed; the fewest are `view_changes`.
-    pub view_changes_most: usize,
-    /// n-f.
-    pub view_changes: usize,
-    /// Qf; without a fast path none.
-    pub fast_quorum: Option<usize>,
-    /// T.
-    pub threshold: usize,
-    /// What a new view chooses.
-    pub rule: Rule,
-    /// Whether a view change may leave out a slot that is decided.
-    pub bases: Bases,
-    /// A mistake apart from numbers and the rule.
-    pub slip: Option<Slip>,
-}
+mod protocol;
 
-/// Whether view changes leave out what is decided, and what a new view makes of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bases {
-    /// They do not.
-    None,
-    /// They do, and a new view leaves out what any of its view changes leaves out.
-    HighestOfAll,
-    /// They do, and a new view leaves out what the first f of its view changes leave out.
-    HighestOfSome,
-}
-
-/// A mistake apart from numbers and the rule.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Slip {
-    /// A replica forgets its vote of the view in which it is.
-    Forgets,
-    /// COMMITs of different views are added up.
-    CommitsSummed,
-    /// Nobody recomputes a new view.
-    NewViewUnchecked,
-    /// A replica whose COMMIT is out still votes in that view after its view change.
-    VotesAfterViewChange,
-}
-
-impl Protocol {
-    /// The protocol of the product.
-    pub fn product(replicas: Replicas, views: usize) -> Protocol {
-        Protocol {
-            replicas,
-            views,
-            digests: 2,
-            quorum: replicas.quorum(),
-            view_changes: replicas.view_change_quorum(),
-            view_changes_most: replicas.view_change_quorum(),
-            fast_quorum: Some(replicas.fast_quorum()),
-            threshold: replicas.fast_threshold(),
-            rule: Rule::Product(Default::default()),
-            bases: Bases::None,
-            slip: None,
-        }
-    }
-
-    fn size(&self) -> Size {
-        Size {
-            honest: self.replicas.count() - self.replicas.faults(),
-            views: self.views,
-            slots: 1,
-            bases: self.bases != Bases::None,
-            forgetting: self.slip == Some(Slip::Forgets),
-            named: 0,
-        }
-    }
-}
+pub use protocol::{Bases, Protocol, Slip};
 
 /// What a view change says about the slot, in a form that is quickly compared: 0 or 1 + 3 view + digest - 1, prepared times 16 plus voted.
 /// [`LEFT_OUT`] when it says nothing because the slot is decided.
@@ -152,7 +75,8 @@ impl SingleSlot {
         let commits = match self.protocol.slip {
             Some(Slip::CommitsSummed) => {
                 let in_any = |honest: &&Honest| {
-                    (0..self.protocol.views).any(|view| honest.commits[0][view] && honest.votes[0][view] == digest)
+                    (0..self.protocol.views)
+                        .any(|view| honest.commits[0][view] && honest.votes[0][view] == digest)
                 };
                 world.honest.iter().filter(in_any).count()
             }
@@ -167,7 +91,8 @@ impl SingleSlot {
     }
 
     fn is_decided_by_commits(&self, world: &World) -> bool {
-        (0..self.protocol.views).any(|view| self.digests().any(|digest| self.is_committed(world, view, digest)))
+        (0..self.protocol.views)
+            .any(|view| self.digests().any(|digest| self.is_committed(world, view, digest)))
     }
 
     fn sources(&self, world: &World, view: usize) -> Sources {
@@ -298,7 +223,8 @@ impl SingleSlot {
         if view + 1 < self.protocol.views {
             let may_leave_out = self.protocol.bases != Bases::None && self.is_decided_by_commits(world);
             for base in 0..=usize::from(may_leave_out) {
-                let step = Step::ViewChange { replica, view: view + 1, base: self.size.bases.then_some(base) };
+                let step =
+                    Step::ViewChange { replica, view: view + 1, base: self.size.bases.then_some(base) };
                 push(step, &|honest| {
                     honest.view += 1;
                     honest.bases[view + 1] = base;
@@ -310,21 +236,25 @@ impl SingleSlot {
             let step = Step::Commit { replica, slot: 1, view, digest: voted };
             push(step, &|honest| honest.commits[0][view] = true);
         }
-        if voted != 0 && self.size.forgetting {
+        if voted != 0 && self.protocol.slip == Some(Slip::Forgets) {
             push(Step::Forget { replica, view }, &|honest| {
                 honest.forgotten_votes[view] |= 1 << (voted - 1);
                 honest.forgotten_commits[view] |= u8::from(honest.commits[0][view]) << (voted - 1);
                 (honest.votes[0][view], honest.commits[0][view]) = (0, false);
             });
         }
-        let late = if self.protocol.slip == Some(Slip::VotesAfterViewChange) { 0 } else { view };
-        for view in (late..=view).filter(|view| honest.votes[0][*view] == 0) {
+        if self.protocol.slip == Some(Slip::VotesAfterViewChange) && view == 1 && honest.votes[0][0] == 0 {
+            for digest in self.digests().filter(|_| honest.forgotten_votes[0] == 0) {
+                let step = Step::Vote { replica, slot: 1, view: 0, digest };
+                push(step, &|honest| honest.forgotten_votes[0] |= 1 << (digest - 1));
+            }
+        }
+        if voted == 0 {
             let allowed = self.allowed(world, view).digests;
             for digest in self.digests().filter(|digest| allowed[usize::from(*digest)]) {
                 let mut after = *world;
                 after.honest[replica].votes[0][view] = digest;
-                let step = Step::Vote { replica, slot: 1, view, digest };
-                steps.push((step, self.size.pack(&after)));
+                steps.push((Step::Vote { replica, slot: 1, view, digest }, self.size.pack(&after)));
             }
         }
     }
@@ -388,7 +318,8 @@ impl Model for SingleSlot {
 }
 
 fn said(prepared: Option<(usize, u8)>, voted: Option<(usize, u8)>) -> Said {
-    let code = |entry: Option<(usize, u8)>| entry.map_or(0, |(view, digest)| 3 * view as u16 + u16::from(digest));
+    let code =
+        |entry: Option<(usize, u8)>| entry.map_or(0, |(view, digest)| 3 * view as u16 + u16::from(digest));
     code(prepared) << 4 | code(voted)
 }
 

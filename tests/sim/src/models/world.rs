@@ -103,7 +103,10 @@ impl Size {
 
     /// Checks that a state fits.
     pub fn assert_possible(&self) {
-        assert!(self.views <= VIEWS_MAX && self.slots <= SLOTS_MAX && self.honest <= HONEST_MAX, "sizes are small");
+        assert!(
+            self.views <= VIEWS_MAX && self.slots <= SLOTS_MAX && self.honest <= HONEST_MAX,
+            "sizes are small"
+        );
         assert!(self.bits() * self.honest <= 128, "a state fits into 128 bits");
         assert!(!self.forgetting || self.slots == 1, "what is forgotten is kept of one slot");
     }
@@ -162,7 +165,8 @@ impl Size {
         let mask = (1u128 << bits) - 1;
         let mut least = u128::MAX;
         for swapped in 0..1usize << self.slots {
-            let low = (0..self.slots).filter(|slot| swapped & (1 << slot) != 0).map(|slot| self.low_bits(slot));
+            let low =
+                (0..self.slots).filter(|slot| swapped & (1 << slot) != 0).map(|slot| self.low_bits(slot));
             let low = low.fold(0, |all, slot| all | slot);
             let mut replicas = [0; HONEST_MAX];
             for (at, replica) in replicas[..self.honest].iter_mut().enumerate() {
