@@ -120,10 +120,12 @@ fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
     };
     let began = Instant::now();
     let tally = parallel::run_all(seeds, options, |seed| Scenario::of(seed, arguments.replicas));
-    let Tally { runs, events, decided, longest, failed } = &tally;
+    let Tally { runs, events, decided, failed } = &tally;
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} seeds, {decided} slots, {events} events in {seconds:.1} s; {} failed", failed.len());
-    println!("longest (events, seed): {longest:?}");
+    for (seed, violation) in failed {
+        println!("seed {seed}: {violation}");
+    }
     match failed.first_key_value() {
         Some((seed, _)) if !arguments.whole => {
             explain(*seed, arguments, options);

@@ -1,12 +1,16 @@
 //! The replica from outside: a cluster in virtual time, a bench for one replica, one test for each claim.
 
+mod answers;
 mod bench;
 mod catching_up;
 mod checkpoints;
 mod cluster;
 mod demand;
 mod encoding;
+mod found;
 mod judging;
 mod normal_case;
+mod peers;
 mod restart;
 mod seeds;
+mod view_changes;

@@ -1,4 +1,4 @@
-//! Whole clusters over many seeds: loss, duplication, reordering, partitions, crashes, and up to f liars. Invariants after every step.
+//! Whole clusters over some seeds, `tests/sim` runs many more: loss, duplication, reordering, partitions, crashes, and up to f liars. Invariants after every step.
 
 use std::sync::Arc;
 
@@ -53,12 +53,7 @@ fn storm(seed: u64) {
 
 #[test]
 fn agreement_and_recovery_over_seeds_with_loss_partitions_and_restarts() {
-    (0..100).for_each(storm);
-}
-
-#[test]
-fn agreement_and_recovery_over_more_seeds() {
-    (100..200).for_each(storm);
+    (0..40).for_each(storm);
 }
 
 /// What a liar may say with its own key about what it hears.
@@ -113,7 +108,7 @@ fn lie(cluster: &mut Cluster, liar: usize, pick: &mut Random, number: u64) {
 #[test]
 fn lying_backups_break_neither_agreement_nor_progress() {
     let network = Network { delay_ms: (1, 10), loss_percent: 0, duplicate_percent: 5, lookup_ms: (1, 20) };
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut cluster = cluster_of(seed, network);
         let count = cluster.nodes.len();
         let faults = cluster.nodes[0].parameters.replicas.faults();
@@ -140,7 +135,7 @@ fn lying_backups_break_neither_agreement_nor_progress() {
 fn equivocating_primary_never_makes_two_replicas_decide_differently() {
     let network = Network { delay_ms: (1, 10), loss_percent: 0, duplicate_percent: 5, lookup_ms: (1, 20) };
     let (mut decided, mut proven) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut cluster = Cluster::new(seed, network, |id| tiny(parameters(id, 4, 1)));
         cluster.liars.insert(0);
         let mut pick = Random::new(seed + 3_000_000);
@@ -178,5 +173,5 @@ fn equivocating_primary_never_makes_two_replicas_decide_differently() {
         let is_proof = |fault: &Fault| matches!(fault, Fault::Equivocation { .. });
         proven += (1..4).filter(|id| cluster.faults(*id).iter().any(is_proof)).count();
     }
-    assert!(decided > 100 && proven > 50, "the test says something: {decided} decided, {proven} proven");
+    assert!(decided > 60 && proven > 30, "the test says something: {decided} decided, {proven} proven");
 }

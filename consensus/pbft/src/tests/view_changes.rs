@@ -1,0 +1,633 @@
+//! VIEW-CHANGE: what it says, who follows it, when it is sent again, and what makes it none. Castro & Liskov 1999 §4.4, §4.5.2.
+
+use std::sync::Arc;
+
+use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, Signature, View};
+
+use super::bench::*;
+use super::checkpoints::after;
+use super::cluster::*;
+use super::peers::*;
+use crate::*;
+
+use MessageType::{Commit, Prepare};
+
+/// The own view change, once replicas 2 and 3 have moved to a view.
+fn own_move(bench: &mut Bench, view: u64) -> Arc<ViewChange> {
+    let mut own = gave_up(&bench.hear_view_change(&gives_up(2, view)));
+    own.extend(gave_up(&bench.hear_view_change(&gives_up(3, view))));
+    assert_eq!(own.len(), 1, "one view change");
+    own.remove(0)
+}
+
+fn prepare_by(bench: &mut Bench, view: u64, sequence: u64, digest: Digest, from: u8) -> Ready {
+    bench.hear(from, Message::Prepare(vote(Prepare, view, sequence, digest, from)))
+}
+
+#[test]
+fn view_change_carries_what_was_prepared_and_what_was_voted_for() {
+    let mut bench = Bench::new(1);
+    let first = bench.proposal(1);
+    let batch = bench.batch_of(2, &[0, 2, 3]);
+    let second = bench.signed(0, bench.header_over(2, &batch), batch);
+    let digests = [first.header.digest(), second.header.digest()];
+    for proposal in [&first, &second] {
+        bench.hear(0, Message::PrePrepare(proposal.clone()));
+    }
+    prepare_by(&mut bench, 0, 1, digests[0], 3);
+    let own = own_move(&mut bench, 5);
+    assert_eq!(
+        (own.view, own.replica, own.stable.clone(), own.decided.clone()),
+        (View(5), ReplicaId(1), None, None)
+    );
+    let [one, two] = &own.slots[..] else { panic!("{:?}", own.slots) };
+    let proof = Proof::Prepares {
+        primary: first.signature,
+        signers: [1, 3].map(ReplicaId).into_iter().collect(),
+        signatures: [1, 3].map(|of| vote(Prepare, 0, 1, digests[0], of).signature).to_vec(),
+    };
+    assert_eq!(one.prepared, Some(Prepared { view: View(0), digest: digests[0], proof }));
+    assert_eq!(one.voted, Some(first.voted()));
+    assert_eq!((two.prepared.clone(), two.voted), (None, Some(second.voted())));
+    assert_eq!(own.check(&bench.replica.parameters, &ToyKeys::of(0)), Ok(()));
+    assert!(own.verify_signature(&domain(), &ToyKeys::of(0)));
+}
+
+#[test]
+fn proposal_that_got_no_vote_is_in_no_view_change() {
+    let mut bench = Bench::new(1);
+    let lie = bench.proposal_with(7, |header| header.leaves_root = Digest::of(b"lie"));
+    bench.hear(0, Message::PrePrepare(lie));
+    let batch = bench.batch_of(2, &[0, 2, 3]);
+    let waits = bench.signed(0, bench.header_over(9, &batch), batch);
+    bench.hear(0, Message::PrePrepare(waits));
+    assert_eq!(own_move(&mut bench, 1).slots, []);
+}
+
+#[test]
+fn vote_of_a_primary_is_its_proposal() {
+    let mut bench = Bench::new(0);
+    let mut proposed = None;
+    for from in [1, 2, 3] {
+        let set = bench.observed(from, 7, b"seen");
+        let ready = bench.hear(from, Message::Observe(set));
+        proposed = proposed.or(ready.send.into_iter().find_map(|(_, it)| match it {
+            Message::PrePrepare(proposal) => Some(proposal),
+            _ => None,
+        }));
+    }
+    let voted = proposed.expect("the primary proposes").voted();
+    assert_eq!(
+        own_move(&mut bench, 1).slots,
+        [SlotClaim { sequence: Sequence(1), prepared: None, voted: Some(voted) }]
+    );
+}
+
+#[test]
+fn base_is_a_pipeline_before_the_highest_decided_slot() {
+    let mut bench = Bench::new(1);
+    for number in 1..=5 {
+        let proposal = bench.proposal(number);
+        bench.decide(&proposal);
+    }
+    let own = own_move(&mut bench, 1);
+    assert_eq!(own.decided.as_ref().map(|it| it.sequence), Some(Sequence(5)));
+    assert_eq!(own.base(3), Sequence(2));
+    let claimed: Vec<u64> = own.slots.iter().map(|slot| slot.sequence.0).collect();
+    assert_eq!(claimed, [3, 4, 5], "and those behind it are claimed");
+    assert_eq!(own.check(&bench.replica.parameters, &ToyKeys::of(0)), Ok(()));
+}
+
+#[test]
+fn base_is_the_stable_checkpoint_when_that_is_higher() {
+    let (mut bench, _) = after(4);
+    for from in [0, 2] {
+        bench.hear(from, Message::Checkpoint(bench.checkpoint(from)));
+    }
+    let own = own_move(&mut bench, 1);
+    assert_eq!(own.stable.as_ref().map(|it| it.sequence), Some(Sequence(4)));
+    assert_eq!((own.decided.clone(), own.base(3), own.slots.len()), (None, Sequence(4), 0));
+    assert_eq!(own.check(&bench.replica.parameters, &ToyKeys::of(0)), Ok(()));
+}
+
+#[test]
+fn fetched_slot_is_claimed_by_its_commits() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(1);
+    bench.hear(2, Message::Status(PeerStatus { executed: Sequence(1), ..PeerStatus::default() }));
+    bench.wait(30);
+    let slot = bench.decided_slot(&proposal);
+    bench.hear(2, Message::Slot(slot.clone()));
+    let own = own_move(&mut bench, 1);
+    let claim =
+        SlotClaim { sequence: Sequence(1), prepared: Some(Prepared::of(&slot.certificate)), voted: None };
+    assert_eq!(own.slots, [claim]);
+    assert_eq!(own.check(&bench.replica.parameters, &ToyKeys::of(0)), Ok(()));
+}
+
+#[test]
+fn vote_of_a_higher_view_replaces_the_lower_one_and_leaves_the_certificate() {
+    let mut bench = Bench::new(1);
+    let first = bench.proposal(1);
+    let digest = first.header.digest();
+    bench.hear(0, Message::PrePrepare(first));
+    prepare_by(&mut bench, 0, 1, digest, 3);
+    let others = [0, 2, 3].map(|of| claiming(of, 2, vec![claims_prepared(0, 1, digest)]));
+    bench.enter(2, &others);
+    let own = own_move(&mut bench, 3);
+    let claim = own.claim(Sequence(1));
+    assert_eq!((claim.prepared, claim.voted), (Some((View(0), digest)), Some((View(2), digest))));
+    let (mut bench, others) =
+        (bench, [0, 2, 3].map(|of| claiming(of, 6, vec![claims_prepared(2, 1, digest)])));
+    bench.enter(6, &others);
+    prepare_by(&mut bench, 6, 1, digest, 0);
+    let claim = own_move(&mut bench, 7).claim(Sequence(1));
+    assert_eq!((claim.prepared, claim.voted), (Some((View(6), digest)), Some((View(6), digest))));
+}
+
+#[test]
+fn view_change_is_stored_before_it_is_sent_to_all() {
+    let mut bench = Bench::new(1);
+    bench.hear_view_change(&gives_up(2, 1));
+    let ready = bench.hear_view_change(&gives_up(3, 2));
+    let own = gave_up(&ready).remove(0);
+    assert_eq!(ready.persist, [Record::ViewChanging(own)]);
+    assert!(ready.sync());
+    assert_eq!(bench.replica.status().standing, Standing::Changing);
+}
+
+#[test]
+fn no_vote_in_a_lower_view_after_a_view_change() {
+    let mut bench = Bench::new(1);
+    let (first, batch) = (bench.proposal(1), bench.batch_of(2, &[0, 2, 3]));
+    let second = bench.signed(0, bench.header_over(2, &batch), batch);
+    bench.hear(0, Message::PrePrepare(first.clone()));
+    own_move(&mut bench, 3);
+    let mut said = vec![bench.hear(0, Message::PrePrepare(second.clone()))];
+    for from in [2, 3] {
+        said.push(prepare_by(&mut bench, 0, 1, first.header.digest(), from));
+        said.push(prepare_by(&mut bench, 0, 2, second.header.digest(), from));
+    }
+    said.push(bench.wait(5000));
+    let fresh = |ready: &Ready| [Prepare, Commit].iter().any(|phase| !sent(ready, *phase).is_empty());
+    assert!(!said.iter().any(fresh));
+}
+
+#[test]
+fn commits_of_a_lower_view_still_decide_while_the_view_changes() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(1);
+    bench.hear(0, Message::PrePrepare(proposal.clone()));
+    own_move(&mut bench, 3);
+    let mut decided = Vec::new();
+    for from in [0, 2, 3] {
+        let commit = vote(Commit, 0, 1, proposal.header.digest(), from);
+        decided.extend(bench.hear(from, Message::Commit(commit)).decided);
+    }
+    assert_eq!(decided.len(), 1);
+    let batch = bench.batch_of(2, &[0, 2, 3]);
+    let next = bench.signed(0, bench.header_over(2, &batch), batch);
+    bench.hear(0, Message::PrePrepare(next.clone()));
+    for from in [0, 2, 3] {
+        let commit = vote(Commit, 0, 2, next.header.digest(), from);
+        decided.extend(bench.hear(from, Message::Commit(commit)).decided);
+    }
+    assert_eq!(decided.len(), 2, "also one whose proposal comes only now");
+}
+
+#[test]
+fn weak_quorum_of_view_changes_starts_ours_to_the_lowest_of_them() {
+    let mut bench = Bench::new(1);
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(2, 6))), []);
+    let own = gave_up(&bench.hear_view_change(&gives_up(3, 3)));
+    assert_eq!(own.iter().map(|it| it.view).collect::<Vec<_>>(), [View(3)]);
+    let own = gave_up(&bench.hear_view_change(&gives_up(0, 9)));
+    assert_eq!(own.iter().map(|it| it.view).collect::<Vec<_>>(), [View(6)], "of 9, 6 and 3");
+}
+
+#[test]
+fn liars_alone_move_nobody_however_often_they_speak() {
+    let mut bench = Bench::with(parameters(1, 7, 2));
+    for view in [1, 2, 9, u64::MAX] {
+        for of in [5, 6] {
+            assert_eq!(gave_up(&bench.hear_view_change(&gives_up(of, view))), []);
+        }
+    }
+    assert_eq!(bench.replica.status().view, View(0));
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(4, 2))).len(), 1);
+    assert_eq!(bench.replica.status().view, View(2));
+}
+
+#[test]
+fn own_view_change_counts_not_among_those_that_are_followed() {
+    let mut bench = Bench::new(1);
+    own_move(&mut bench, 3);
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(2, 4))), []);
+    assert_eq!(bench.replica.status().view, View(3));
+}
+
+#[test]
+fn view_change_of_another_is_taken_from_whoever_passes_it_on() {
+    let mut bench = Bench::new(1);
+    let relayed = Message::ViewChange(Arc::new(gives_up(3, 1)));
+    bench.hear(2, Message::ViewChange(Arc::new(gives_up(2, 1))));
+    assert_eq!(gave_up(&bench.hear(2, relayed)).len(), 1);
+}
+
+#[test]
+fn view_change_is_sent_again_at_growing_pauses_until_the_view_begins() {
+    let mut bench = Bench::new(1);
+    let own = {
+        bench.hear_view_change(&gives_up(2, 3));
+        gave_up(&bench.hear_view_change(&gives_up(3, 4))).remove(0)
+    };
+    let mut said = Vec::new();
+    for step in 1..=100u64 {
+        let again = gave_up(&bench.wait(100));
+        assert!(again.iter().all(|it| *it == own), "the same bytes");
+        said.extend((!again.is_empty()).then_some(step * 100));
+    }
+    assert_eq!(said, [200, 600, 1400, 3000, 5000, 7000, 9000]);
+    let others = [0, 2, 3].map(|of| gives_up(of, 3));
+    bench.enter(3, &others);
+    assert!((0..100).all(|_| gave_up(&bench.wait(100)).is_empty()));
+}
+
+#[test]
+fn new_view_is_waited_for_only_once_n_f_replicas_want_the_view() {
+    let mut bench = Bench::new(1);
+    bench.hear_view_change(&gives_up(2, 3));
+    bench.hear_view_change(&gives_up(0, 2));
+    assert_eq!(bench.replica.status().view, View(2), "wanted by three: 2, 0 and this one");
+    let mut bench = Bench::new(1);
+    for from in [0, 2, 3] {
+        let set = bench.observed(from, 7, b"seen");
+        bench.hear(from, Message::Observe(set));
+    }
+    bench.wait(40);
+    assert!(bench.wait(100).suspect);
+    bench.hear_view_change(&gives_up(2, 1));
+    // This one is the primary of view 1 and begins with three; alone with one other it waits for ever.
+    for _ in 0..600 {
+        assert_eq!(bench.wait(100).persist, []);
+    }
+    assert_eq!(bench.replica.status().view, View(1));
+}
+
+/// How long this replica waits in each view for the NEW-VIEW of a primary that is silent, while the others follow at once.
+fn waits(bench: &mut Bench, from: u64, views: u64) -> Vec<u64> {
+    let mut waits = Vec::new();
+    for of in [2, 3] {
+        bench.hear_view_change(&gives_up(of, from));
+    }
+    let mut view = from;
+    while view < from + views {
+        assert_eq!(bench.replica.status().view, View(view));
+        let since = bench.now;
+        while bench.replica.status().view == View(view) {
+            bench.wait(100);
+            assert!(bench.now < since + 200_000, "waits for ever in view {view}");
+        }
+        waits.push(bench.now - since);
+        view += 1;
+        for of in [2, 3] {
+            bench.hear_view_change(&gives_up(of, view));
+        }
+        if bench.replica.parameters.replicas.primary(View(view)) == ReplicaId(1) {
+            assert_eq!(bench.replica.status().standing, Standing::Active, "it begins its own view");
+            view += 1;
+            for of in [2, 3] {
+                bench.hear_view_change(&gives_up(of, view));
+            }
+        }
+    }
+    waits
+}
+
+#[test]
+fn wait_for_a_new_view_doubles_with_each_view_that_fails_up_to_a_minute() {
+    let mut bench = Bench::new(1);
+    assert_eq!(waits(&mut bench, 2, 9), [1000, 2000, 4000, 16_000, 32_000, 60_000, 60_000]);
+}
+
+#[test]
+fn wait_shrinks_again_after_sixteen_slots_of_a_view() {
+    let mut bench = Bench::new(1);
+    waits(&mut bench, 2, 2);
+    assert_eq!(bench.replica.views.failed, 3, "views 2, 3 and now 4");
+    let others = [0, 2, 3].map(|of| gives_up(of, 4));
+    bench.enter(4, &others);
+    for number in 1..=48 {
+        let batch = bench.batch_of(number, &[0, 2, 3]);
+        let proposal = bench.signed(4, bench.header_over(number, &batch), batch);
+        bench.hear(0, Message::PrePrepare(proposal.clone()));
+        for from in [0, 2, 3] {
+            let commit = vote(Commit, 4, number, proposal.header.digest(), from);
+            bench.hear(from, Message::Commit(commit));
+        }
+        bench.note(&proposal);
+        assert_eq!(u64::from(bench.replica.views.failed), 3 - number / 16);
+    }
+    assert_eq!(waits(&mut bench, 6, 1), [1000]);
+}
+
+#[test]
+fn slots_that_were_decided_in_a_lower_view_shrink_no_wait() {
+    let mut bench = Bench::new(1);
+    waits(&mut bench, 2, 2);
+    let others = [0, 2, 3].map(|of| gives_up(of, 4));
+    bench.enter(4, &others);
+    for number in 1..=32 {
+        bench.hear(2, Message::Status(PeerStatus { executed: Sequence(number), ..PeerStatus::default() }));
+        bench.wait(30);
+        let proposal = bench.proposal(number);
+        let slot = bench.decided_slot(&proposal);
+        bench.hear(2, Message::Slot(slot));
+        bench.note(&proposal);
+    }
+    assert_eq!(bench.replica.status().executed, Sequence(32));
+    assert_eq!(bench.replica.views.failed, 3);
+}
+
+#[test]
+fn laggard_that_gives_up_an_old_view_gets_the_new_view_it_missed() {
+    let mut bench = Bench::new(1);
+    let others = bench.others_give_up(4);
+    let ready = bench.enter(4, &others);
+    let entered = ready.persist.iter().find_map(|record| match record {
+        Record::Entered { new_view, .. } => Some(new_view.clone()),
+        _ => None,
+    });
+    let new_view = entered.expect("the new view is stored");
+    bench.wait(100);
+    let ready = bench.hear_view_change(&gives_up(3, 2));
+    assert!(ready.send.contains(&(Recipients::One(ReplicaId(3)), Message::NewView(new_view.clone()))));
+    for named in &new_view.view_changes {
+        bench.now += 100;
+        let ready = bench.hear(3, Message::FetchViewChange { digest: named.1 });
+        let given = ready.send.iter().any(|(to, message)| {
+            *to == Recipients::One(ReplicaId(3))
+                && matches!(message, Message::ViewChange(it) if it.digest() == named.1 && it.replica == named.0)
+        });
+        assert!(given, "and each view change that it names");
+    }
+}
+
+#[test]
+fn laggard_whose_status_shows_an_old_view_gets_what_brought_us_here() {
+    let mut bench = Bench::new(1);
+    let own = own_move(&mut bench, 3);
+    bench.wait(100);
+    let ready = bench.hear(0, Message::Status(PeerStatus::default()));
+    assert!(ready.send.contains(&(Recipients::One(ReplicaId(0)), Message::ViewChange(own))));
+}
+
+#[test]
+fn second_view_change_to_one_view_is_evidence_reported_once() {
+    let mut bench = Bench::new(1);
+    let first = gives_up(2, 3);
+    let second = claiming(2, 3, vec![claims_voted(0, 1, Digest::of(b"other"))]);
+    let third = claiming(2, 3, vec![claims_voted(0, 2, Digest::of(b"other"))]);
+    assert_eq!(bench.hear_view_change(&first).faults, []);
+    assert_eq!(bench.hear_view_change(&first).faults, [], "the same again is none");
+    let forged = ViewChange { signature: first.signature, ..third.clone() };
+    assert!(matches!(bench.hear_view_change(&forged).faults[..], [Fault::InvalidSignature { .. }]));
+    let faults = bench.hear_view_change(&second).faults;
+    let expected = Fault::ViewChangeEquivocation { first: Arc::new(first), second: Arc::new(second) };
+    assert!(expected.is_proof() && expected.replica() == Some(ReplicaId(2)));
+    assert_eq!(faults, [expected]);
+    assert_eq!(bench.hear_view_change(&third).faults, []);
+}
+
+#[test]
+fn forged_view_change_is_a_fault_and_counts_never() {
+    let mut bench = Bench::new(1);
+    let forged = ViewChange { replica: ReplicaId(3), ..gives_up(2, 1) };
+    let ready = bench.hear(2, Message::ViewChange(Arc::new(forged)));
+    assert!(matches!(ready.faults[..], [Fault::InvalidSignature { from: ReplicaId(2), .. }]));
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(2, 1))), []);
+    for nobody in [4, 31, 255] {
+        let ready = bench.hear(2, Message::ViewChange(Arc::new(gives_up(nobody, 1))));
+        assert!(matches!(ready.faults[..], [Fault::UnknownReplica { .. }]));
+    }
+    assert_eq!(bench.replica.status().view, View(0));
+    assert_eq!(bench.replica.views.held.len(), 1);
+}
+
+/// A view change of replica 2 to view 3 that holds, with everything that one can have.
+fn full() -> ViewChange {
+    let digest = Digest::of(b"a slot");
+    let state = Digest::of(b"a state");
+    let votes = [0, 2, 3].map(|of| checkpoint(of, 100, state));
+    let stable = CheckpointCertificate {
+        sequence: Sequence(100),
+        digest: state,
+        signers: votes.iter().map(|vote| vote.replica).collect(),
+        signatures: votes.iter().map(|vote| vote.signature).collect(),
+    };
+    let by_commits = SlotClaim {
+        sequence: Sequence(106),
+        prepared: Some(Prepared::of(&commits(1, 106, digest, &[0, 1, 3]))),
+        voted: None,
+    };
+    let slots = vec![claims_prepared(2, 102, digest), claims_voted(1, 103, digest), by_commits];
+    let decided = Some(commits(2, 104, digest, &[1, 2, 3]));
+    signed(ViewChange { stable: Some(stable), decided, ..claiming(2, 3, slots) })
+}
+
+fn check(message: &ViewChange) -> Result<(), ViewChangeError> {
+    message.check(&parameters(1, 4, 1), &ToyKeys::of(1))
+}
+
+#[test]
+fn view_change_whose_claims_are_proven_holds() {
+    assert_eq!(check(&full()), Ok(()));
+    assert_eq!(full().base(3), Sequence(101));
+    assert_eq!(check(&gives_up(2, 1)), Ok(()), "nor has it to claim anything");
+}
+
+#[test]
+fn stable_checkpoint_that_a_quorum_did_not_sign_is_refused() {
+    let broken: [&dyn Fn(&mut CheckpointCertificate); 4] = [
+        &|it| it.sequence = Sequence(99),
+        &|it| it.digest = Digest::of(b"other"),
+        &|it| it.signatures[1].0[7] ^= 1,
+        &|it| {
+            it.signers = [0, 2].map(ReplicaId).into_iter().collect();
+            it.signatures.truncate(2);
+        },
+    ];
+    for change in broken {
+        let mut message = full();
+        change(message.stable.as_mut().unwrap());
+        assert_eq!(check(&message), Err(ViewChangeError::Stable));
+    }
+    let mut off = full();
+    let votes = [0, 2, 3].map(|of| checkpoint(of, 101, Digest::ZERO));
+    off.stable = Some(CheckpointCertificate {
+        sequence: Sequence(101),
+        digest: Digest::ZERO,
+        signers: votes.iter().map(|vote| vote.replica).collect(),
+        signatures: votes.iter().map(|vote| vote.signature).collect(),
+    });
+    assert_eq!(check(&off), Err(ViewChangeError::Stable), "signed by all, and off the interval");
+}
+
+#[test]
+fn decided_slot_that_a_quorum_did_not_commit_is_refused() {
+    let broken: [&dyn Fn(&mut CommitCertificate); 5] = [
+        &|it| it.sequence = Sequence(110),
+        &|it| it.view = View(1),
+        &|it| it.signatures[0].0[7] ^= 1,
+        &|it| *it = commits(2, 104, it.digest, &[1, 2]),
+        &|it| *it = commits(2, 104, it.digest, &[1, 2, 4]),
+    ];
+    for change in broken {
+        let mut message = full();
+        change(message.decided.as_mut().unwrap());
+        assert_eq!(check(&message), Err(ViewChangeError::Decided));
+    }
+}
+
+#[test]
+fn slots_out_of_order_or_out_of_reach_are_refused() {
+    let (base, digest) = (Sequence(101), Digest::of(b"a slot"));
+    for (place, sequence) in [(0, 101), (0, 100), (2, 108), (2, u64::MAX), (1, 102), (2, 103), (0, 107)] {
+        let mut message = full();
+        message.slots[place] = claims_voted(1, sequence, digest);
+        let sequence = if (place, sequence) == (0, 107) { Sequence(103) } else { Sequence(sequence) };
+        assert_eq!(check(&message), Err(ViewChangeError::Slot { base, sequence }));
+    }
+    let mut last = full();
+    last.slots[2] = claims_voted(1, 107, digest);
+    assert_eq!(check(&last), Ok(()), "two pipelines behind the base");
+}
+
+#[test]
+fn claims_of_the_view_itself_or_a_later_one_are_refused() {
+    let digest = Digest::of(b"a slot");
+    for view in [3, 4, u64::MAX] {
+        let mut message = full();
+        message.slots[1] = claims_voted(view, 103, digest);
+        assert_eq!(check(&message), Err(ViewChangeError::View(Sequence(103))));
+        message.slots[1] = SlotClaim { voted: None, ..claims_prepared(view, 103, digest) };
+        assert_eq!(check(&message), Err(ViewChangeError::View(Sequence(103))));
+    }
+}
+
+#[test]
+fn prepared_certificate_that_its_proof_does_not_carry_is_refused() {
+    let broken: [&dyn Fn(&mut Prepared); 9] = [
+        &|it| it.view = View(1),
+        &|it| it.digest = Digest::of(b"other"),
+        &|it| with_prepares(it, |primary, _, _| primary.0[7] ^= 1),
+        &|it| with_prepares(it, |_, _, signatures| signatures[1].0[7] ^= 1),
+        &|it| with_prepares(it, |primary, _, signatures| std::mem::swap(primary, &mut signatures[0])),
+        &|it| {
+            with_prepares(it, |_, signers, signatures| {
+                *signers = [ReplicaId(0)].into_iter().collect();
+                signatures.truncate(1);
+            })
+        },
+        &|it| {
+            with_prepares(it, |_, signers, signatures| {
+                // The PREPARE of the primary beside its PRE-PREPARE: two replicas, not three.
+                *signers = [0, 2].map(ReplicaId).into_iter().collect();
+                signatures[1] = vote(Prepare, 2, 102, Digest::of(b"a slot"), 2).signature;
+            })
+        },
+        &|it| {
+            with_prepares(it, |_, signers, signatures| {
+                *signers = [0, 4].map(ReplicaId).into_iter().collect();
+                signatures[1] = vote(Prepare, 2, 102, Digest::of(b"a slot"), 4).signature;
+            })
+        },
+        &|it| {
+            let all = commits(2, 102, it.digest, &[0, 1]);
+            it.proof = Proof::Commits { signers: all.signers, signatures: all.signatures };
+        },
+    ];
+    for (place, change) in broken.into_iter().enumerate() {
+        let mut message = full();
+        change(message.slots[0].prepared.as_mut().unwrap());
+        assert_eq!(check(&message), Err(ViewChangeError::Prepared(Sequence(102))), "{place}");
+    }
+}
+
+fn with_prepares(it: &mut Prepared, change: impl Fn(&mut Signature, &mut ReplicaSet, &mut Vec<Signature>)) {
+    let Proof::Prepares { primary, signers, signatures } = &mut it.proof else { panic!("by prepares") };
+    change(primary, signers, signatures);
+}
+
+#[test]
+fn vote_for_what_no_primary_proposed_is_refused() {
+    let digest = Digest::of(b"a slot");
+    let voted = |sequence, of| {
+        let signature = vote(MessageType::PrePrepare, 1, sequence, digest, of).signature;
+        Some(Voted { view: View(1), digest, signature })
+    };
+    let prepare =
+        Some(Voted { signature: vote(Prepare, 1, 103, digest, 1).signature, ..voted(103, 1).unwrap() });
+    for lie in [voted(103, 2), voted(104, 1), prepare] {
+        let mut message = full();
+        message.slots[1].voted = lie;
+        assert_eq!(check(&message), Err(ViewChangeError::Voted(Sequence(103))));
+    }
+}
+
+#[test]
+fn view_change_that_does_not_hold_is_a_fault_and_part_of_no_new_view() {
+    let mut bench = Bench::new(1);
+    let lie = SlotClaim { prepared: None, ..claims_prepared(0, 1, Digest::ZERO) };
+    let lie = SlotClaim { sequence: Sequence(2), ..lie };
+    bench.hear_view_change(&claiming(2, 1, vec![lie.clone()]));
+    let ready = bench.hear_view_change(&gives_up(3, 1));
+    let error = ViewChangeError::Voted(Sequence(2));
+    assert_eq!(ready.faults, [Fault::InvalidViewChange { from: ReplicaId(2), view: View(1), error }]);
+    assert!(began(&ready).is_none());
+    let ready = bench.hear_view_change(&gives_up(0, 1));
+    let named: Vec<u8> = began(&ready).unwrap().view_changes.iter().map(|(of, _)| of.0).collect();
+    assert_eq!(named, [0, 1, 3]);
+}
+
+#[test]
+fn one_view_change_of_each_replica_is_held() {
+    let mut bench = Bench::new(1);
+    for view in 1..200 {
+        bench.hear_view_change(&gives_up(2, view));
+    }
+    assert_eq!(bench.replica.views.held.len(), 1);
+    bench.hear_view_change(&gives_up(2, 5));
+    assert_eq!(
+        bench.replica.views.held[&ReplicaId(2)].message.view,
+        View(199),
+        "a lower one replaces nothing"
+    );
+}
+
+#[test]
+fn views_at_the_end_of_their_range_stop_nobody() {
+    let mut bench = Bench::new(1);
+    for view in [u64::MAX - 3, u64::MAX - 2, u64::MAX - 1, u64::MAX] {
+        bench.hear_view_change(&gives_up(2, view));
+        let primary = bench.replica.parameters.replicas.primary(View(view)).0;
+        if primary != 1 {
+            let others = [0, 2, 3].map(|of| gives_up(of, view));
+            let mut lie = begins(&bench.replica.parameters, view, &others.each_ref());
+            lie.view_changes.pop();
+            bench.hear_new_view(&lie.resign(&domain(), &ToyKeys::of(primary)));
+        }
+        bench.hear(2, Message::Status(PeerStatus { view: View(view), ..PeerStatus::default() }));
+        bench.hear(2, Message::FetchViewChange { digest: Digest::ZERO });
+        bench.hear(2, Message::FetchBatch { sequence: Sequence(u64::MAX), digest: Digest::ZERO });
+        bench.wait(500);
+    }
+    let proposal = bench.proposal(7);
+    assert_eq!(bench.decide(&proposal).len(), 1);
+    for of in [2, 3] {
+        bench.hear_view_change(&gives_up(of, u64::MAX));
+    }
+    bench.hear_view_change(&gives_up(0, u64::MAX));
+    (0..100).for_each(|_| drop(bench.wait(1000)));
+    assert_eq!(bench.replica.status().view, View(u64::MAX), "there is no view after the last");
+}
