@@ -13,24 +13,28 @@ use crate::{Application, Batch, Keyring};
 const OVERTAKEN_WAITS: u64 = 2;
 /// A request that waits while little is proposed is complained about after so many times the wait for progress.
 const STARVED_WAITS: u64 = 10;
+/// A full batch, by entries or by bytes.
+const FULL: u64 = 1000;
 
 /// The oldest request that the primary was told of.
 #[derive(Clone, Copy)]
 struct Watched {
     digest: Digest,
+    told_ms: u64,
+    /// When it became the oldest.
     since_ms: u64,
     /// When a later one was first proposed before it.
     overtaken_ms: Option<u64>,
-    /// How many entries the primary had proposed when the watch began.
-    entries: u64,
+    /// How much the primary had proposed when the watch began.
+    proposed: u64,
 }
 
 /// What is seen of the primary's fairness.
 #[derive(Default)]
 pub(crate) struct Fairness {
     watched: Option<Watched>,
-    /// Entries of all proposals that were accepted.
-    entries: u64,
+    /// How much was proposed in all, in thousandths of a full batch.
+    proposed: u64,
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -40,17 +44,19 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fairness.watched = None;
             return;
         };
-        let since_ms = told_ms.max(self.clocks.judged_from_ms());
-        let same = |watched: Watched| (watched.digest, watched.since_ms) == (digest, since_ms);
+        let told_ms = told_ms.max(self.clocks.judged_from_ms());
+        let same = |watched: Watched| (watched.digest, watched.told_ms) == (digest, told_ms);
         if !self.fairness.watched.is_some_and(same) {
-            let entries = self.fairness.entries;
-            self.fairness.watched = Some(Watched { digest, since_ms, overtaken_ms: None, entries });
+            let (since_ms, proposed) = (self.now.monotonic_ms, self.fairness.proposed);
+            self.fairness.watched = Some(Watched { digest, told_ms, since_ms, overtaken_ms: None, proposed });
         }
     }
 
     /// Notes what the primary proposed.
     pub(crate) fn note_order(&mut self, batch: &Batch) {
-        self.fairness.entries += batch.operations.len() as u64;
+        let part = |part: usize, whole: usize| part as u64 * FULL / whole as u64;
+        let entries = part(batch.operations.len(), self.parameters.batch_entries);
+        self.fairness.proposed += entries.max(part(batch.encoded_len(), self.parameters.batch_bytes));
         let Some(watched) = self.fairness.watched.filter(|watched| watched.overtaken_ms.is_none()) else {
             return;
         };
@@ -68,8 +74,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let wait = self.patience(self.parameters.timeouts.suspect_ms, self.views.failed);
         let after = |since: u64, waits: u64| since.saturating_add(wait.saturating_mul(waits));
         let overtaken = watched.overtaken_ms.map(|overtaken| after(overtaken, OVERTAKEN_WAITS));
-        let expected = STARVED_WAITS * self.parameters.batch_entries as u64;
-        let few = self.fairness.entries - watched.entries < expected;
+        let few = self.fairness.proposed - watched.proposed < STARVED_WAITS * FULL;
         let starved = few.then(|| after(watched.since_ms, STARVED_WAITS));
         [overtaken, starved].into_iter().flatten().min()
     }
