@@ -108,6 +108,15 @@ impl Liveness {
     }
 }
 
+/// L4: when nobody errs and nothing is lost, at least 99 % of the slots are released by the fast path; of a few slots, all but one.
+pub fn check_fast_path(now_ms: u64, all: &[Standing]) -> Option<Violation> {
+    let sum = |of: fn(&Status) -> u64| all.iter().filter_map(|one| one.status.as_ref()).map(of).sum::<u64>();
+    let (fast, slow) = (sum(|status| status.fast), sum(|status| status.slow));
+    let found = format!("{fast} slots on the fast path, {slow} on the slow one");
+    let most = (fast / 99).max(all.len() as u64);
+    (slow > most).then_some(Violation { check: Check::L4, at_ms: now_ms, found })
+}
+
 /// The views of all, when everybody executed what was executed a while ago and those in the normal case are in one view.
 ///
 /// Up to f honest replicas may have given up that view alone: they have promised not to vote in it, and follow until the next one.
@@ -175,6 +184,17 @@ mod tests {
         assert_eq!(liveness.look(1000, &[standing(0, 3, 5, None)]), Ok(false));
         let found = liveness.look(1500, &[standing(0, 90, 5, None)]);
         assert!(found.is_err_and(|violation| violation.check == Check::L2));
+    }
+
+    #[test]
+    fn slow_slots_of_a_calm_cluster_are_l4() {
+        let of = |fast, slow| {
+            let mut standing = standing(0, 0, 100, None);
+            standing.status = standing.status.map(|status| Status { fast, slow, ..status });
+            check_fast_path(5, &[standing])
+        };
+        assert_eq!(of(99, 1), None);
+        assert!(of(90, 10).is_some_and(|violation| violation.check == Check::L4));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod models;
 mod network;
 mod node;
 mod parallel;
+mod planted;
 mod random;
 mod run;
 mod scenario;
@@ -63,6 +64,9 @@ struct Arguments {
     /// Do not shrink what fails.
     #[arg(long)]
     whole: bool,
+    /// Hunt a planted bug, or `all`: at most `--seeds` each. Only in a build with the feature `planted`.
+    #[arg(long)]
+    planted: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,6 +88,10 @@ fn main() -> ExitCode {
     }
     run::catch_panics();
     let options = Options { safety_only: arguments.safety, ..Options::default() };
+    if let Some(name) = &arguments.planted {
+        let caught = planted::hunt(name, arguments.seeds, arguments.threads.unwrap_or_else(cores));
+        return if caught { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     match arguments.seed {
         Some(seed) => show(seed, &arguments, options),
         None => run_many(&arguments, options),
@@ -110,22 +118,24 @@ fn show(seed: u64, arguments: &Arguments, options: Options) -> ExitCode {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let seeds = Seeds {
         first: arguments.first,
         count: arguments.seeds,
-        threads: arguments.threads.unwrap_or(cores),
+        threads: arguments.threads.unwrap_or_else(cores),
         failures_most: arguments.failures,
+        quiet: false,
     };
     let began = Instant::now();
     let tally = parallel::run_all(seeds, options, |seed| Scenario::of(seed, arguments.replicas));
-    let Tally { runs, events, decided, failed } = &tally;
+    let Tally { runs, events, decided, longest, failed } = &tally;
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} seeds, {decided} slots, {events} events in {seconds:.1} s; {} failed", failed.len());
-    for (seed, violation) in failed {
-        println!("seed {seed}: {violation}");
-    }
+    println!("longest (events, seed): {longest:?}");
     match failed.first_key_value() {
         Some((seed, _)) if !arguments.whole => {
             explain(*seed, arguments, options);

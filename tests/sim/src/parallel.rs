@@ -1,6 +1,6 @@
 //! Many seeds on all cores. Runs know nothing of each other, so the outcome of a seed does not depend on how many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -9,6 +9,12 @@ use crate::invariants::Violation;
 use crate::run::run;
 use crate::scenario::Scenario;
 use crate::world::Options;
+
+/// A line says how far it is after so many runs.
+const PROGRESS_RUNS: u64 = 1000;
+
+/// So many of the longest runs are named.
+const LONGEST_MAX: usize = 5;
 
 /// What came of many runs.
 #[derive(Default)]
@@ -19,6 +25,8 @@ pub struct Tally {
     pub events: u64,
     /// Slots of all.
     pub decided: u64,
+    /// The longest runs: events and seed.
+    pub longest: BTreeSet<(u64, u64)>,
     /// The runs in which a check failed, by seed.
     pub failed: BTreeMap<u64, Violation>,
 }
@@ -34,6 +42,8 @@ pub struct Seeds {
     pub threads: usize,
     /// No new run begins after so many failures.
     pub failures_most: usize,
+    /// Whether nothing is said on the way.
+    pub quiet: bool,
 }
 
 /// Runs the scenarios of the seeds.
@@ -53,7 +63,19 @@ pub fn run_all(seeds: Seeds, options: Options, scenario: impl Fn(u64) -> Scenari
             tally.runs += 1;
             tally.events += outcome.events;
             tally.decided += outcome.decided as u64;
-            tally.failed.extend(outcome.violation.map(|violation| (seed, violation)));
+            tally.longest.insert((outcome.events, seed));
+            if tally.longest.len() > LONGEST_MAX {
+                tally.longest.pop_first();
+            }
+            if let Some(violation) = outcome.violation {
+                if !seeds.quiet {
+                    eprintln!("seed {seed}: {violation}");
+                }
+                tally.failed.insert(seed, violation);
+            }
+            if tally.runs.is_multiple_of(PROGRESS_RUNS) && !seeds.quiet {
+                eprintln!("{} of {} seeds", tally.runs, seeds.count);
+            }
             if tally.failed.len() >= seeds.failures_most {
                 stop.store(true, Ordering::Relaxed);
             }

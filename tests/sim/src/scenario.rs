@@ -32,6 +32,8 @@ pub struct Tuning {
     pub fast_path: bool,
     /// Links have up to so much latency, in milliseconds.
     pub latency_ms: u64,
+    /// Clocks are wrong by up to so much, in milliseconds: what a cluster bears without anybody being at fault.
+    pub drift_ms: u64,
     /// Lookups take up to so long, in milliseconds.
     pub lookup_ms: u64,
     /// Whether hosts hand out what they know decided instead of looking it up.
@@ -274,7 +276,24 @@ impl Scenario {
         self.elements.iter().filter_map(of).collect()
     }
 
-    /// By how much the clock of a replica is wrong, in milliseconds.
+    /// One Byzantine replica instead of all others, with these vices; nobody else errs.
+    pub fn corrupt(&mut self, replica: u8, vices: &[Vice]) {
+        let errs = |what: &What| matches!(what, What::Vice { .. } | What::Skew { .. });
+        self.elements.retain(|(_, element)| !errs(&element.what));
+        let from = self.elements.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        for (number, vice) in vices.iter().enumerate() {
+            let what = What::Vice { replica, vice: *vice };
+            self.elements.push((from + number, Element { at_ms: START_MS, what }));
+        }
+    }
+
+    /// By how much the clock of a place is wrong without being at fault, in milliseconds.
+    pub fn drift_ms(&self, place: usize) -> i64 {
+        let drift = self.tuning.drift_ms;
+        Random::numbered(self.seed, "drift", place as u64).between(0, 2 * drift) as i64 - drift as i64
+    }
+
+    /// By how much more the clock of a replica is wrong, in milliseconds.
     pub fn skew_ms(&self, replica: u8) -> i64 {
         let of = |(_, element): &(usize, Element)| match element.what {
             What::Skew { replica: whose, ms } if whose == replica => Some(ms),
@@ -341,7 +360,8 @@ fn tuning(seed: u64, random: &mut Random) -> Tuning {
         pipeline,
         batch_entries: if tiny { random.between(1, 2) as usize } else { 50 },
         fast_path: random.percent(75),
-        latency_ms: random.choose(&[1, 3, 10, 20]),
+        latency_ms: random.choose(&[1, 1, 3, 3, 10, 10, 20, 60, 150]),
+        drift_ms: random.choose(&[0, 0, 500, 4000]),
         lookup_ms: random.choose(&[1, 10, 60]),
         hand_out: random.percent(30),
     }

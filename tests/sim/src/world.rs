@@ -12,7 +12,7 @@ use crate::adversary::{Said, Vice};
 use crate::application::{Judge, Paths, certified};
 use crate::invariants::{Check, Court, Laws, Step, Violation};
 use crate::keys::Keys;
-use crate::liveness::{Liveness, Standing};
+use crate::liveness::{Liveness, Standing, check_fast_path};
 use crate::network::Network;
 use crate::node::{Mask, Node, Want};
 use crate::random::{Random, fingerprint};
@@ -27,8 +27,8 @@ const BEAT_MS: u64 = 250;
 const ASK_AGAIN_MS: u64 = 1000;
 /// A host hands out what it knows decided for so long, in milliseconds.
 const KNOWN_MS: u64 = 400;
-/// A run that has so many events never rests.
-const EVENTS_MAX: u64 = 500_000;
+/// A run that has so many events for each pair of replicas never rests.
+const EVENTS_PER_PAIR_MAX: u64 = 20_000;
 
 /// What happens next.
 enum Happening {
@@ -125,7 +125,7 @@ impl<'a> World<'a> {
         let node = |(index, id): (usize, &ReplicaId)| {
             let keys = keys[usize::from(id.0)].clone();
             let mut node = Node::new(parameters(*id), judge.clone(), keys, seed, index);
-            node.skew_ms = scenario.skew_ms(id.0);
+            node.skew_ms = scenario.skew_ms(id.0) + scenario.drift_ms(index);
             node.mask = mask_of(scenario, &node, index);
             node
         };
@@ -173,12 +173,14 @@ impl<'a> World<'a> {
         }
         self.schedule(START_MS + BEAT_MS, Happening::Beat);
         self.relink();
+        let pairs = u64::from(self.scenario.shape.count).pow(2);
+        let events_most = EVENTS_PER_PAIR_MAX * pairs;
         while self.violation.is_none() && !self.done {
             let Some(Reverse(Entry(at_ms, _, happening))) = self.queue.pop() else { break };
             self.now_ms = at_ms;
             self.happen(happening);
-            if self.trace.events() > EVENTS_MAX {
-                self.fail(Check::L1, format!("{EVENTS_MAX} events and no rest"));
+            if self.trace.events() > events_most {
+                self.fail(Check::L1, format!("{events_most} events and no rest"));
             }
         }
         self.violation.take()
@@ -453,7 +455,13 @@ impl<'a> World<'a> {
         let honest = (0..self.nodes.len()).filter(|index| self.is_honest(*index));
         let all: Vec<Standing> = honest.map(|index| standing(&self.nodes[index])).collect();
         match self.liveness.look(self.now_ms, &all) {
-            Ok(done) => self.done = done,
+            Ok(done) => {
+                self.done = done;
+                let tuning = &self.scenario.tuning;
+                if done && self.scenario.is_calm() && tuning.fast_path && tuning.latency_ms == 1 {
+                    self.violation = check_fast_path(self.now_ms, &all);
+                }
+            }
             Err(violation) => self.violation = self.violation.take().or(Some(violation)),
         }
     }
@@ -607,6 +615,7 @@ fn name_of(record: &Record) -> String {
         Record::Genesis { .. } => "genesis".to_string(),
         Record::Learner { .. } => "learner".to_string(),
         Record::Voter => "voter".to_string(),
+        Record::Voted { .. } => "voted".to_string(),
     }
 }
 

@@ -11,11 +11,14 @@ mod flood;
 mod garbage_state;
 mod huge_numbers;
 mod mutate;
+mod new_view_lies;
 mod observation_lies;
+mod old_epoch;
 mod replay;
 mod silent;
 mod skip_slots;
 mod slow_primary;
+mod view_change_lies;
 mod withhold;
 
 use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
@@ -56,6 +59,12 @@ pub enum Vice {
     Censor,
     /// As primary leaves out slots, or proposes at the end of the window.
     SkipSlots,
+    /// Lies about what it prepared and voted for.
+    ViewChangeLies,
+    /// As primary of a new view begins it wrongly.
+    NewViewLies,
+    /// Signs for another epoch.
+    OldEpoch,
     /// Two processes with one key.
     Twins,
     /// Loses its log and starts anew.
@@ -64,7 +73,7 @@ pub enum Vice {
 
 impl Vice {
     /// Every vice.
-    pub const ALL: [Vice; 16] = [
+    pub const ALL: [Vice; 19] = [
         Vice::Silent,
         Vice::Equivocate,
         Vice::Approve,
@@ -79,6 +88,9 @@ impl Vice {
         Vice::SlowPrimary,
         Vice::Censor,
         Vice::SkipSlots,
+        Vice::ViewChangeLies,
+        Vice::NewViewLies,
+        Vice::OldEpoch,
         Vice::Twins,
         Vice::Amnesiac,
     ];
@@ -100,6 +112,9 @@ impl Vice {
             Vice::SlowPrimary => Box::new(slow_primary::SlowPrimary::draw(pick)),
             Vice::Censor => Box::new(censor::Censor),
             Vice::SkipSlots => Box::new(skip_slots::SkipSlots::draw(pick)),
+            Vice::ViewChangeLies => Box::new(view_change_lies::ViewChangeLies::draw(pick)),
+            Vice::NewViewLies => Box::new(new_view_lies::NewViewLies::draw(pick)),
+            Vice::OldEpoch => Box::new(old_epoch::OldEpoch),
             Vice::Twins | Vice::Amnesiac => return None,
         })
     }

@@ -1,0 +1,146 @@
+//! The planted bugs of `pbft`, and how many seeds each takes to be caught: the measure of this simulator.
+//!
+//! A bug may have seeds of its own kind, said in the table: a cluster size in which it matters, vices that bring it about. Nothing else is told.
+
+use std::time::Instant;
+
+use pbft::planted::Bug;
+
+use crate::adversary::Vice;
+use crate::random::Random;
+use crate::scenario::Scenario;
+
+/// What the seeds that hunt a bug have in common.
+#[derive(Clone, Copy, Default)]
+pub struct Bias {
+    /// n, when the bug needs one.
+    count: Option<u32>,
+    /// Vices of one Byzantine replica, often that of the first view.
+    vices: &'static [Vice],
+    /// Whether the fast path is on.
+    fast_path: Option<bool>,
+    /// Links are at least so slow, in milliseconds.
+    latency_ms: Option<u64>,
+    /// Clocks differ by up to so much, in milliseconds.
+    drift_ms: Option<u64>,
+    /// Every replica has at most so many slots in flight, and entries in a batch.
+    pipeline: Option<u64>,
+}
+
+const NONE: Bias =
+    Bias { count: None, vices: &[], fast_path: None, latency_ms: None, drift_ms: None, pipeline: None };
+
+/// The bugs by name, each with the kind of seeds that hunts it.
+pub const BUGS: [(&str, Bug, Bias); 15] = [
+    (
+        "quorum-is-two-f-plus-one",
+        Bug::QuorumIsTwoFPlusOne,
+        Bias { count: Some(5), vices: &[Vice::Equivocate], ..NONE },
+    ),
+    ("duplicate-votes-count", Bug::DuplicateVotesCount, NONE),
+    (
+        "commits-of-views-summed",
+        Bug::CommitsOfViewsSummed,
+        Bias { fast_path: Some(false), vices: &[Vice::Withhold], ..NONE },
+    ),
+    (
+        "prepared-ignored",
+        Bug::PreparedIgnored,
+        Bias { count: Some(4), vices: &[Vice::Equivocate, Vice::ViewChangeLies], ..NONE },
+    ),
+    (
+        "fast-wins-ties",
+        Bug::FastWinsTies,
+        Bias { count: Some(4), vices: &[Vice::Equivocate, Vice::ViewChangeLies], ..NONE },
+    ),
+    (
+        "fast-in-one-view",
+        Bug::FastInOneView,
+        Bias { count: Some(4), vices: &[Vice::Withhold, Vice::ViewChangeLies], fast_path: Some(true), ..NONE },
+    ),
+    (
+        "one-view-change-too-many",
+        Bug::OneViewChangeTooMany,
+        Bias { count: Some(4), vices: &[Vice::ViewChangeLies, Vice::Withhold], fast_path: Some(true), ..NONE },
+    ),
+    ("base-over-subset", Bug::BaseOverSubset, Bias { vices: &[Vice::Withhold, Vice::ViewChangeLies], ..NONE }),
+    ("send-before-store", Bug::SendBeforeStore, NONE),
+    ("proposal-at-high-mark-dropped", Bug::ProposalAtHighMarkDropped, Bias { count: Some(4), ..NONE }),
+    ("new-view-unchecked", Bug::NewViewUnchecked, Bias { vices: &[Vice::NewViewLies, Vice::Equivocate], ..NONE }),
+    ("timer-never-doubles", Bug::TimerNeverDoubles, Bias { latency_ms: Some(150), ..NONE }),
+    ("longest-ttl", Bug::LongestTtl, NONE),
+    ("clock-dependent-vote", Bug::ClockDependentVote, Bias { drift_ms: Some(4000), ..NONE }),
+    ("null-slot-not-stored", Bug::NullSlotNotStored, Bias { vices: &[Vice::SkipSlots], ..NONE }),
+];
+
+/// The run of a seed that hunts a bug.
+pub fn scenario(seed: u64, bias: Bias) -> Scenario {
+    let mut scenario = Scenario::of(seed, bias.count);
+    let mut random = Random::of(seed, "planted");
+    let tuning = &mut scenario.tuning;
+    tuning.fast_path = bias.fast_path.unwrap_or(tuning.fast_path);
+    tuning.latency_ms = bias.latency_ms.unwrap_or(tuning.latency_ms);
+    tuning.drift_ms = bias.drift_ms.unwrap_or(tuning.drift_ms);
+    if let Some(pipeline) = bias.pipeline {
+        tuning.pipeline = pipeline.min(tuning.checkpoint_interval);
+    }
+    if !bias.vices.is_empty() {
+        let replica = if random.percent(60) { 0 } else { random.below(u64::from(scenario.shape.count)) as u8 };
+        scenario.corrupt(replica, bias.vices);
+    }
+    scenario
+}
+
+/// The bugs that `name` names, `all` for all of them.
+pub fn named(name: &str) -> Vec<(&'static str, Bug, Bias)> {
+    BUGS.into_iter().filter(|(known, _, _)| name == "all" || name == *known).collect()
+}
+
+/// Hunts the bugs and prints what each took; whether all were caught within `seconds` each.
+#[cfg(feature = "planted")]
+pub fn hunt(name: &str, seeds: u64, threads: usize) -> bool {
+    use crate::parallel::{Seeds, run_all};
+    use crate::world::Options;
+    use pbft::planted::Switch;
+
+    let mut all = true;
+    println!("{:<30} {:>6} {:>7}  caught by", "bug", "seeds", "seconds");
+    for (name, bug, bias) in named(name) {
+        let began = Instant::now();
+        let options = Options { switch: Switch(Some(bug)), ..Options::default() };
+        let seeds = Seeds { first: 0, count: seeds, threads, failures_most: 1, quiet: true };
+        let tally = run_all(seeds, options, |seed| scenario(seed, bias));
+        let seconds = began.elapsed().as_secs_f64();
+        let found = tally.failed.first_key_value();
+        let text = found.map_or("NOT CAUGHT".to_string(), |(seed, violation)| format!("seed {seed}: {violation}"));
+        let text: String = text.chars().take(110).collect();
+        println!("{name:<30} {:>6} {seconds:>7.1}  {text}", tally.runs);
+        all &= found.is_some();
+    }
+    all
+}
+
+/// Without the feature there is nothing to hunt.
+#[cfg(not(feature = "planted"))]
+pub fn hunt(name: &str, seeds: u64, threads: usize) -> bool {
+    let _ = (seeds, threads, Instant::now());
+    println!("{} bugs; they are in the build with the feature `planted` alone", named(name).len());
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_has_a_name_and_seeds_within_the_fault_budget() {
+        assert_eq!(named("all").len(), 15);
+        for (name, _, bias) in BUGS {
+            assert_eq!(named(name).len(), 1, "{name}");
+            for seed in 0..50 {
+                let scenario = scenario(seed, bias);
+                assert!(scenario.byzantine().len() <= scenario.shape.faults as usize, "{name} seed {seed}");
+            }
+        }
+    }
+}
