@@ -53,7 +53,7 @@ pub enum Protocol {
 }
 
 /// A search with more states than this is given up.
-const STATES_MAX: usize = 60_000_000;
+const STATES_MAX: usize = 100_000_000;
 
 impl Case {
     /// Searches.
