@@ -7,6 +7,7 @@ pub mod bind;
 pub mod bufsize;
 pub mod byzantine_consensus;
 pub mod cache;
+pub mod certification;
 pub mod chain;
 pub mod error;
 pub mod errors;
@@ -39,6 +40,7 @@ mod rehearsal;
 #[cfg(test)]
 mod testing_blocks;
 
+pub use certification::{Certification, Completion};
 pub use chain::{Chain, Next, Rest};
 pub use error::{ExtendedError, ServeError};
 pub use plugin::{Glance, Plugin};

@@ -12,6 +12,7 @@ use hickory_proto::rr::rdata::{A, CNAME, SOA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use tokio::sync::Semaphore;
 
+use crate::certification::Certification;
 use crate::chain::{Chain, Next};
 use crate::error::ServeError;
 use crate::plugin::{Glance, Plugin};
@@ -211,7 +212,7 @@ pub fn certified(response: Response) -> Response {
     };
     let answer = CertifiedAnswer { certificate, index: 0, proof: Vec::new(), leaf };
     let certified = Certified { answer, bytes: vec![0; 700], reference: [2; 33], option_code: 65_321 };
-    Response { certificate: Some(Arc::new(certified)), ..response }
+    Response { certificate: Some(Certification::complete(Arc::new(certified))), ..response }
 }
 
 /// The answer of the chain that `text` makes.

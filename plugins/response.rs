@@ -1,12 +1,11 @@
 //! The answer of a plugin: sections and flags, and where it came from. The engine turns it into a message.
 
-use std::sync::Arc;
-
 use certificate::certified::CertifiedAnswer;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
+use crate::certification::Certification;
 use crate::error::ExtendedError;
 
 /// A quorum certificate beside an answer, ready to be sent.
@@ -43,8 +42,8 @@ pub struct Response {
     pub extended_errors: Vec<ExtendedError>,
     /// Further EDNS options for a client that sent EDNS.
     pub options: Vec<EdnsOption>,
-    /// The certificate, when a quorum signed this answer.
-    pub certificate: Option<Arc<Certified>>,
+    /// The certificate, when a quorum signed this answer or is about to.
+    pub certificate: Option<Certification>,
     /// The plugin that made the answer: for logs and metrics.
     pub origin: &'static str,
     /// How long it may be cached at most, in seconds, where records do not say it: certified failures, stale answers. `Some(0)`: not at all.

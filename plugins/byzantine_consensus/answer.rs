@@ -1,7 +1,5 @@
 //! From a decision to the response that a client gets.
 
-use std::sync::Arc;
-
 use agreement::canonical::REFUSED;
 use agreement::serve;
 use certificate::leaf::{Class, Leaf, Outcome};
@@ -13,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record};
 use super::store::Held;
 use crate::error::{ExtendedError, code};
 use crate::query::Query;
-use crate::response::Response;
+use crate::response::{Certified, Response};
 
 /// The name of this plugin, as the origin of its answers.
 pub const ORIGIN: &str = "byzantine-consensus";
@@ -22,13 +20,13 @@ pub const FAILURE_TTL_SECONDS: u32 = 1;
 
 /// The response to `query` that `held` decides, as of `now_ms`.
 pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_ms: u64) -> Response {
-    let leaf = held.leaf();
+    let leaf = &held.leaf;
     let served = serve(leaf, &held.extra, now_ms);
     let mut response = Response::new(served.rcode, ORIGIN);
     response.recursion_available = true;
     // Agreement is not validation: AD is for DNSSEC alone.
     response.authentic_data = leaf.class == Class::Secure;
-    response.certificate = Some(held.certified.clone());
+    response.certificate = Some(held.certificate.certification());
     response.answers = served.answers;
     response.authorities = served.authorities;
     if !query.dnssec_ok() {
@@ -90,10 +88,10 @@ pub fn undecided(answered: usize, replicas: usize, quorum: usize) -> Response {
     response
 }
 
-/// The certificate of `held` as a TXT record at `owner`.
-pub fn certificate_text(held: &Arc<Held>, owner: &Name) -> Response {
+/// A certificate as a TXT record at `owner`.
+pub fn certificate_text(certified: &Certified, owner: &Name) -> Response {
     let mut response = Response::new(ResponseCode::NoError, ORIGIN);
-    let text = TXT::new(certificate::delivery::to_txt(&held.certified.answer));
+    let text = TXT::new(certificate::delivery::to_txt(&certified.answer));
     // Not cached: what it says about time would age with it.
     response.answers.push(Record::from_rdata(owner.clone(), 0, RData::TXT(text)));
     response.authoritative = true;

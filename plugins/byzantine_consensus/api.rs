@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::consensus::{Consensus, wall_ms};
 use super::judge::key;
+use super::metrics::standing_name;
 use super::store::Held;
+use crate::response::Certified;
 
 /// Answers `GET path?query`, if the path is ours.
 pub fn answer(consensus: &Consensus, path: &str, query: &str) -> Option<(u16, String)> {
@@ -31,6 +33,13 @@ fn status(consensus: &Consensus) -> Value {
         "replica": consensus.me.0,
         "view": status.replica.view.0,
         "primary": status.replica.primary.map(|primary| primary.0),
+        "standing": standing_name(status.replica.standing),
+        "view_changes": status.replica.view_changes,
+        "new_views": status.replica.new_views,
+        "fast": status.replica.fast,
+        "slow": status.replica.slow,
+        "suspect": status.replica.suspect,
+        "catching_up": status.replica.catching_up,
         "executed": status.replica.executed.0,
         "stable": status.replica.stable.0,
         "connected": ids(status.replica.connected),
@@ -95,14 +104,17 @@ fn certificate(consensus: &Consensus, query: &str) -> (u16, Value) {
     let with_do = Question { flags: Question::DNSSEC_OK, ..question.clone() };
     let held = consensus.store.get(&key(&question)).or_else(|| consensus.store.get(&key(&with_do)));
     match held {
-        Some(held) => (200, explained(consensus, &held)),
+        Some(held) => match held.certificate.get() {
+            Some(certified) => (200, explained(consensus, &held, &certified)),
+            None => refuse(404, "the answer is certain, but its certificate is not complete yet; ask again"),
+        },
         None => refuse(404, "no decision about this question is held here; ask for it with `dig` first"),
     }
 }
 
-fn explained(consensus: &Consensus, held: &Held) -> Value {
-    let leaf = held.leaf();
-    let certificate = &held.certified.answer.certificate;
+fn explained(consensus: &Consensus, held: &Held, certified: &Certified) -> Value {
+    let leaf = &held.leaf;
+    let certificate = &certified.answer.certificate;
     let observed: Vec<(ReplicaId, u64, Observed)> = held
         .evidence
         .iter()
@@ -136,7 +148,7 @@ fn explained(consensus: &Consensus, held: &Held) -> Value {
             "replica": view.replica.0, "name": view.name, "upstream_group": view.upstream_group,
             "time_ms": view.time_ms, "saw": view.saw, "counted": view.counted, "supports": view.supports,
         })).collect::<Vec<_>>(),
-        "certificate": STANDARD.encode(&held.certified.bytes),
+        "certificate": STANDARD.encode(&certified.bytes),
     })
 }
 

@@ -15,16 +15,17 @@ use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
-use pbft::{Batch, Decided, Fault, Lookup};
+use pbft::{Batch, Decided, Early, Fault, Lookup, Operation};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
-use super::store::{Evidence, Held, Store};
+use super::store::{Evidence, Held, Kept, Store};
 use super::waiting::Waiting;
+use crate::certification::Completion;
 use crate::chain::Rest;
 use crate::error::ServeError;
 use crate::query::Query;
@@ -138,9 +139,10 @@ impl Consensus {
         if let Some(origin) = lookup.origin
             && let Some(held) =
                 self.store.get(&lookup.digest).filter(|held| held.is_worth_handing_out(now_ms))
+            && let Some(bytes) = encode_answer(&held)
         {
             self.metrics.handed_out.inc();
-            let _ = self.node().answer(origin, lookup.digest, encode_answer(&held));
+            let _ = self.node().answer(origin, lookup.digest, bytes);
             return;
         }
         let Some(question) = judge::question(&lookup.operation) else {
@@ -217,52 +219,64 @@ impl Consensus {
             signatures: decided.signatures.clone(),
         };
         let tree = merkle::Tree::new(&decided.leaves);
-        let evidence = evidence(&decided.evidence);
-        for (index, (operation, leaf)) in decided.operations.iter().zip(&decided.leaves).enumerate() {
-            // Other kinds of operation are read by their own plugins alone.
-            let Ok(leaf) = Leaf::from_bytes(leaf) else { continue };
-            if leaf.question().map(judge::key) != Some(operation.digest()) {
-                continue;
-            }
+        for Answered { index, operation, leaf, evidence } in
+            answered(&decided.operations, &decided.leaves, &decided.evidence)
+        {
             self.metrics.decided(leaf.class);
             if leaf.class > Class::Failure {
                 self.metrics.out_voted(ReplicaSet(leaf.observers.0 & !leaf.support.0));
             }
-            let observations = evidence.get(index).map_or(&[][..], Vec::as_slice);
-            let extra = if leaf.extra_digest == Digest::ZERO {
-                Vec::new()
-            } else {
-                self.judge.extra(operation, &counted(observations))
-            };
+            let extra = self.extra(operation, &leaf, &evidence);
             let answer = CertifiedAnswer {
                 certificate: certificate.clone(),
                 index: index as u16,
                 proof: tree.proof(index),
                 leaf,
             };
-            self.take(operation.digest(), answer, extra, observations.to_vec(), now_ms);
+            self.take(operation.digest(), Held::certified(self.certified(answer), extra, evidence), now_ms);
+        }
+        self.store.settle(decided.header.sequence);
+    }
+
+    /// Keeps what a slot will be decided as, and tells those who wait. Its certificate is on its way.
+    pub(super) fn take_early(&self, early: &Early) {
+        let now_ms = wall_ms();
+        let sequence = early.header.sequence;
+        for Answered { operation, leaf, evidence, .. } in
+            answered(&early.operations, &early.leaves, &early.evidence)
+        {
+            let extra = self.extra(operation, &leaf, &evidence);
+            let certificate = Completion::open(self.option_code());
+            self.take(operation.digest(), Held { sequence, leaf, certificate, extra, evidence }, now_ms);
         }
     }
 
-    fn take(
-        &self,
-        key: Digest,
-        answer: CertifiedAnswer,
-        extra: Vec<u8>,
-        evidence: Vec<Evidence>,
-        now_ms: u64,
-    ) {
-        let certified = Certified {
+    fn take(&self, key: Digest, held: Held, now_ms: u64) {
+        let Kept { held, contradicts } = self.store.insert(key, &Arc::new(held));
+        if contradicts {
+            error!(slot = %held.sequence, "decided another answer than was released: more replicas are faulty than tolerated");
+        }
+        if now_ms < held.leaf.not_after_ms.saturating_add(TOLD_AFTER_EXPIRY_MS) {
+            self.waiting.tell(&key, &held);
+        }
+    }
+
+    fn certified(&self, answer: CertifiedAnswer) -> Certified {
+        Certified {
             bytes: answer.to_bytes(),
             reference: answer.reference(),
             answer,
             option_code: self.option_code(),
-        };
-        let held = Arc::new(Held { certified: Arc::new(certified), extra, evidence });
-        self.store.insert(key, &held);
-        if now_ms < held.leaf().not_after_ms.saturating_add(TOLD_AFTER_EXPIRY_MS) {
-            self.waiting.tell(&key, &held);
         }
+    }
+
+    /// The records that belong beside a leaf. What an early answer has is not computed again.
+    fn extra(&self, operation: &Operation, leaf: &Leaf, evidence: &[Evidence]) -> Vec<u8> {
+        if leaf.extra_digest == Digest::ZERO {
+            return Vec::new();
+        }
+        let known = self.store.get(&operation.digest()).filter(|held| held.leaf == *leaf);
+        known.map_or_else(|| self.judge.extra(operation, &counted(evidence)), |held| held.extra.clone())
     }
 
     /// Takes a certified answer that `from` handed out, if it proves itself.
@@ -279,7 +293,7 @@ impl Consensus {
             return warn!(%from, "answer from a replica lacks the records that belong to it");
         }
         match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
-            Ok(_) => self.take(key, answer, extra, Vec::new(), now_ms),
+            Ok(_) => self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms),
             Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
         }
     }
@@ -295,7 +309,11 @@ impl Host for Callbacks {
         consensus.runtime.clone().spawn(consensus.look_up(lookup));
     }
 
-    fn early(&self, _early: &pbft::Early) {}
+    fn early(&self, early: &Early) {
+        let Some(consensus) = self.0.upgrade() else { return };
+        let early = early.clone();
+        consensus.runtime.clone().spawn(async move { consensus.take_early(&early) });
+    }
 
     fn decided(&self, decided: &Decided) {
         let Some(consensus) = self.0.upgrade() else { return };
@@ -350,12 +368,38 @@ fn counted(evidence: &[Evidence]) -> Vec<pbft::Counted<'_>> {
         .collect()
 }
 
-/// `length (4) || certificate || length (4) || records beside it`.
-pub(super) fn encode_answer(held: &Held) -> Vec<u8> {
+/// One answer of a slot.
+struct Answered<'a> {
+    /// Its place.
+    index: usize,
+    operation: &'a Operation,
+    leaf: Leaf,
+    /// The observations behind it.
+    evidence: Vec<Evidence>,
+}
+
+/// The answers of a slot. Other kinds of operation are read by their own plugins alone.
+fn answered<'a>(
+    operations: &'a [Operation],
+    leaves: &'a [Vec<u8>],
+    batch: &Batch,
+) -> impl Iterator<Item = Answered<'a>> {
+    let mut evidence = evidence(batch);
+    operations.iter().zip(leaves).enumerate().filter_map(move |(index, (operation, leaf))| {
+        let leaf = Leaf::from_bytes(leaf).ok()?;
+        let evidence = evidence.get_mut(index).map(std::mem::take).unwrap_or_default();
+        let is_ours = leaf.question().map(judge::key) == Some(operation.digest());
+        is_ours.then_some(Answered { index, operation, leaf, evidence })
+    })
+}
+
+/// `length (4) || certificate || length (4) || records beside it`; `None` without a certificate.
+pub(super) fn encode_answer(held: &Held) -> Option<Vec<u8>> {
+    let certified = held.certificate.get()?;
     let mut writer = Writer::new();
-    writer.bytes32(&held.certified.bytes);
+    writer.bytes32(&certified.bytes);
     writer.bytes32(&held.extra);
-    writer.finish()
+    Some(writer.finish())
 }
 
 fn decode_answer(bytes: &[u8]) -> Result<(CertifiedAnswer, Vec<u8>), certificate::codec::DecodeError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use certificate::leaf::{Policy, Question};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
+use pbft::Standing;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -158,7 +159,12 @@ impl ByzantineConsensus {
     ) -> Response {
         let numbers = consensus.cluster.replicas;
         match held {
-            Some(held) => response(held, query, numbers.quorum(), numbers.count(), wall_ms()),
+            Some(held) => {
+                if held.certificate.get().is_none() {
+                    consensus.metrics.early.inc();
+                }
+                response(held, query, numbers.quorum(), numbers.count(), wall_ms())
+            }
             None => {
                 consensus.metrics.undecided.inc();
                 let answered = consensus.node().observers(key(question)).await.len();
@@ -179,7 +185,7 @@ impl ByzantineConsensus {
         let key = key(&question);
         if let Some(held) = consensus.store.valid(&key, wall_ms()) {
             if compare(consensus, &question, &held, &response) {
-                response.certificate = Some(held.certified.clone());
+                response.certificate = Some(held.certificate.certification());
             }
             return Ok(response);
         }
@@ -208,8 +214,15 @@ impl ByzantineConsensus {
             ));
         }
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
-        match self.decision(consensus, question, deadline).await? {
-            Some(held) => Ok(certificate_text(&held, &query.name_as_asked)),
+        let certified = match self.decision(consensus, question, deadline).await? {
+            Some(held) => {
+                let certification = held.certificate.certification();
+                tokio::time::timeout_at(deadline, certification.wait()).await.ok().flatten()
+            }
+            None => None,
+        };
+        match certified {
+            Some(certified) => Ok(certificate_text(&certified, &query.name_as_asked)),
             None => Ok(self.respond(consensus, query, question, None).await),
         }
     }
@@ -267,6 +280,15 @@ impl Plugin for ByzantineConsensus {
         if let Some(reason) = &status.refusing {
             return Err(format!("does not vote: {reason}"));
         }
+        match status.replica.standing {
+            Standing::Learning => return Err("learns: its log is gone, and it does not vote yet".to_owned()),
+            Standing::Diverged => {
+                return Err(
+                    "does not vote: what it holds is not what a quorum signed; see its log".to_owned()
+                );
+            }
+            Standing::Active | Standing::Changing => {}
+        }
         if !status.can_reach_quorum() {
             let (others, needed) = (status.present.saturating_sub(1), status.quorum - 1);
             return Err(format!("reaches {others} other replicas, a quorum needs {needed}"));
@@ -303,10 +325,10 @@ fn local(mut own: Response, agreed: &Result<Response, ServeError>) -> Response {
 /// Whether an own answer says what the cluster decided; a difference is an alarm.
 fn compare(consensus: &Consensus, question: &Question, held: &Held, own: &Response) -> bool {
     let reading = agreement::canonical::read(question, &to_message(own.clone()));
-    let same = reading.is_ok_and(|reading| agreement::matches::same_answer(held.leaf(), &reading.outcome));
+    let same = reading.is_ok_and(|reading| agreement::matches::same_answer(&held.leaf, &reading.outcome));
     if held.is_answer() && !same {
         consensus.metrics.differences.inc();
-        warn!(%question, class = %held.leaf().class, "own answer differs from what the cluster decided");
+        warn!(%question, class = %held.leaf.class, "own answer differs from what the cluster decided");
     }
     same
 }

@@ -1,11 +1,18 @@
 //! Counters of the plugin.
 
+use std::sync::Arc;
+
 use certificate::ReplicaSet;
 use certificate::leaf::Class;
+use node::NodeStatus;
+use pbft::{Standing, Status};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use tokio::sync::watch;
+use tokio::time::{Duration, sleep};
 
 use crate::metrics::Metrics;
 
@@ -19,6 +26,43 @@ struct ReplicaLabel {
     replica: u8,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClusterLabel {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StandingLabel {
+    cluster: String,
+    standing: &'static str,
+}
+
+/// Gauges follow the replica at most so late: a busy one changes with every message.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a replica stands, as people and graphs read it.
+pub fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Changing => "changing",
+        Standing::Learning => "learning",
+        Standing::Diverged => "diverged",
+    }
+}
+
+/// What the replicas of the process say of themselves.
+#[derive(Clone)]
+struct ReplicaMetrics {
+    view: Family<ClusterLabel, Gauge>,
+    standing: Family<StandingLabel, Gauge>,
+    executed: Family<ClusterLabel, Gauge>,
+    stable: Family<ClusterLabel, Gauge>,
+    view_changes: Counter,
+    new_views: Counter,
+    fast_path: Counter,
+    slow_path: Counter,
+}
+
 /// What the plugin counts, over all clusters of the process.
 #[derive(Clone)]
 pub struct ConsensusMetrics {
@@ -26,6 +70,8 @@ pub struct ConsensusMetrics {
     out_voted: Family<ReplicaLabel, Counter>,
     /// Queries answered with a decision that still held.
     pub held: Counter,
+    /// Queries answered before the certificate of their answer was complete.
+    pub early: Counter,
     /// Queries without a decision at their deadline.
     pub undecided: Counter,
     /// Own answers under the policy `observe` that differ from what the cluster decided.
@@ -36,6 +82,7 @@ pub struct ConsensusMetrics {
     pub faults: Counter,
     /// From the request to the decision, as a query waits for it.
     pub decision_seconds: Histogram,
+    replica: ReplicaMetrics,
 }
 
 impl ConsensusMetrics {
@@ -55,6 +102,11 @@ impl ConsensusMetrics {
             held: metrics.metric(
                 "quorate_consensus_held",
                 "Queries answered with a decision that still held",
+                Counter::default,
+            ),
+            early: metrics.metric(
+                "quorate_consensus_early",
+                "Queries answered before the certificate of their answer was complete",
                 Counter::default,
             ),
             undecided: metrics.metric(
@@ -78,6 +130,21 @@ impl ConsensusMetrics {
                 "From the request to the decision, as a query waits for it",
                 || Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             ),
+            replica: ReplicaMetrics::new(metrics),
+        }
+    }
+
+    /// Shows how the replica of `cluster` stands, until it stops.
+    pub async fn follow(self, cluster: Arc<str>, mut status: watch::Receiver<NodeStatus>) {
+        let mut before = Status::default();
+        loop {
+            let now = status.borrow_and_update().replica;
+            self.replica.show(&cluster, &before, &now);
+            before = now;
+            if status.changed().await.is_err() {
+                return;
+            }
+            sleep(FOLLOW_PAUSE).await;
         }
     }
 
@@ -91,5 +158,50 @@ impl ConsensusMetrics {
     /// Counts a decided question.
     pub fn decided(&self, class: Class) {
         self.decided.get_or_create(&ClassLabel { class: class.name() }).inc();
+    }
+}
+
+impl ReplicaMetrics {
+    fn new(metrics: &Metrics) -> ReplicaMetrics {
+        let counter = |name, help| metrics.metric(name, help, Counter::default);
+        let gauge = |name, help| metrics.metric(name, help, Family::<ClusterLabel, Gauge>::default);
+        ReplicaMetrics {
+            view: gauge("quorate_consensus_view", "The view that the replica is in or moves to"),
+            standing: metrics.metric(
+                "quorate_consensus_standing",
+                "1 for the part of the protocol that the replica is in: active, changing, learning, diverged",
+                Family::default,
+            ),
+            executed: gauge("quorate_consensus_executed_slot", "The last slot that the replica executed"),
+            stable: gauge("quorate_consensus_stable_slot", "The slot of the last stable checkpoint"),
+            view_changes: counter("quorate_consensus_view_changes", "Views that the replica gave up"),
+            new_views: counter("quorate_consensus_new_views", "New views that the replica entered"),
+            fast_path: counter(
+                "quorate_consensus_fast_path",
+                "Slots whose answers a fast quorum released before the commits were in",
+            ),
+            slow_path: counter("quorate_consensus_slow_path", "Slots that the commits decided first"),
+        }
+    }
+
+    fn show(&self, cluster: &str, before: &Status, now: &Status) {
+        let label = || ClusterLabel { cluster: cluster.to_owned() };
+        for (gauge, value) in
+            [(&self.view, now.view.0), (&self.executed, now.executed.0), (&self.stable, now.stable.0)]
+        {
+            gauge.get_or_create(&label()).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        for standing in [Standing::Active, Standing::Changing, Standing::Learning, Standing::Diverged] {
+            let label = StandingLabel { cluster: cluster.to_owned(), standing: standing_name(standing) };
+            self.standing.get_or_create(&label).set(i64::from(standing == now.standing));
+        }
+        for (counter, before, now) in [
+            (&self.view_changes, before.view_changes, now.view_changes),
+            (&self.new_views, before.new_views, now.new_views),
+            (&self.fast_path, before.fast, now.fast),
+            (&self.slow_path, before.slow, now.slow),
+        ] {
+            counter.inc_by(now.saturating_sub(before));
+        }
     }
 }

@@ -44,8 +44,12 @@ pub struct NodeSettings {
     pub batch_wait: std::time::Duration,
     /// Slots in flight, within what the cluster file allows.
     pub pipeline: u32,
-    /// After so long without progress the primary is suspected.
+    /// A primary that makes no progress for so long is replaced.
     pub timeout: std::time::Duration,
+    /// The first primary of a view change has so long to begin its view; doubles with each that does not.
+    pub view_change_timeout: std::time::Duration,
+    /// Whether answers go out as soon as a fast quorum voted for them, before their certificate is complete.
+    pub fast_path: bool,
 }
 
 /// The key and the state folder: one replica, one process.
@@ -96,6 +100,8 @@ pub(super) fn config(identity: &Identity) -> NodeConfig {
         Some(Pace { entries: usize::from(settings.batch_entries), pipeline: u64::from(settings.pipeline) });
     config.timeouts.batch_wait_ms = ms(settings.batch_wait);
     config.timeouts.suspect_ms = ms(settings.timeout);
+    config.timeouts.view_change_ms = ms(settings.view_change_timeout);
+    config.fast_path = settings.fast_path;
     config
 }
 
@@ -128,6 +134,7 @@ impl Nodes {
             Arc::new(Consensus::new(identity.cluster.clone(), identity.me, identity.metrics.clone()));
         let node =
             Node::start(config(), consensus.judge.clone(), Arc::new(Callbacks(Arc::downgrade(&consensus))))?;
+        tokio::spawn(identity.metrics.clone().follow(identity.cluster.name.as_str().into(), node.watch()));
         consensus.set_node(node);
         let settings = identity.settings.clone();
         running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });

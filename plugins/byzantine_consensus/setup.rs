@@ -18,6 +18,10 @@ use crate::setup::{Block, Context, once};
 
 /// The longest a lookup may take: RFC 8767 §5 gives the whole answer 1.8 s.
 const OBSERVE_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
+/// How long a view that was agreed on may take to begin, unless told otherwise.
+const VIEW_CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest first wait: later ones double up to the same.
+const VIEW_CHANGE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// Everything the directive says.
 pub(super) struct Words {
@@ -31,6 +35,8 @@ pub(super) struct Words {
     batch: Option<(u16, Duration)>,
     pipeline: Option<u32>,
     timeout: Duration,
+    view_change_timeout: Duration,
+    fast_path: bool,
     compression: bool,
     bind: Option<std::net::SocketAddr>,
 }
@@ -97,6 +103,7 @@ pub(super) fn read(options: &mut Options<'_>) -> Words {
     let on_disagreement =
         options::one_of([("servfail", OnDisagreement::ServFail), ("local", OnDisagreement::Local)]);
     let code = certificate::delivery::OPTION_CODE;
+    let timeout = options.value("timeout", options::duration(ms(10)..=ms(60_000))).unwrap_or(ms(100));
     Words {
         cluster,
         identity,
@@ -118,12 +125,47 @@ pub(super) fn read(options: &mut Options<'_>) -> Words {
             Some((entries, wait.unwrap_or(ms(2))))
         }),
         pipeline: options.value("pipeline", options::integer(1..=100)),
-        timeout: options.value("timeout", options::duration(ms(10)..=ms(60_000))).unwrap_or(ms(100)),
+        timeout,
+        view_change_timeout: view_change_timeout(options, timeout),
+        fast_path: options.property("fast-path", fast_path).unwrap_or(true),
         compression: options
             .value("compression", options::one_of([("zstd", true), ("off", false)]))
             .unwrap_or(true),
         bind: options.value("bind", options::socket_address(5380)),
     }
+}
+
+/// Reads `view-change-timeout`. A view that is given up sooner than its primary would be suspected never begins.
+fn view_change_timeout(options: &mut Options<'_>, timeout: Duration) -> Duration {
+    let read = options.property("view-change-timeout", |line| {
+        let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
+        let wait = line.required(options::duration(Duration::from_millis(10)..=VIEW_CHANGE_TIMEOUT_MAX))?;
+        if wait < timeout {
+            let (least, found) = (timeout.as_millis(), wait.as_millis());
+            let hint =
+                "the next primary needs at least as long to begin as the last one had to make progress";
+            line.error_with_hint(
+                &span,
+                format!("expected at least `timeout`, {least}ms, got {found}ms"),
+                hint,
+            );
+            return None;
+        }
+        Some(wait)
+    });
+    read.unwrap_or(VIEW_CHANGE_TIMEOUT.max(timeout))
+}
+
+/// Reads `fast-path on|off`.
+fn fast_path(line: &mut Options<'_>) -> Option<bool> {
+    let on = line.required(options::one_of([("on", true), ("off", false)]))?;
+    if on && let Some(word) = line.peek().cloned() {
+        let _ = line.word();
+        let hint = "a threshold needs the reputation of each replica, which this version does not keep; write `fast-path on` or `fast-path off`";
+        line.error_with_hint(&word.span, format!("expected the end of the line, got `{}`", word.text), hint);
+        return None;
+    }
+    Some(on)
 }
 
 /// Reads the property `name`, a path; its absence is an error.
@@ -227,6 +269,8 @@ pub(super) fn node_settings(words: &Words, cluster: &Cluster) -> NodeSettings {
         batch_wait: wait,
         pipeline: words.pipeline.unwrap_or(cluster.pipeline).min(cluster.pipeline),
         timeout: words.timeout,
+        view_change_timeout: words.view_change_timeout,
+        fast_path: words.fast_path,
     }
 }
 

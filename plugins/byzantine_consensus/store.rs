@@ -1,16 +1,20 @@
 //! Certified answers that this replica knows, so that it can answer and hand them to replicas that were behind.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use certificate::leaf::{Class, Leaf};
-use certificate::{Digest, ReplicaId};
+use certificate::{Digest, ReplicaId, Sequence};
 
+use crate::certification::Completion;
 use crate::response::Certified;
 
 /// Bytes of answers, certificates and observations that are kept.
 pub const STORE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What an entry costs beside its own bytes.
 const ENTRY_BYTES: usize = 600;
+/// Slots whose answers may wait for their commits: more than any cluster has in flight.
+pub const EARLY_SLOTS_MAX: usize = 64;
 
 /// An answer with less life than this, or than a tenth of its TTL, is looked up anew instead of being handed out.
 const HAND_OUT_MARGIN_MS: u64 = 1000;
@@ -26,11 +30,15 @@ pub struct Evidence {
     pub payload: Vec<u8>,
 }
 
-/// A decision about a question.
+/// A decision about a question, perhaps before its commits are in.
 #[derive(Debug)]
 pub struct Held {
-    /// The leaf and its certificate.
-    pub certified: Arc<Certified>,
+    /// The slot that it was decided in.
+    pub sequence: Sequence,
+    /// What was decided.
+    pub leaf: Leaf,
+    /// Its certificate, when the commits are in.
+    pub certificate: Completion,
     /// The records served beside it, in the form of `agreement::extra`.
     pub extra: Vec<u8>,
     /// The observations behind it; none when the answer came from another replica.
@@ -38,37 +46,53 @@ pub struct Held {
 }
 
 impl Held {
-    /// What was decided.
-    pub fn leaf(&self) -> &Leaf {
-        &self.certified.answer.leaf
+    /// A certified answer.
+    pub fn certified(certified: Certified, extra: Vec<u8>, evidence: Vec<Evidence>) -> Held {
+        let (header, leaf) = (&certified.answer.certificate.header, &certified.answer.leaf);
+        let (sequence, leaf) = (header.sequence, leaf.clone());
+        let certificate = Completion::open(certified.option_code);
+        certificate.complete(Arc::new(certified));
+        Held { sequence, leaf, certificate, extra, evidence }
     }
 
     /// Whether the answer holds at `now_ms`.
     pub fn holds(&self, now_ms: u64) -> bool {
-        now_ms < self.leaf().not_after_ms
+        now_ms < self.leaf.not_after_ms
     }
 
-    /// Whether the answer holds long enough at `now_ms` to be worth handing to another replica, whose clock may differ.
+    /// Whether the answer holds long enough at `now_ms` to be worth handing to another replica, whose clock may differ; that it has a
+    /// certificate is for the caller to see.
     pub fn is_worth_handing_out(&self, now_ms: u64) -> bool {
-        let margin_ms = (u64::from(self.leaf().ttl) * 1000 / 10).max(HAND_OUT_MARGIN_MS);
+        let margin_ms = (u64::from(self.leaf.ttl) * 1000 / 10).max(HAND_OUT_MARGIN_MS);
         self.holds(now_ms.saturating_add(margin_ms))
     }
 
     /// Whether something was agreed on: neither a failure nor disagreement.
     pub fn is_answer(&self) -> bool {
-        self.leaf().class > Class::Failure
+        self.leaf.class > Class::Failure
     }
 
     fn weight(&self) -> u32 {
         let evidence: usize = self.evidence.iter().map(|evidence| evidence.payload.len() + 32).sum();
         // The leaf is held decoded and encoded.
-        (ENTRY_BYTES + 2 * self.certified.bytes.len() + self.extra.len() + evidence) as u32
+        let certificate = 2 * self.certificate.certification().bytes();
+        (ENTRY_BYTES + certificate + self.extra.len() + evidence) as u32
     }
 }
 
 /// The decisions by question, bounded in bytes.
 pub struct Store {
     entries: moka::sync::Cache<Digest, Arc<Held>>,
+    /// The questions whose answers wait for their commits, by slot.
+    early: Mutex<BTreeMap<Sequence, Vec<Digest>>>,
+}
+
+/// What came of `Store::insert`.
+pub struct Kept {
+    /// What is kept about the question.
+    pub held: Arc<Held>,
+    /// Whether the slot was known, or released early, with another answer: more than f replicas are faulty.
+    pub contradicts: bool,
 }
 
 impl Default for Store {
@@ -77,7 +101,7 @@ impl Default for Store {
             .max_capacity(STORE_BYTES_MAX)
             .weigher(|_, held: &Arc<Held>| held.weight())
             .build();
-        Store { entries }
+        Store { entries, early: Mutex::default() }
     }
 }
 
@@ -92,13 +116,57 @@ impl Store {
         self.get(key).filter(|held| held.holds(now_ms))
     }
 
-    /// Keeps a decision, unless the same or a later one about the question is there.
-    pub fn insert(&self, key: Digest, held: &Arc<Held>) {
-        let slot = |held: &Held| held.certified.answer.certificate.header.sequence;
-        self.entries.entry(key).and_upsert_with(|known| match known {
-            Some(known) if slot(known.value()) >= slot(held) => known.into_value(),
-            Some(_) | None => held.clone(),
+    /// Keeps a decision, unless the same or a later one about the question is there. One that was kept early, of the same slot, is completed: those
+    /// who have it get their certificate.
+    pub fn insert(&self, key: Digest, held: &Arc<Held>) -> Kept {
+        if held.certificate.get().is_none() {
+            self.note_early(held.sequence, key);
+        }
+        let mut contradicts = false;
+        let entry = self.entries.entry(key).and_upsert_with(|known| {
+            let Some(known) = known.map(moka::Entry::into_value) else { return held.clone() };
+            if known.sequence != held.sequence {
+                return if known.sequence > held.sequence { known } else { held.clone() };
+            }
+            let Some(certified) = held.certificate.get() else { return known };
+            if known.leaf != held.leaf {
+                contradicts = true;
+                let was_early = known.certificate.get().is_none();
+                known.certificate.give_up();
+                return if was_early { held.clone() } else { known };
+            }
+            known.certificate.complete(certified);
+            known
         });
+        Kept { held: entry.into_value(), contradicts }
+    }
+
+    fn note_early(&self, sequence: Sequence, key: Digest) {
+        let mut early = self.early();
+        early.entry(sequence).or_default().push(key);
+        if early.len() > EARLY_SLOTS_MAX {
+            early.pop_first();
+        }
+    }
+
+    /// Slot `executed` was decided: whoever still waits for a certificate of a slot far below will get none from this replica, which has not
+    /// executed that slot but fetched the state behind it.
+    pub fn settle(&self, executed: Sequence) {
+        let passed = {
+            let mut early = self.early();
+            let open = early.split_off(&Sequence(executed.0.saturating_sub(EARLY_SLOTS_MAX as u64)));
+            std::mem::replace(&mut *early, open)
+        };
+        for (sequence, key) in passed.iter().flat_map(|(slot, keys)| keys.iter().map(move |key| (*slot, key)))
+        {
+            if let Some(held) = self.get(key).filter(|held| held.sequence == sequence) {
+                held.certificate.give_up();
+            }
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, BTreeMap<Sequence, Vec<Digest>>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many decisions are kept.

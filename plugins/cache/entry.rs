@@ -172,8 +172,10 @@ impl Entry {
     pub fn weight(&self) -> usize {
         let response = &self.response;
         let records = response.answers.len() + response.authorities.len() + response.additionals.len();
-        let certificate =
-            response.certificate.as_ref().map_or(0, |certified| CERTIFICATE_COPIES * certified.bytes.len());
+        let certificate = response
+            .certificate
+            .as_ref()
+            .map_or(0, |certification| CERTIFICATE_COPIES * certification.bytes());
         ENTRY_BYTES + 2 * self.image.weight() + records * RECORD_BYTES + certificate
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use certificate::delivery::CERTIFICATE_TAG;
 use hickory_proto::rr::DNSClass;
 use plugins::error::code;
-use plugins::{Client, ExtendedError, Query, QueryView, Response, ServeError, Transport};
+use plugins::{Certified, Client, ExtendedError, Query, QueryView, Response, ServeError, Transport};
 use prometheus_client::metrics::counter::Counter;
 use tracing::{debug, error};
 
@@ -134,7 +134,8 @@ impl Engine {
         let response = response
             .and_then(|response| of_class(response, asked.qclass))
             .unwrap_or_else(|error| response_to(&error, &asked));
-        Some(self.reply(&asked, &response, client, udp_payload_max))
+        let certificate = wanted_certificate(&asked, &response, received + QUERY_DEADLINE).await;
+        Some(self.reply(&asked, &response, certificate, client, udp_payload_max))
     }
 
     /// Refuses a query that no plugin sees, so that none counts it.
@@ -172,15 +173,19 @@ impl Engine {
     }
 
     /// Writes the reply, with the certificate in the form that the client asked for and the transport allows.
-    fn reply(&self, asked: &Asked<'_>, response: &Response, client: Client, udp_payload_max: u16) -> Vec<u8> {
+    fn reply(
+        &self,
+        asked: &Asked<'_>,
+        response: &Response,
+        certificate: Option<(Arc<Certified>, CertificateForm)>,
+        client: Client,
+        udp_payload_max: u16,
+    ) -> Vec<u8> {
         let cookie = asked
             .option(cookie::OPTION_CODE)
             .and_then(|cookie| self.shared.cookies.check(cookie, client.address.ip(), unix_seconds()));
         let bounds = bounds(asked, client.transport, udp_payload_max);
-        let wanted = response.certificate.as_deref().and_then(|certified| {
-            let form = CertificateForm::asked(asked.option(certified.option_code)?)?;
-            Some((certified, form))
-        });
+        let wanted = certificate.as_ref().map(|(certified, form)| (certified.as_ref(), *form));
         let mut opt = asked.envelope.edns.map(|edns| Opt::new(udp_payload_max, edns.dnssec_ok));
         if let (Some(opt), Some(cookie)) = (&mut opt, cookie) {
             opt.push(cookie::OPTION_CODE, cookie.reply.to_vec());
@@ -254,6 +259,19 @@ impl Engine {
             }
         }
     }
+}
+
+/// The certificate, if the client asked for it: the one case in which an answer that is certain waits, for the commits of its slot. What is not there
+/// at `until` does not come with this reply.
+async fn wanted_certificate(
+    asked: &Asked<'_>,
+    response: &Response,
+    until: Instant,
+) -> Option<(Arc<Certified>, CertificateForm)> {
+    let certification = response.certificate.as_ref()?;
+    let form = CertificateForm::asked(asked.option(certification.option_code())?)?;
+    let complete = tokio::time::timeout_at(until.into(), certification.wait()).await;
+    Some((complete.ok().flatten()?, form))
 }
 
 fn query_of(asked: &Asked<'_>, client: Client, received: Instant, size: usize) -> Query {

@@ -13,7 +13,7 @@ use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
-use plugins::{Certified, Next, Plugin};
+use plugins::{Certification, Certified, Completion, Next, Plugin};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -50,7 +50,10 @@ impl Plugin for Scripted {
             _ => RData::A(A::new(192, 0, 2, 1)),
         };
         if first.starts_with(b"certified") {
-            response.certificate = Some(Arc::new(certified(&first)));
+            response.certificate = Some(Certification::complete(Arc::new(certified(&first))));
+        }
+        if first.starts_with(b"early") {
+            response.certificate = Some(early(&first));
         }
         response.answers.push(Record::from_rdata(query.name.clone(), 300, data));
         Ok(response)
@@ -70,6 +73,25 @@ impl Plugin for Chaos {
         next.serve(query).await
     }
 }
+
+/// A certificate that is not complete yet: that of `early` will be soon, that of `early-never` never, of `early-late` nobody knows when.
+fn early(label: &[u8]) -> Certification {
+    let completion = Completion::open(OPTION_CODE);
+    let certification = completion.certification();
+    let label = label.to_vec();
+    tokio::spawn(async move {
+        tokio::time::sleep(COMMITS_WAIT).await;
+        match label.as_slice() {
+            b"early" => completion.complete(Arc::new(certified(b""))),
+            b"early-never" => completion.give_up(),
+            _ => std::future::pending().await,
+        }
+    });
+    certification
+}
+
+/// So long the commits of `early` take. The time of these tests runs when nothing else does.
+const COMMITS_WAIT: Duration = Duration::from_millis(500);
 
 /// A certificate; that of `certified-long` does not fit a datagram, that of `certified-tight` only without the answer.
 fn certified(label: &[u8]) -> Certified {
@@ -315,6 +337,32 @@ async fn certificate_option(
     let reply = ask(engine, &query(name, RecordType::A, edns(1232, options)), transport).await;
     assert_eq!((reply.answers.len(), reply.truncation), (1, false));
     option(&reply, OPTION_CODE).map(|value| (value[0], value.len()))
+}
+
+/// How long the answer to `options` took, and what `certificate_option` says of it.
+async fn timed_option(name: &str, options: &[(u16, &[u8])]) -> (Duration, Option<(u8, usize)>) {
+    let started = tokio::time::Instant::now();
+    let got = certificate_option(&engine(), name, options, Transport::Tcp).await;
+    (started.elapsed(), got)
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_asks_for_the_certificate_waits_for_the_commits() {
+    let (took, got) = timed_option("early.example.org.", &[]).await;
+    assert!(took < COMMITS_WAIT && got.is_none(), "{took:?}");
+    let (took, got) = timed_option("early.example.org.", &[(OPTION_CODE, &[1])]).await;
+    assert!(took >= COMMITS_WAIT && took < 2 * COMMITS_WAIT, "{took:?}");
+    assert_eq!(got, Some((1, 1 + certified(b"").bytes.len())));
+    let (_, reference) = timed_option("early.example.org.", &[(OPTION_CODE, &[2])]).await;
+    assert_eq!(reference, Some((2, 33)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificate_that_does_not_come_in_time_costs_no_answer() {
+    let (took, got) = timed_option("early-late.example.org.", &[(OPTION_CODE, &[1])]).await;
+    assert!(got.is_none() && took >= QUERY_DEADLINE && took < QUERY_DEADLINE + DEADLINE_SLACK, "{took:?}");
+    let (took, got) = timed_option("early-never.example.org.", &[(OPTION_CODE, &[1])]).await;
+    assert!(got.is_none() && took < 2 * COMMITS_WAIT, "{took:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use certificate::verify::verify;
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use super::four::{Four, patient, until};
+use super::four::{Four, certified, patient, until};
 use super::setting::question;
 use super::upstream::{Says, address};
 use crate::byzantine_consensus::consensus::wall_ms;
@@ -28,7 +28,7 @@ async fn decided() -> Four {
     let four = Four::running(|_| {}).await;
     four.all_see(NAME, &address(NAME, 1));
     four.one_sees(3, NAME, Says::Nothing);
-    assert!(four.ask(0, NAME, RecordType::A).await.certificate.is_some());
+    certified(&four.ask(0, NAME, RecordType::A).await).await;
     four
 }
 
@@ -44,6 +44,9 @@ async fn status_shows_how_the_replica_stands() {
         ("replica", json!(0)),
         ("view", json!(0)),
         ("primary", json!(0)),
+        ("standing", json!("active")),
+        ("view_changes", json!(0)),
+        ("new_views", json!(0)),
         ("executed", json!(1)),
         ("stable", json!(0)),
         ("connected", json!([1, 2, 3])),
@@ -115,7 +118,7 @@ async fn certificate_of_a_question_with_do_is_found_by_its_name() {
     let four = Four::running(|_| {}).await;
     four.all_see(NAME, &address(NAME, 1));
     let with_do = with_edns(query(NAME, RecordType::A), true);
-    assert!(four.replica(0).serve(&patient(with_do)).await.unwrap().certificate.is_some());
+    certified(&four.replica(0).serve(&patient(with_do)).await.unwrap()).await;
     let (status, body) = get(&four, "/v1/certificates", &format!("name={NAME}")).expect("a path of ours");
     assert_eq!((status, &body["question"]), (200, &json!("www.example.org. IN A DO")));
 }

@@ -88,7 +88,7 @@ async fn certificates_are_carried_by_the_option_of_the_configuration() {
     four.all_see(NAME, &address(NAME, 1));
     four.ask(0, NAME, RecordType::A).await;
     let held = four.replica(0).consensus.store.get(&key(&question(NAME))).expect("it is kept");
-    assert_eq!(held.certified.option_code, 65_400);
+    assert_eq!(held.certificate.certification().option_code(), 65_400);
     assert_ne!(OPTION_CODE, 65_400);
 }
 

@@ -7,7 +7,7 @@ use certificate::{CertifiedAnswer, ReplicaId, ReplicaSet, name};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, RecordType};
 
-use super::four::{Four, patient, reasons, until};
+use super::four::{Four, certified, patient, reasons, until};
 use super::setting::question;
 use super::upstream::{Says, address, nxdomain};
 use crate::byzantine_consensus::consensus::wall_ms;
@@ -21,7 +21,7 @@ async fn equal_answers_are_strong_and_their_certificate_verifies() {
 
     let response = four.ask(0, "WWW.example.org.", RecordType::A).await;
 
-    let certified = response.certificate.expect("a certificate");
+    let certified = certified(&response).await;
     let read = CertifiedAnswer::from_bytes(&certified.bytes).unwrap();
     let asked = question("www.example.org");
     let verified =
@@ -35,9 +35,9 @@ async fn equal_answers_are_strong_and_their_certificate_verifies() {
 async fn a_decision_answers_the_next_query_without_another_lookup() {
     let four = Four::running(|_| {}).await;
     four.all_see("www.example.org.", &address("www.example.org.", 1));
-    let first = four.ask(0, "www.example.org.", RecordType::A).await.certificate.expect("a certificate");
+    let first = certified(&four.ask(0, "www.example.org.", RecordType::A).await).await;
 
-    let second = four.ask(0, "www.example.org.", RecordType::A).await.certificate.expect("a certificate");
+    let second = certified(&four.ask(0, "www.example.org.", RecordType::A).await).await;
 
     assert_eq!(second.bytes, first.bytes);
     assert_eq!(four.upstreams[0].asked("www.example.org.").len(), 1);
@@ -54,7 +54,8 @@ async fn one_liar_changes_nothing() {
     let response = four.ask(2, "www.example.org.", RecordType::A).await;
 
     // Two honest observations and the lie may be all that is there when the grace is over.
-    let leaf = &response.certificate.as_ref().expect("a certificate").answer.leaf;
+    let certified = certified(&response).await;
+    let leaf = &certified.answer.leaf;
     assert!(leaf.class >= Class::Corroborated && !leaf.support.contains(ReplicaId(2)), "{leaf:?}");
     assert_eq!(response.answers.len(), 1);
     assert_eq!(response.answers[0].data, a("www.example.org.", 300, 1).data);
@@ -68,7 +69,8 @@ async fn one_time_out_changes_nothing() {
 
     let response = four.ask(3, "www.example.org.", RecordType::A).await;
 
-    let leaf = &response.certificate.as_ref().expect("a certificate").answer.leaf;
+    let certified = certified(&response).await;
+    let leaf = &certified.answer.leaf;
     assert_eq!((leaf.class, leaf.support), (Class::Strong, ReplicaSet(0b0111)));
 }
 
@@ -82,7 +84,7 @@ async fn nxdomain_is_certified_and_comes_with_its_soa() {
     assert_eq!((response.rcode, response.answers.len()), (ResponseCode::NXDomain, 0));
     assert_eq!(response.authorities.len(), 1);
     assert_eq!(response.authorities[0].record_type(), RecordType::SOA);
-    let certified = response.certificate.expect("a certificate");
+    let certified = certified(&response).await;
     let cluster = &four.setting.cluster;
     let asked = question("absent.example.org");
     verify(&certified.answer, cluster, Some(&asked), wall_ms(), 0, Class::Strong).unwrap();
@@ -99,10 +101,7 @@ async fn a_lookup_that_fails_everywhere_is_a_certified_failure() {
     let response = four.ask(0, "www.example.org.", RecordType::A).await;
 
     assert_eq!(response.rcode, ResponseCode::ServFail);
-    assert_eq!(
-        response.certificate.as_ref().map(|certified| certified.answer.leaf.class),
-        Some(Class::Failure)
-    );
+    assert_eq!(certified(&response).await.answer.leaf.class, Class::Failure);
     let [reason] = reasons(&response)[..] else { panic!("one reason") };
     assert!(reason.ends_with("of 4 replicas saw no usable answer from upstream"), "{reason}");
 }
@@ -153,7 +152,7 @@ async fn two_hundred_queries_at_once_make_one_request() {
     });
 
     for served in queries.collect::<Vec<_>>() {
-        assert!(served.await.unwrap().unwrap().certificate.is_some());
+        certified(&served.await.unwrap().unwrap()).await;
     }
 
     let consensus = &four.replica(0).consensus;

@@ -20,7 +20,7 @@ use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::query::Query;
 use crate::rehearsal::query;
-use crate::response::Response;
+use crate::response::{Certified, Response};
 
 /// Nothing here takes so long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +40,7 @@ pub fn settings() -> QuerySettings {
 pub struct Replica {
     pub chain: Chain,
     pub consensus: Arc<Consensus>,
+    pub metrics: Metrics,
 }
 
 impl Replica {
@@ -111,6 +112,8 @@ impl Four {
                 batch_wait: Duration::from_millis(2),
                 pipeline: cluster.pipeline,
                 timeout: Duration::from_millis(100),
+                view_change_timeout: Duration::from_secs(1),
+                fast_path: true,
             },
             metrics: ConsensusMetrics::new(&Metrics::new()),
         }
@@ -118,7 +121,15 @@ impl Four {
 
     /// Starts replica `id`.
     pub fn start(&mut self, id: u8, settings: QuerySettings) {
-        let (nodes, identity) = (Arc::<Nodes>::default(), self.identity(id));
+        self.start_with(id, settings, |_| {});
+    }
+
+    /// Starts replica `id`, whose directive says something else of its node.
+    pub fn start_with(&mut self, id: u8, settings: QuerySettings, change: impl FnOnce(&mut NodeSettings)) {
+        let metrics = Metrics::new();
+        let (nodes, mut identity) = (Arc::<Nodes>::default(), self.identity(id));
+        identity.metrics = ConsensusMetrics::new(&metrics);
+        change(&mut identity.settings);
         let socket = self.setting.sockets[usize::from(id)].try_clone().unwrap();
         let node_config =
             || NodeConfig { socket: Some(socket), segment_bytes: SEGMENT_BYTES, ..config(&identity) };
@@ -126,7 +137,12 @@ impl Four {
         let plugin = ByzantineConsensus::new(settings, identity, nodes);
         let chain = Chain::new(vec![Arc::new(plugin), self.upstreams[usize::from(id)].clone()]);
         chain.start().unwrap();
-        self.replicas[usize::from(id)] = Some(Replica { chain, consensus });
+        self.replicas[usize::from(id)] = Some(Replica { chain, consensus, metrics });
+    }
+
+    /// Replica `id`, which does not run, loses its log.
+    pub fn wipe(&mut self, id: u8) {
+        self.folders[usize::from(id)] = tempfile::tempdir().unwrap();
     }
 
     /// Stops replica `id` and waits until it has.
@@ -192,6 +208,13 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}
+
+/// The certificate of an answer, when it is complete.
+pub async fn certified(response: &Response) -> Arc<Certified> {
+    let certification = response.certificate.clone().expect("an answer with a certificate");
+    let complete = tokio::time::timeout(PATIENCE, certification.wait()).await;
+    complete.expect("it is complete in time").expect("a certificate")
 }
 
 /// The texts of the extended errors.

@@ -19,7 +19,7 @@ fn held(sequence: u64) -> Arc<Held> {
 }
 
 fn slot(held: &Held) -> Sequence {
-    held.certified.answer.certificate.header.sequence
+    held.sequence
 }
 
 #[test]

@@ -98,13 +98,16 @@ async fn changed_options_of_the_node_do_not_stop_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replica_without_its_log_does_not_start() {
+async fn replica_that_did_not_start_leaves_nothing_behind() {
     let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
     let folder = tempfile::tempdir().unwrap();
-    let without_log = Identity { state: folder.path().join("state"), ..identity(&four) };
-    assert!(matches!(nodes.acquire(&without_log), Err(AcquireError::Start(_))));
-    initialise_sized(&without_log.state, &without_log.cluster, ReplicaId(0), 64 * 1024).unwrap();
-    let consensus = nodes.acquire(&without_log).expect("nothing of the first try is left");
+    let identity = Identity { state: folder.path().join("state"), ..identity(&four) };
+    // The log of another replica.
+    initialise_sized(&identity.state, &identity.cluster, ReplicaId(1), 64 * 1024).unwrap();
+    assert!(matches!(nodes.acquire(&identity), Err(AcquireError::Start(_))));
+    std::fs::remove_dir_all(&identity.state).unwrap();
+    let consensus = nodes.acquire(&identity).expect("nothing of the first try is left");
+    assert_eq!(consensus.node().status().replica.standing, pbft::Standing::Learning);
     consensus.node().shutdown();
     consensus.node().stopped().await;
 }

@@ -133,7 +133,7 @@ pub fn held(answer: CertifiedAnswer, extra: Vec<u8>) -> Arc<Held> {
         answer,
         option_code: certificate::delivery::OPTION_CODE,
     };
-    Arc::new(Held { certified: Arc::new(certified), extra, evidence: Vec::new() })
+    Arc::new(Held::certified(certified, extra, Vec::new()))
 }
 
 /// `name IN A`

@@ -74,13 +74,14 @@ fn told(text: &str, folder: &Path) -> String {
 #[test]
 fn every_option_is_accepted() {
     let all = format!(
-        "{NEEDED}\n algorithm pbft\n observe-timeout 500ms\n on-disagreement local\n batch 20 5ms\n pipeline 2\n timeout 200ms\n compression off\n edns-option 65400\n max-faulty 1\n bind 127.0.0.1:5380"
+        "{NEEDED}\n algorithm pbft\n observe-timeout 500ms\n on-disagreement local\n batch 20 5ms\n pipeline 2\n timeout 200ms\n view-change-timeout 2s\n fast-path off\n compression off\n edns-option 65400\n max-faulty 1\n bind 127.0.0.1:5380"
     );
     for lines in [
         NEEDED,
         &all,
         &format!("{NEEDED}\n batch off\n on-disagreement servfail\n compression zstd\n bind [::1]"),
         &format!("{NEEDED}\n batch 1024\n pipeline 100\n observe-timeout 1500ms"),
+        &format!("{NEEDED}\n fast-path on\n timeout 60s\n view-change-timeout 60s"),
     ] {
         assert_eq!(errors_of(lines), [""; 0], "{lines}");
     }
@@ -113,6 +114,19 @@ fn wrong_values_are_told_with_their_place() {
         (
             "timeout 1ms",
             "4:10: error: byzantine-consensus: timeout: expected a duration from 10ms to 1m, got `1ms`",
+        ),
+        (
+            "view-change-timeout 61s",
+            "4:22: error: byzantine-consensus: view-change-timeout: expected a duration from 10ms to 1m, got `61s`",
+        ),
+        (
+            "view-change-timeout 50ms",
+            "4:22: error: byzantine-consensus: view-change-timeout: expected at least `timeout`, 100ms, got 50ms",
+        ),
+        ("fast-path 0.9", "4:12: error: byzantine-consensus: fast-path: expected `on` or `off`, got `0.9`"),
+        (
+            "fast-path on 0.9",
+            "4:15: error: byzantine-consensus: fast-path: expected the end of the line, got `0.9`",
         ),
         (
             "compression gzip",
@@ -319,4 +333,39 @@ fn batch_and_pipeline_only_lower_what_the_cluster_file_allows() {
     assert_eq!(pace("batch 20"), (20, 2, 3));
     assert_eq!(pace("batch 51\n pipeline 4"), (50, 2, 3));
     assert_eq!(pace("batch off"), (1, 0, 3));
+}
+
+#[test]
+fn fast_path_is_on_unless_told_otherwise() {
+    assert!(node("").fast_path && node("fast-path on").fast_path && !node("fast-path off").fast_path);
+}
+
+#[test]
+fn view_change_timeout_is_a_second_or_as_long_as_timeout() {
+    let wait = |lines| node(lines).view_change_timeout.as_millis();
+    assert_eq!(wait(""), 1000);
+    assert_eq!(wait("view-change-timeout 400ms"), 400);
+    assert_eq!(wait("timeout 3s"), 3000);
+    assert_eq!(wait("view-change-timeout 5s\n timeout 3s"), 5000);
+}
+
+#[test]
+fn threshold_of_the_fast_path_is_refused_with_the_reason() {
+    let folder = folder();
+    let expected = "\
+Corefile:5:15: error: byzantine-consensus: fast-path: expected the end of the line, got `0.9`
+    5 |  fast-path on 0.9
+      |               ^^^
+hint: a threshold needs the reputation of each replica, which this version does not keep; write `fast-path on` or `fast-path off`
+";
+    assert_eq!(told(&block(&format!("{NEEDED}\n fast-path on 0.9")), folder.path()), expected);
+}
+
+#[test]
+fn node_is_started_with_what_the_directive_says() {
+    let mut identity = super::four::Four::new(|_| {}).identity(1);
+    identity.settings.fast_path = false;
+    identity.settings.view_change_timeout = std::time::Duration::from_millis(700);
+    let config = crate::byzantine_consensus::nodes::config(&identity);
+    assert_eq!((config.fast_path, config.timeouts.view_change_ms), (false, 700));
 }

@@ -48,7 +48,7 @@ async fn decided_slot_is_kept_and_told() {
     consensus.take_slot(&setting.decided(1, &[entry(&leaf)]));
 
     let told = told(&mut place).await.expect("the decision was told");
-    assert_eq!(told.leaf(), &leaf);
+    assert_eq!(told.leaf, leaf);
     assert!(Arc::ptr_eq(&told, &consensus.store.get(&key(leaf.question().unwrap())).unwrap()));
 }
 
@@ -63,8 +63,8 @@ async fn each_leaf_of_a_slot_gets_the_proof_of_its_place() {
 
     for asked in names.map(question) {
         let held = consensus.store.get(&key(&asked)).expect("it is kept");
-        let answer = &held.certified.answer;
-        verify(answer, &setting.cluster, Some(&asked), wall_ms(), 0, Class::Strong).unwrap();
+        let certified = held.certificate.get().expect("it is certified");
+        verify(&certified.answer, &setting.cluster, Some(&asked), wall_ms(), 0, Class::Strong).unwrap();
     }
 }
 
@@ -132,7 +132,7 @@ async fn certified_answer_of_a_peer_is_kept_and_told() {
     let setting = Setting::new();
     let asked = question("absent.example.org");
     let handed_out = setting.held(1, setting.unanimous(&asked, wall_ms(), nxdomain()));
-    assert!(returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn answer_of_a_peer_to_another_question_is_refused() {
     let setting = Setting::new();
     let asked = question("other.example.org");
     let handed_out = setting.held(1, decision(&setting, wall_ms()));
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn answer_of_a_peer_under_another_key_is_refused() {
     let asked = question("www.example.org");
     let handed_out = setting.held(1, decision(&setting, wall_ms()));
     let other = key(&question("other.example.org"));
-    assert!(!returned(&setting, &asked, other, &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, other, &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn answer_of_a_peer_without_the_records_beside_it_is_refused() {
     let Decision { leaf, extra } = setting.unanimous(&asked, wall_ms(), nxdomain());
     assert!(!extra.is_empty());
     let handed_out = held(setting.certify(1, &leaf), Vec::new());
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn answer_of_a_peer_with_records_that_nobody_agreed_on_is_refused() {
     let asked = question("www.example.org");
     let extra = setting.unanimous(&question("absent.example.org"), wall_ms(), nxdomain()).extra;
     let handed_out = held(setting.certify(1, &decision(&setting, wall_ms()).leaf), extra);
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn answer_of_a_peer_with_a_broken_signature_is_refused() {
     let mut answer = setting.certify(1, &decision(&setting, wall_ms()).leaf);
     answer.certificate.signatures[1].0[7] ^= 1;
     let handed_out = held(answer, Vec::new());
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn answer_of_a_peer_that_no_quorum_signed_is_refused() {
     let signed = setting.certify(1, &decision(&setting, wall_ms()).leaf);
     let forged = setting.unanimous(&asked, wall_ms(), address("www.example.org.", 66)).leaf;
     let handed_out = held(certificate::CertifiedAnswer { leaf: forged, ..signed }, Vec::new());
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn answer_of_a_peer_that_has_expired_is_refused() {
     let setting = Setting::new();
     let asked = question("www.example.org");
     let handed_out = setting.held(1, decision(&setting, wall_ms() - 400_000));
-    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out)).await);
+    assert!(!returned(&setting, &asked, key(&asked), &encode_answer(&handed_out).unwrap()).await);
 }
 
 #[tokio::test]
@@ -204,7 +204,10 @@ async fn answer_of_a_peer_with_bytes_behind_it_is_refused() {
     let setting = Setting::new();
     let asked = question("www.example.org");
     let handed_out = setting.held(1, decision(&setting, wall_ms()));
-    let bytes = [encode_answer(&handed_out), vec![0]].concat();
+    let bytes = [encode_answer(&handed_out).unwrap(), vec![0]].concat();
     assert!(!returned(&setting, &asked, key(&asked), &bytes).await);
-    assert!(!returned(&setting, &asked, key(&asked), &handed_out.certified.answer.to_bytes()).await);
+    assert!(
+        !returned(&setting, &asked, key(&asked), &handed_out.certificate.get().unwrap().answer.to_bytes())
+            .await
+    );
 }

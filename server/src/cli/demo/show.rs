@@ -77,10 +77,14 @@ Try, in another terminal:
             demo.replicas[usize::from(liar.id)].ports.dns
         );
     }
-    let victim =
-        demo.servers.iter().rfind(|server| server.label.starts_with("replica")).map(|server| server.pid());
-    if let Some(pid) = victim {
-        text += &format!("  kill -9 {pid}    a backup dies; answers go on\n");
+    let mut replicas = demo.servers.iter().filter(|server| server.label.starts_with("replica"));
+    // Replica 0 is the primary of the first view.
+    if let Some(primary) = replicas.next() {
+        text +=
+            &format!("  kill -9 {}    the primary dies; the others go on under the next\n", primary.pid());
+    }
+    if let Some(backup) = replicas.next_back() {
+        text += &format!("  kill -9 {}    a backup dies, which nobody notices\n", backup.pid());
     }
     text + "Ctrl-C ends everything.\n\n"
 }
@@ -105,14 +109,22 @@ pub(super) async fn live_line(replicas: &[Replica]) -> String {
             Ok(_) | Err(_) => None,
         };
         words.push(match status {
-            Some(status) => format!(
-                "[{}] slot {} view {} answers {}",
-                replica.id, status["executed"], status["view"], status["operations_decided"]
-            ),
+            Some(status) => replica_words(replica.id.0, &status),
             None => format!("[{}] gone", replica.id),
         });
     }
     words.join("  ")
+}
+
+/// What a replica's status says of it, in few words.
+fn replica_words(id: u8, status: &Value) -> String {
+    let role = match status["standing"].as_str() {
+        Some("active") if status["primary"] == id => " primary".to_owned(),
+        Some("active") | None => String::new(),
+        Some(standing) => format!(" {standing}"),
+    };
+    let (slot, view, answers) = (&status["executed"], &status["view"], &status["operations_decided"]);
+    format!("[{id}]{role} slot {slot} view {view} answers {answers}")
 }
 
 /// `GET path` on the admin listener at `port` of this host.
@@ -129,5 +141,19 @@ pub(super) async fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
     match status {
         Some(status) if head.starts_with("HTTP/1.") => Ok((status, body.to_owned())),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "expected an HTTP answer")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_line_names_the_primary_of_the_view_and_who_does_not_take_part() {
+        let status = |standing| json!({ "standing": standing, "primary": 2, "view": 6, "executed": 9, "operations_decided": 11 });
+        assert_eq!(replica_words(2, &status("active")), "[2] primary slot 9 view 6 answers 11");
+        assert_eq!(replica_words(0, &status("active")), "[0] slot 9 view 6 answers 11");
+        assert_eq!(replica_words(2, &status("changing")), "[2] changing slot 9 view 6 answers 11");
+        assert_eq!(replica_words(1, &status("learning")), "[1] learning slot 9 view 6 answers 11");
     }
 }
