@@ -1,17 +1,21 @@
 //! What an answer costs: a first certified one, a cached certified one, and decisions a second, each against its like in one run.
 //!
 //! `cargo build --release && cargo run --release -p bench`. Machines differ and are noisy: the ratios count, not the figures.
+//! `... -p bench -- growth [SLOTS]` shows instead that memory and disk stay bounded over many slots.
 
 mod client;
 mod disk;
+mod growth;
 mod servers;
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use system_tests::cluster::Cluster;
+use system_tests::load::flood;
 use system_tests::upstream::Upstream;
 
-use crate::client::{ask_each, flood, median};
+use crate::client::{ask_each, median};
 use crate::servers::{Plain, cpu_seconds, dnsperf, echo};
 
 /// First answers that are timed.
@@ -22,6 +26,8 @@ const ROUNDS: usize = 3;
 const ROUND_SECONDS: u32 = 3;
 /// How long decisions are counted.
 const FLOOD: Duration = Duration::from_secs(5);
+/// Queries in flight at each replica meanwhile.
+const IN_FLIGHT: usize = 64;
 /// What a first answer may cost beside the upstream and three syncs of the disk.
 const COLD_EXTRA: Duration = Duration::from_millis(5);
 
@@ -29,6 +35,16 @@ const COLD_EXTRA: Duration = Duration::from_millis(5);
 const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\nwww IN A 192.0.2.80\n*.cold IN A 192.0.2.81\n";
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => costs(),
+        ["growth"] => growth::run(growth::SLOTS),
+        ["growth", slots] => growth::run(slots.parse().expect("a number of slots")),
+        _ => panic!("expected nothing, or `growth [SLOTS]`, got {arguments:?}"),
+    }
+}
+
+fn costs() {
     let upstream = Upstream::serve("example.org.", ZONE);
     let address = upstream.address.to_string();
     let cluster = Cluster::start(4, std::slice::from_ref(&address));
@@ -61,8 +77,9 @@ fn cold(upstream: &Upstream, cluster: &Cluster, plain: &Plain) {
 }
 
 fn decisions(cluster: &Cluster) {
-    let ports: Vec<u16> = (0..4).map(|id| cluster.dns(id)).collect();
-    let answered = flood(&ports, FLOOD);
+    let servers: Vec<SocketAddr> = (0..4).map(|id| cluster.dns_address(id)).collect();
+    let began = Instant::now();
+    let answered = flood(&servers, ("flood", IN_FLIGHT), 2 * FLOOD, || began.elapsed() >= FLOOD);
     let rate = answered as f64 / FLOOD.as_secs_f64();
     println!("certified decisions, n = 4, four replicas on this machine: {rate:.0} a second");
 }

@@ -94,16 +94,23 @@ impl Client {
     }
 }
 
-/// Asks `servers` for new names below `example.org`, which begin with `label`, as fast as answers come, until it is `enough`; returns how
-/// many came.
+/// Asks `servers` for new names below `cold.example.org`, which begin with `label`, as fast as answers come, `in_flight` at a time of each,
+/// until it is `enough`; returns how many came.
 ///
 /// Panics: when it is not enough within `limit`.
-pub fn flood(servers: &[SocketAddr], label: &str, limit: Duration, mut enough: impl FnMut() -> bool) -> u64 {
+pub fn flood(
+    servers: &[SocketAddr],
+    (label, in_flight): (&str, usize),
+    limit: Duration,
+    mut enough: impl FnMut() -> bool,
+) -> u64 {
     let (answered, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for (server, address) in servers.iter().enumerate() {
             let (answered, stop) = (&answered, &stop);
-            scope.spawn(move || flood_one(*address, &format!("{label}-{server}"), answered, stop));
+            scope.spawn(move || {
+                flood_one(*address, (&format!("{label}-{server}"), in_flight), answered, stop);
+            });
         }
         let until = Instant::now() + limit;
         while !enough() && Instant::now() < until {
@@ -115,7 +122,12 @@ pub fn flood(servers: &[SocketAddr], label: &str, limit: Duration, mut enough: i
     answered.into_inner()
 }
 
-fn flood_one(address: SocketAddr, label: &str, answered: &AtomicU64, stop: &AtomicBool) {
+fn flood_one(
+    address: SocketAddr,
+    (label, in_flight): (&str, usize),
+    answered: &AtomicU64,
+    stop: &AtomicBool,
+) {
     let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).expect("the machine has free ports");
     socket.connect(address).expect("the server can be reached");
@@ -125,9 +137,9 @@ fn flood_one(address: SocketAddr, label: &str, answered: &AtomicU64, stop: &Atom
     let mut send = || {
         asked += 1;
         // A server that is gone refuses: the flood goes on when it is back.
-        let _ = socket.send(&query(asked as u16, &format!("{label}-{asked}.example.org"), None));
+        let _ = socket.send(&query(asked as u16, &format!("{label}-{asked}.cold.example.org"), None));
     };
-    (0..IN_FLIGHT).for_each(|_| send());
+    (0..in_flight).for_each(|_| send());
     while !stop.load(Ordering::Relaxed) {
         // A lost query is replaced.
         if socket.recv(&mut buffer).is_ok_and(|length| length > 12 && buffer[3] & 0xf == 0) {
@@ -137,8 +149,6 @@ fn flood_one(address: SocketAddr, label: &str, answered: &AtomicU64, stop: &Atom
     }
 }
 
-/// Queries in flight of each of the flood's clients.
-const IN_FLIGHT: usize = 16;
 /// After so long without an answer the flood takes one as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
 /// How often the flood asks whether it is enough.
