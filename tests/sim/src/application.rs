@@ -8,7 +8,8 @@ use std::rc::Rc;
 use agreement::{Dnssec, NoProofs, Observation, Observed, ObservedOutcome};
 use certificate::codec::{Decode, Encode};
 use certificate::{
-    Class, Cluster, Digest, Leaf, Member, OperationKind, Outcome, Policy, Question, ReplicaId, ReplicaSet, RrSet,
+    Class, Cluster, Digest, Leaf, Member, OperationKind, Outcome, Policy, Question, ReplicaId, ReplicaSet,
+    RrSet,
 };
 use pbft::{Application, Counted, Operation};
 
@@ -125,7 +126,9 @@ impl Judge {
             Judge::Dns { cluster, .. } => {
                 let group = cluster.member(replica).map_or(0, |member| member.group);
                 let outcome = match Question::from_bytes(&operation.subject) {
-                    Ok(question) if sight.value != 0 => ObservedOutcome::Answer(vec![address(&question, sight)]),
+                    Ok(question) if sight.value != 0 => {
+                        ObservedOutcome::Answer(vec![address(&question, sight)])
+                    }
                     _ => ObservedOutcome::Failure(2),
                 };
                 let (dnssec, extra, history) = (Dnssec::Indeterminate, Vec::new(), Vec::new());
@@ -208,7 +211,12 @@ impl Judge {
     }
 }
 
-fn decide_dns(cluster: &Cluster, operation: &Operation, observations: &[Counted<'_>], longest: bool) -> Vec<u8> {
+fn decide_dns(
+    cluster: &Cluster,
+    operation: &Operation,
+    observations: &[Counted<'_>],
+    longest: bool,
+) -> Vec<u8> {
     let Ok(question) = Question::from_bytes(&operation.subject) else { return Vec::new() };
     let decoded: Vec<(&Counted<'_>, Observed)> =
         observations.iter().filter_map(|one| Some((one, Observed::from_bytes(one.payload).ok()?))).collect();

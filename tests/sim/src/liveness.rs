@@ -72,7 +72,8 @@ impl Liveness {
         }
         let late = |one: &&Standing| one.oldest.is_some_and(|(_, since)| self.is_over(now_ms, since));
         if let Some(late) = all.iter().find(late) {
-            let found = format!("replica {}: request {:?} (number, since) is not decided", late.replica, late.oldest);
+            let found =
+                format!("replica {}: request {:?} (number, since) is not decided", late.replica, late.oldest);
             return fail(Check::L1, found);
         }
         if now_ms <= self.last_ms || all.iter().any(|one| one.oldest.is_some()) {

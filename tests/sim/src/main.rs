@@ -131,7 +131,7 @@ fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
         quiet: false,
     };
     let began = Instant::now();
-    let tally = parallel::run_all(seeds, options, |seed| Scenario::of(seed, arguments.replicas));
+    let tally = parallel::run_all(seeds, |seed| run::run(&Scenario::of(seed, arguments.replicas), options));
     let Tally { runs, events, decided, longest, failed } = &tally;
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} seeds, {decided} slots, {events} events in {seconds:.1} s; {} failed", failed.len());

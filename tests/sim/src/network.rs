@@ -101,7 +101,9 @@ mod tests {
     fn walls_stand_between_a_group_and_the_others_until_mended() {
         let mut network = Network::new(1, 4, 5);
         network.cut(9, [ReplicaId(1), ReplicaId(2)].into_iter().collect());
-        assert!(network.is_cut(0, 1) && network.is_cut(2, 3) && !network.is_cut(1, 2) && !network.is_cut(0, 3));
+        assert!(
+            network.is_cut(0, 1) && network.is_cut(2, 3) && !network.is_cut(1, 2) && !network.is_cut(0, 3)
+        );
         network.mend(9);
         assert!(!network.is_cut(0, 1));
     }

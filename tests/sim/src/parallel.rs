@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::invariants::Violation;
-use crate::run::run;
-use crate::scenario::Scenario;
-use crate::world::Options;
+use crate::run::Outcome;
 
 /// A line says how far it is after so many runs.
 const PROGRESS_RUNS: u64 = 1000;
@@ -46,8 +44,8 @@ pub struct Seeds {
     pub quiet: bool,
 }
 
-/// Runs the scenarios of the seeds.
-pub fn run_all(seeds: Seeds, options: Options, scenario: impl Fn(u64) -> Scenario + Sync) -> Tally {
+/// Runs the seeds, each as `run_one` does.
+pub fn run_all(seeds: Seeds, run_one: impl Fn(u64) -> Outcome + Sync) -> Tally {
     let tally = Mutex::new(Tally::default());
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
@@ -58,7 +56,7 @@ pub fn run_all(seeds: Seeds, options: Options, scenario: impl Fn(u64) -> Scenari
                 break;
             }
             let seed = seeds.first + number;
-            let outcome = run(&scenario(seed), options);
+            let outcome = run_one(seed);
             let mut tally = tally.lock().expect("no thread panics while it counts");
             tally.runs += 1;
             tally.events += outcome.events;

@@ -56,17 +56,35 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
     (
         "fast-in-one-view",
         Bug::FastInOneView,
-        Bias { count: Some(4), vices: &[Vice::Withhold, Vice::ViewChangeLies], fast_path: Some(true), ..NONE },
+        Bias {
+            count: Some(4),
+            vices: &[Vice::Withhold, Vice::ViewChangeLies],
+            fast_path: Some(true),
+            ..NONE
+        },
     ),
     (
         "one-view-change-too-many",
         Bug::OneViewChangeTooMany,
-        Bias { count: Some(4), vices: &[Vice::ViewChangeLies, Vice::Withhold], fast_path: Some(true), ..NONE },
+        Bias {
+            count: Some(4),
+            vices: &[Vice::ViewChangeLies, Vice::Withhold],
+            fast_path: Some(true),
+            ..NONE
+        },
     ),
-    ("base-over-subset", Bug::BaseOverSubset, Bias { vices: &[Vice::Withhold, Vice::ViewChangeLies], ..NONE }),
+    (
+        "base-over-subset",
+        Bug::BaseOverSubset,
+        Bias { vices: &[Vice::Withhold, Vice::ViewChangeLies], ..NONE },
+    ),
     ("send-before-store", Bug::SendBeforeStore, NONE),
     ("proposal-at-high-mark-dropped", Bug::ProposalAtHighMarkDropped, Bias { count: Some(4), ..NONE }),
-    ("new-view-unchecked", Bug::NewViewUnchecked, Bias { vices: &[Vice::NewViewLies, Vice::Equivocate], ..NONE }),
+    (
+        "new-view-unchecked",
+        Bug::NewViewUnchecked,
+        Bias { vices: &[Vice::NewViewLies, Vice::Equivocate], ..NONE },
+    ),
     ("timer-never-doubles", Bug::TimerNeverDoubles, Bias { latency_ms: Some(150), ..NONE }),
     ("longest-ttl", Bug::LongestTtl, NONE),
     ("clock-dependent-vote", Bug::ClockDependentVote, Bias { drift_ms: Some(4000), ..NONE }),
@@ -85,7 +103,8 @@ pub fn scenario(seed: u64, bias: Bias) -> Scenario {
         tuning.pipeline = pipeline.min(tuning.checkpoint_interval);
     }
     if !bias.vices.is_empty() {
-        let replica = if random.percent(60) { 0 } else { random.below(u64::from(scenario.shape.count)) as u8 };
+        let replica =
+            if random.percent(60) { 0 } else { random.below(u64::from(scenario.shape.count)) as u8 };
         scenario.corrupt(replica, bias.vices);
     }
     scenario
@@ -100,6 +119,7 @@ pub fn named(name: &str) -> Vec<(&'static str, Bug, Bias)> {
 #[cfg(feature = "planted")]
 pub fn hunt(name: &str, seeds: u64, threads: usize) -> bool {
     use crate::parallel::{Seeds, run_all};
+    use crate::run::run;
     use crate::world::Options;
     use pbft::planted::Switch;
 
@@ -109,10 +129,22 @@ pub fn hunt(name: &str, seeds: u64, threads: usize) -> bool {
         let began = Instant::now();
         let options = Options { switch: Switch(Some(bug)), ..Options::default() };
         let seeds = Seeds { first: 0, count: seeds, threads, failures_most: 1, quiet: true };
-        let tally = run_all(seeds, options, |seed| scenario(seed, bias));
+        let tally = run_all(seeds, |seed| {
+            let scenario = scenario(seed, bias);
+            let mut outcome = run(&scenario, options);
+            // What fails without the bug too says nothing about it.
+            if outcome.violation.is_some()
+                && let Some(violation) = run(&scenario, Options::default()).violation
+            {
+                println!("{name}: seed {seed} fails without the bug: {violation}");
+                outcome.violation = None;
+            }
+            outcome
+        });
         let seconds = began.elapsed().as_secs_f64();
         let found = tally.failed.first_key_value();
-        let text = found.map_or("NOT CAUGHT".to_string(), |(seed, violation)| format!("seed {seed}: {violation}"));
+        let text =
+            found.map_or("NOT CAUGHT".to_string(), |(seed, violation)| format!("seed {seed}: {violation}"));
         let text: String = text.chars().take(110).collect();
         println!("{name:<30} {:>6} {seconds:>7.1}  {text}", tally.runs);
         all &= found.is_some();

@@ -54,7 +54,8 @@ mod tests {
         for seed in 0..12 {
             let scenario = Scenario::of(seed, None);
             let options = Options { safety_only: true, ..Options::default() };
-            let (one, other) = (run(&scenario, options), run(&scenario, Options { verbose: true, ..options }));
+            let (one, other) =
+                (run(&scenario, options), run(&scenario, Options { verbose: true, ..options }));
             assert_eq!((one.hash, one.events, one.decided), (other.hash, other.events, other.decided));
             assert!(one.lines.is_empty() && other.lines.len() as u64 == other.events);
         }
@@ -64,7 +65,9 @@ mod tests {
     fn calm_clusters_of_every_size_decide_what_they_are_asked() {
         for count in [4, 5, 7, 10, 31] {
             let mut scenario = Scenario::of(3, Some(count));
-            scenario.elements.retain(|(_, element)| matches!(element.what, crate::scenario::What::Request { .. }));
+            scenario
+                .elements
+                .retain(|(_, element)| matches!(element.what, crate::scenario::What::Request { .. }));
             let outcome = run(&scenario, Options::default());
             assert_eq!(outcome.violation, None, "{count} replicas");
             assert!(outcome.decided > 0);

@@ -70,14 +70,20 @@ impl fmt::Display for Gist<'_> {
                 write!(f, "pre-prepare v{view} s{} {}", header.sequence, header.digest().short())?;
                 proposal.batch.operations.iter().try_for_each(|it| write!(f, " {}", operation(it)))
             }
-            Message::Prepare(vote) => write!(f, "prepare v{} s{} {}", vote.view, vote.sequence, vote.digest.short()),
-            Message::Commit(vote) => write!(f, "commit v{} s{} {}", vote.view, vote.sequence, vote.digest.short()),
+            Message::Prepare(vote) => {
+                write!(f, "prepare v{} s{} {}", vote.view, vote.sequence, vote.digest.short())
+            }
+            Message::Commit(vote) => {
+                write!(f, "commit v{} s{} {}", vote.view, vote.sequence, vote.digest.short())
+            }
             Message::Checkpoint(vote) => write!(f, "checkpoint s{} {}", vote.sequence, vote.digest.short()),
             Message::Status(status) => {
                 write!(f, "status v{} executed {} stable {}", status.view, status.executed, status.stable)
             }
             Message::Fetch { from } => write!(f, "fetch from {from}"),
-            Message::Slot(slot) => write!(f, "slot s{} {}", slot.header.sequence, slot.certificate.digest.short()),
+            Message::Slot(slot) => {
+                write!(f, "slot s{} {}", slot.header.sequence, slot.certificate.digest.short())
+            }
             Message::FetchState { sequence, offset } => write!(f, "fetch-state s{sequence} at {offset}"),
             Message::StableCheckpoint(chunk) => {
                 let certificate = &chunk.certificate;
@@ -92,7 +98,8 @@ impl fmt::Display for Gist<'_> {
                 write!(f, "{} stable {stable} decided {decided}:", change.digest().short())?;
                 let mut slots = change.slots.iter();
                 slots.try_for_each(|slot| {
-                    let prepared = slot.prepared.as_ref().map(|it| format!("P v{} {}", it.view, it.digest.short()));
+                    let prepared =
+                        slot.prepared.as_ref().map(|it| format!("P v{} {}", it.view, it.digest.short()));
                     let voted = slot.voted.map(|it| format!("Q v{} {}", it.view, it.digest.short()));
                     let (prepared, voted) = (prepared.unwrap_or_default(), voted.unwrap_or_default());
                     write!(f, " [s{} {prepared} {voted}]", slot.sequence)
@@ -105,9 +112,13 @@ impl fmt::Display for Gist<'_> {
                 write!(f, " with")?;
                 new_view.proposals.iter().try_for_each(|(digest, _)| write!(f, " {}", digest.short()))
             }
-            Message::FetchBatch { sequence, digest } => write!(f, "fetch-batch s{sequence} {}", digest.short()),
+            Message::FetchBatch { sequence, digest } => {
+                write!(f, "fetch-batch s{sequence} {}", digest.short())
+            }
             Message::FetchViewChange { digest } => write!(f, "fetch-view-change {}", digest.short()),
-            Message::Batch { header, .. } => write!(f, "batch s{} {}", header.sequence, header.digest().short()),
+            Message::Batch { header, .. } => {
+                write!(f, "batch s{} {}", header.sequence, header.digest().short())
+            }
         }
     }
 }
@@ -123,7 +134,9 @@ pub fn mark(message: &Message) -> u64 {
         Message::Prepare(vote) => of(4, &vote.signature.0),
         Message::Commit(vote) => of(5, &vote.signature.0),
         Message::Checkpoint(vote) => of(6, &vote.signature.0),
-        Message::Status(status) => of(7 ^ status.view.0 ^ status.stable.0 << 32, &status.executed.0.to_le_bytes()),
+        Message::Status(status) => {
+            of(7 ^ status.view.0 ^ status.stable.0 << 32, &status.executed.0.to_le_bytes())
+        }
         Message::Fetch { from } => of(8, &from.0.to_le_bytes()),
         Message::Slot(slot) => digest(9, &slot.certificate.digest),
         Message::FetchState { sequence, offset } => of(u64::from(*offset), &sequence.0.to_le_bytes()),

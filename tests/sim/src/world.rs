@@ -106,7 +106,8 @@ impl<'a> World<'a> {
         let (seed, count) = (scenario.seed, scenario.shape.count as usize);
         let judge = Judge::of(scenario.matter, scenario.shape, options.switch.has(Bug::LongestTtl));
         let ids = || (0..count as u8).map(ReplicaId);
-        let keys: Vec<Keys> = if scenario.ed25519 { Keys::ed25519(count) } else { ids().map(Keys::mock).collect() };
+        let keys: Vec<Keys> =
+            if scenario.ed25519 { Keys::ed25519(count) } else { ids().map(Keys::mock).collect() };
         let domain = judge.cluster().map_or_else(toy_domain, |cluster| cluster.domain());
         let cluster_digest = judge.cluster().map_or(domain.cluster_id, |cluster| cluster.digest());
         let parameters = |me: ReplicaId| {
@@ -432,7 +433,8 @@ impl<'a> World<'a> {
         for index in 0..self.nodes.len() {
             let now_ms = self.now_ms;
             let judge = self.nodes[index].judge.clone();
-            let due = self.nodes[index].wants.values_mut().filter(|want| want.asked_ms + ASK_AGAIN_MS <= now_ms);
+            let due =
+                self.nodes[index].wants.values_mut().filter(|want| want.asked_ms + ASK_AGAIN_MS <= now_ms);
             let again: Vec<u64> = due
                 .map(|want| {
                     want.asked_ms = now_ms;
@@ -450,7 +452,11 @@ impl<'a> World<'a> {
         let standing = |node: &Node| Standing {
             replica: node.id.0,
             status: node.replica.as_ref().map(|replica| replica.status()),
-            oldest: node.wants.values().map(|want| (want.number, want.since_ms)).min_by_key(|(_, since)| *since),
+            oldest: node
+                .wants
+                .values()
+                .map(|want| (want.number, want.since_ms))
+                .min_by_key(|(_, since)| *since),
         };
         let honest = (0..self.nodes.len()).filter(|index| self.is_honest(*index));
         let all: Vec<Standing> = honest.map(|index| standing(&self.nodes[index])).collect();
@@ -478,6 +484,10 @@ impl<'a> World<'a> {
         let status = replica.status();
         if node.doomed && !ready.persist.is_empty() {
             node.disk.write(&ready);
+            if self.options.switch.has(Bug::SendBeforeStore) {
+                self.court.sent(self.nodes[index].id, &ready);
+                self.send(index, ready.send);
+            }
             return self.crash(index);
         }
         node.disk.store(&ready);
@@ -520,7 +530,8 @@ impl<'a> World<'a> {
             }
         }
         for fault in &ready.faults {
-            self.trace.note(now_ms, index, fingerprint(4, fault.to_string().as_bytes()), || format!("!! {fault}"));
+            self.trace
+                .note(now_ms, index, fingerprint(4, fault.to_string().as_bytes()), || format!("!! {fault}"));
         }
     }
 
@@ -605,9 +616,13 @@ impl<'a> World<'a> {
 /// A record in a few words.
 fn name_of(record: &Record) -> String {
     match record {
-        Record::Accepted { proposal, .. } => format!("accepted v{} s{}", proposal.view, proposal.header.sequence),
+        Record::Accepted { proposal, .. } => {
+            format!("accepted v{} s{}", proposal.view, proposal.header.sequence)
+        }
         Record::Committed { vote, .. } => format!("committed v{} s{}", vote.view, vote.sequence),
-        Record::Decided { certificate, .. } => format!("decided v{} s{}", certificate.view, certificate.sequence),
+        Record::Decided { certificate, .. } => {
+            format!("decided v{} s{}", certificate.view, certificate.sequence)
+        }
         Record::OwnCheckpoint(vote) => format!("checkpoint s{}", vote.sequence),
         Record::Stable { certificate, .. } => format!("stable s{}", certificate.sequence),
         Record::ViewChanging(change) => format!("view-change v{}", change.view),

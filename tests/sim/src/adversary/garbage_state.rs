@@ -30,7 +30,10 @@ impl Adversary for GarbageState {
                 match liar.pick.below(4) {
                     0 => chunk.bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1),
                     1 => chunk.certificate.digest = Digest::of(b"other"),
-                    2 => chunk.total = chunk.total.saturating_sub(1).max(chunk.offset + chunk.bytes.len() as u32),
+                    2 => {
+                        chunk.total =
+                            chunk.total.saturating_sub(1).max(chunk.offset + chunk.bytes.len() as u32)
+                    }
                     _ => chunk.certificate.sequence = Sequence(chunk.certificate.sequence.0 + 1000),
                 }
                 Message::StableCheckpoint(chunk)

@@ -51,7 +51,10 @@ impl Adversary for Mutate {
                     1 => bent.header.sequence = bent.header.sequence.next(),
                     2 => bent.header.time_ms += liar.pick.choose(&[1, 10_000, 3_600_000]),
                     3 => bent.header.prefix_digest = Digest::of(b"other"),
-                    4 => bent.header.prefix_sequence = Sequence(bent.header.prefix_sequence.0.saturating_sub(1)),
+                    4 => {
+                        bent.header.prefix_sequence =
+                            Sequence(bent.header.prefix_sequence.0.saturating_sub(1))
+                    }
                     _ => bent.header.leaves_root = Digest::of(b"other"),
                 }
                 Message::PrePrepare(liar.sign_proposal(bent))

@@ -100,7 +100,8 @@ fn check_by_stranger(decided: &Decided, laws: &Laws) -> Result<(), String> {
         signers: decided.signers,
         signatures: decided.signatures.clone(),
     };
-    let answers = CertifiedAnswer::of_slot(&certificate, &decided.leaves).map_err(|error| error.to_string())?;
+    let answers =
+        CertifiedAnswer::of_slot(&certificate, &decided.leaves).map_err(|error| error.to_string())?;
     for answer in answers {
         let now_ms = answer.leaf.time_ms.max(decided.header.time_ms);
         // A leaf of long ago is past its time; whether it is genuine is what is asked here.

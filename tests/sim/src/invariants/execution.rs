@@ -47,7 +47,8 @@ impl Execution {
 
 /// Where execution goes on in a step in which a checkpoint became stable: behind it when its state was taken instead of executing the slots.
 fn skipped_to(step: &Step<'_>, executed: Sequence, stable: Sequence, laws: &Laws) -> Sequence {
-    let first = step.ready.decided.first().map_or(step.status.executed.0 + 1, |first| first.header.sequence.0);
+    let first =
+        step.ready.decided.first().map_or(step.status.executed.0 + 1, |first| first.header.sequence.0);
     let before = Sequence(first - 1);
     let at_checkpoint = before.0.is_multiple_of(laws.parameters.checkpoint_interval);
     if before > executed && before <= stable && at_checkpoint { before } else { executed }

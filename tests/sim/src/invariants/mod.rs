@@ -170,6 +170,11 @@ impl Court {
         found.map_err(|found| Violation { check: Check::S4, at_ms: now_ms, found })
     }
 
+    /// An honest replica sent this before the power went, though its records were not stored: what it says later may not contradict it.
+    pub fn sent(&mut self, replica: ReplicaId, ready: &Ready) {
+        self.signatures.sent(replica, ready, &self.laws);
+    }
+
     /// An honest replica is back, as its log has it.
     pub fn restarted(&mut self, replica: ReplicaId, status: &Status, records: &[Record]) {
         self.execution.restarted(replica, status.executed);
@@ -187,7 +192,6 @@ impl Court {
         self.agreement.decided()
     }
 }
-
 
 /// The root of leaves as headers carry it.
 fn root(leaves: &[Vec<u8>]) -> Digest {

@@ -37,7 +37,11 @@ impl Recomputation {
         let header = &decided.header;
         if header.entries == 0 {
             let null = SlotHeader::null(header.sequence, laws.parameters.cluster_digest);
-            return if *header == null { Ok(()) } else { Err("an empty slot that is not the null one".to_string()) };
+            return if *header == null {
+                Ok(())
+            } else {
+                Err("an empty slot that is not the null one".to_string())
+            };
         }
         let observations = decided.evidence.observations();
         if observations.len() != decided.leaves.len() || decided.leaves.len() != decided.operations.len() {

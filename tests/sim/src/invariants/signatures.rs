@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use certificate::{Digest, MessageType, ReplicaId, Replicas, Signature};
-use pbft::{Message, Record, ViewChange};
+use pbft::{Message, Ready, Record, ViewChange};
 
 use super::{Laws, Step};
 
@@ -48,6 +48,15 @@ impl Signatures {
             }
         }
         Ok(())
+    }
+
+    /// Notes what was sent, stored or not.
+    pub(super) fn sent(&mut self, me: ReplicaId, ready: &Ready, laws: &Laws) {
+        for (_, message) in &ready.send {
+            if let Some((place, digest, signature)) = own_message(me, message, laws.parameters.replicas) {
+                self.signed.entry((me, place)).or_insert((digest, signature));
+            }
+        }
     }
 
     /// What is on disk now is all that it may send: of the last write before a crash some may be there.

@@ -20,16 +20,23 @@ impl Support {
         for decided in &step.ready.decided {
             for (operation, leaf) in decided.operations.iter().zip(&decided.leaves) {
                 let Some(found) = laws.judge.finding(operation, leaf) else { continue };
-                let (Some(value), Some(number)) = (found.value, laws.judge.number(operation)) else { continue };
+                let (Some(value), Some(number)) = (found.value, laws.judge.number(operation)) else {
+                    continue;
+                };
                 if found.support.len() < laws.shape.faults as usize + 1 {
                     return Err(format!("value {value} of request {number} won with {:?}", found.support));
                 }
                 let seen = self.seen.get(&number).into_iter().flatten();
                 let longest = seen.filter(|sight| sight.value == value).map(|sight| sight.ttl).max();
                 match longest {
-                    None => return Err(format!("value {value} of request {number}: no honest replica saw it")),
+                    None => {
+                        return Err(format!("value {value} of request {number}: no honest replica saw it"));
+                    }
                     Some(longest) if value != 0 && found.ttl > longest => {
-                        return Err(format!("request {number} holds {} s, honest replicas saw {longest}", found.ttl));
+                        return Err(format!(
+                            "request {number} holds {} s, honest replicas saw {longest}",
+                            found.ttl
+                        ));
                     }
                     Some(_) => {}
                 }
