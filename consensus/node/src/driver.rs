@@ -212,7 +212,7 @@ impl Driver {
         self.counters.faults.add(1);
         match fault {
             Fault::Diverged { .. } => {
-                error!(%fault, "a quorum's state is not ours: this replica does not vote any more")
+                error!(%fault, "a quorum's state is not ours: this replica does not vote any more");
             }
             Fault::Contradiction { .. } => {
                 error!(%fault, "more replicas are faulty than the cluster tolerates: this replica does not vote any more");

@@ -306,7 +306,7 @@ async fn peer_that_asks_for_ever_more_gets_its_allowance() {
 
 #[test]
 fn batches_count_as_answers_and_view_changes_never_do() {
-    let header = certificate::SlotHeader::null(certificate::Sequence(1), certificate::Digest::ZERO);
+    let header = certificate::SlotHeader::null(Sequence(1), certificate::Digest::ZERO);
     assert!(allowance::is_answer(&Message::Batch { header, batch: Default::default() }));
     let message = pbft::ViewChange {
         view: certificate::View(1),
