@@ -620,10 +620,20 @@ impl Node {
                 self.stored.insert((MessageType::Checkpoint as u8, 0, vote.sequence.0, vote.digest));
             }
             Record::Stable { certificate, .. } => self.stable = certificate.sequence.0,
+            Record::ViewChanging(message) => {
+                self.stored.insert((MessageType::ViewChange as u8, message.view.0, 0, message.digest()));
+                self.promised = self.promised.max(message.view);
+            }
+            Record::Entered { new_view, view_changes } => {
+                for one in view_changes {
+                    self.stored.insert((MessageType::ViewChange as u8, one.view.0, 0, one.digest()));
+                }
+                let digest = Digest::of(&new_view.to_bytes());
+                self.stored.insert((MessageType::NewView as u8, new_view.view.0, 0, digest));
+                self.promised = self.promised.max(new_view.view);
+            }
             Record::Genesis { .. }
             | Record::Decided { .. }
-            | Record::ViewChanging(_)
-            | Record::Entered { .. }
             | Record::Learner { .. }
             | Record::Voter
             | Record::Voted { .. } => {}

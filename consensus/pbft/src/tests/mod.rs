@@ -7,10 +7,15 @@ mod checkpoints;
 mod cluster;
 mod demand;
 mod encoding;
-mod found;
+mod fairness;
+mod fast_path;
+
 mod judging;
+mod learner;
+mod new_views;
 mod normal_case;
 mod peers;
 mod restart;
+mod restart_views;
 mod seeds;
 mod view_changes;

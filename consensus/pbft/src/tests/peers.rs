@@ -159,4 +159,31 @@ impl Bench {
         bench.stored = records.into_iter().skip(1).collect();
         bench
     }
+
+    /// A good proposal of the primary of a view for the next slot.
+    pub fn proposal_in(&self, view: u64, number: u64) -> PrePrepare {
+        let observers: Vec<u8> = self.replica.parameters.replicas.ids().map(|id| id.0).collect();
+        let batch = self.batch_of(number, &observers);
+        self.signed(view, self.header_over(self.log.executed().0 + 1, &batch), batch)
+    }
+
+    /// Runs the next slot to its end in a view: proposal, prepares and commits of all others. Gives what each step said.
+    pub fn decide_in(&mut self, view: u64, number: u64) -> Vec<Ready> {
+        let replicas = self.replica.parameters.replicas;
+        let (me, primary) = (self.replica.parameters.me, replicas.primary(View(view)));
+        let proposal = self.proposal_in(view, number);
+        let (sequence, digest) = (proposal.header.sequence.0, proposal.header.digest());
+        let mut said = vec![self.hear(primary.0, Message::PrePrepare(proposal.clone()))];
+        let others: Vec<ReplicaId> = replicas.ids().filter(|id| *id != me).collect();
+        for from in others.iter().filter(|id| **id != primary) {
+            let vote = vote(MessageType::Prepare, view, sequence, digest, from.0);
+            said.push(self.hear(from.0, Message::Prepare(vote)));
+        }
+        for from in &others {
+            let vote = vote(MessageType::Commit, view, sequence, digest, from.0);
+            said.push(self.hear(from.0, Message::Commit(vote)));
+        }
+        self.note(&proposal);
+        said
+    }
 }

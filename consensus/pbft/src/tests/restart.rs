@@ -10,15 +10,15 @@ use super::cluster::*;
 use crate::*;
 
 /// What a replica stored and signed, in order: each signed message stands behind the record that vouches for it.
-struct Transcript {
-    parameters: Parameters,
-    records: Vec<Record>,
+pub struct Transcript {
+    pub parameters: Parameters,
+    pub records: Vec<Record>,
     /// Number of records that must be on disk before the message counts as sent, and the message.
-    signed: Vec<(usize, Message)>,
+    pub signed: Vec<(usize, Message)>,
 }
 
 impl Transcript {
-    fn note(&mut self, ready: &Ready) {
+    pub fn note(&mut self, ready: &Ready) {
         let base = self.records.len();
         self.records.extend(ready.persist.iter().cloned());
         for (_, message) in &ready.send {
@@ -42,7 +42,7 @@ impl Transcript {
         }
     }
 
-    fn restore(&self, cut: usize) -> Result<Replica<Toy, ToyKeys>, RestoreError> {
+    pub fn restore(&self, cut: usize) -> Result<Replica<Toy, ToyKeys>, RestoreError> {
         let toy = Toy { quorum: self.parameters.replicas.quorum() };
         let me = self.parameters.me.0;
         let records =
