@@ -14,8 +14,9 @@ use crate::replica::Replica;
 use crate::views::Known;
 use crate::{Application, Fault, Keyring, Message, Record, SlotClaim, Standing, ViewChange};
 
-/// So many slots decided in a view halve the wait again.
-const CALM_SLOTS: u32 = 16;
+/// A view that has lasted so long, and decides, halves the waits again, in milliseconds. Slots do not count: a cluster that is slower than its
+/// timers decides some in every view.
+const CALM_MS: u64 = 10_000;
 
 impl<A: Application, K: Keyring> Replica<A, K> {
     /// Moves to `view` and says so.
@@ -27,7 +28,6 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.view = view;
         self.standing = Standing::Changing;
         self.counts.view_changes += 1;
-        self.views.calm = 0;
         if !self.parameters.switch.has(Bug::TimerNeverDoubles) {
             self.views.failed = self.views.failed.saturating_add(1);
         }
@@ -179,9 +179,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if view != self.view || self.standing != Standing::Active || self.views.failed == 0 {
             return;
         }
-        self.views.calm += 1;
-        if self.views.calm >= CALM_SLOTS {
-            self.views.calm = 0;
+        let now = self.now.monotonic_ms;
+        if now >= self.views.calm_from_ms.saturating_add(CALM_MS) {
+            self.views.calm_from_ms = now;
             self.views.failed -= 1;
         }
     }

@@ -213,8 +213,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.counts.new_views += 1;
         self.install(message, view_changes, plan);
         self.views.new_view_due_ms = None;
-        self.views.calm = 0;
+        self.views.calm_from_ms = self.now.monotonic_ms;
         self.clocks.enter(self.now.monotonic_ms);
+        self.fairness.restart(self.now.monotonic_ms);
         self.renew_requests();
         self.send_all(Message::Status(self.peer_status()));
     }

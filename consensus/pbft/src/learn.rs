@@ -63,6 +63,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.standing = Standing::Active;
             self.ready.persist.push(Record::Voter);
             self.clocks.enter(self.now.monotonic_ms);
+            self.fairness.restart(self.now.monotonic_ms);
             self.renew_requests();
         }
     }

@@ -100,6 +100,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn forgive_sleep(&mut self, slept_ms: u64) {
         if slept_ms > 0 {
             self.clocks.judged_from_ms = self.now.monotonic_ms;
+            self.fairness.restart(self.now.monotonic_ms);
             if let Some(due) = &mut self.views.new_view_due_ms {
                 *due = due.saturating_add(slept_ms);
             }
@@ -129,6 +130,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         Some(oldest.max(self.clocks.progress_ms).max(self.clocks.judged_from_ms))
     }
 
+    /// How long progress is waited for, after the views that came to nothing.
+    pub(crate) fn progress_wait(&self) -> u64 {
+        self.patience(self.parameters.timeouts.suspect_ms, self.views.failed)
+    }
+
     /// Before the primary is suspected: whether what it was told of still counts. The log may have gone on since.
     pub(crate) fn reassess_relayed(&mut self) {
         while self.suspects()
@@ -146,8 +152,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     fn suspect_due(&self) -> Option<u64> {
-        let wait = self.patience(self.parameters.timeouts.suspect_ms, self.views.failed);
-        let stuck = self.undone_since().map(|since| since.saturating_add(wait));
+        let stuck = self.undone_since().map(|since| since.saturating_add(self.progress_wait()));
         [stuck, self.complaint_due()].into_iter().flatten().min()
     }
 

@@ -77,8 +77,8 @@ pub(crate) struct Views {
     pub(crate) asked_bodies: usize,
     /// How many views in a row came to nothing; waits double with each.
     pub(crate) failed: u32,
-    /// Slots that were decided in the current view since it last became more patient.
-    pub(crate) calm: u32,
+    /// Since when the current view lasts, or the waits were last halved.
+    pub(crate) calm_from_ms: u64,
     /// When the NEW-VIEW is waited for no longer. Set once n-f replicas want the view.
     pub(crate) new_view_due_ms: Option<u64>,
     /// When the own view change is sent again, and how often it was.
