@@ -56,7 +56,10 @@ fn primary_that_leaves_one_request_out_is_given_up_although_slots_are_decided() 
         hold(bench, number);
         decide(bench, number);
     });
-    assert!(due.is_some_and(|due| (240..=300).contains(&due)), "overtaken, after two waits more: {due:?}");
+    assert!(
+        due.is_some_and(|due| (400..=470).contains(&due)),
+        "overtaken by two waits, after two more: {due:?}"
+    );
 }
 
 #[test]
@@ -65,6 +68,12 @@ fn primary_that_starves_a_request_with_work_of_its_own_is_given_up() {
     hold(&mut bench, 7);
     let due = given_up_within(&mut bench, 5000, decide);
     assert!(due.is_some_and(|due| (1000..=1100).contains(&due)), "after ten waits: {due:?}");
+}
+
+#[test]
+fn primary_that_rests_between_its_batches_while_work_piles_up_is_given_up() {
+    let due = backlog(parameters(1, 4, 1), 1, 60);
+    assert!(due.is_some_and(|due| due < 1500), "90 ms for each is just under the timer: {due:?}");
 }
 
 #[test]
@@ -99,45 +108,44 @@ fn overloaded_primary_that_serves_in_its_own_order_of_arrival_is_kept() {
     assert!((0..40).all(|_| !bench.wait(10).suspect));
 }
 
-/// A backlog of 80 requests and one that came last, of which the primary proposes so many in each batch.
-fn overloaded(mut parameters: Parameters, payload: &[u8], each: u64) -> Option<u64> {
-    parameters.pace.entries = parameters.pace.entries.min(parameters.batch_entries);
+/// A backlog of 80 requests, of which the primary proposes so many in each batch; a batch takes 30 ms, and the next one is on its way when the
+/// last is decided, or so much later.
+fn backlog(parameters: Parameters, each: u64, pause_ms: u64) -> Option<u64> {
     let mut bench = Bench::with(parameters);
-    let saw = |bench: &Bench, of, number| bench.observed(of, number, payload);
-    for number in 0..=80 {
-        bench.now += number / 80;
-        for from in [0, 2, 3] {
-            let set = saw(&bench, from, number);
-            bench.hear(from, Message::Observe(set));
-        }
+    for number in 0..80 {
+        hold(&mut bench, number);
     }
-    let mut next = 0;
-    given_up_within(&mut bench, 2000 / each, |bench, _| {
+    let (mut next, mut flying) = (0, None::<PrePrepare>);
+    let mut resume_ms = 0;
+    given_up_within(&mut bench, 2000, |bench, _| {
+        if let Some(proposal) = flying.take() {
+            bench.decide(&proposal);
+            resume_ms = bench.now + pause_ms;
+        }
+        if bench.now < resume_ms || next + each > 80 {
+            return;
+        }
         let numbers: Vec<u64> = (next..next + each).collect();
         next += each;
-        let mut sets: Vec<SignedObservations> =
-            numbers.iter().flat_map(|number| [0, 2, 3].map(|of| saw(bench, of, *number))).collect();
+        let mut sets: Vec<SignedObservations> = numbers
+            .iter()
+            .flat_map(|number| [0, 2, 3].map(|of| bench.observed(of, *number, b"seen")))
+            .collect();
         sets.sort_by_key(|set| (set.replica, set.signature));
         let batch = Batch { operations: numbers.into_iter().map(operation).collect(), sets };
         let proposal = bench.signed(0, bench.header_over(bench.log.executed().0 + 1, &batch), batch);
-        bench.decide(&proposal);
+        bench.hear(0, Message::PrePrepare(proposal.clone()));
+        flying = Some(proposal);
     })
 }
 
 #[test]
-fn overloaded_primary_that_fills_its_batches_is_kept() {
-    let mut entries = parameters(1, 4, 1);
-    (entries.batch_entries, entries.timeouts.suspect_ms) = (2, 50);
-    assert_eq!(overloaded(entries, b"seen", 2), None, "full by entries");
-    let mut bytes = parameters(1, 4, 1);
-    bytes.batch_bytes = 8000;
-    assert_eq!(overloaded(bytes, &[7; 1400], 1), None, "full by bytes");
-}
-
-#[test]
-fn primary_that_proposes_a_trickle_of_a_backlog_is_given_up() {
-    let due = overloaded(parameters(1, 4, 1), b"seen", 1);
-    assert!(due.is_some_and(|due| (1000..1200).contains(&due)), "{due:?}");
+fn overloaded_primary_that_keeps_the_pipeline_busy_is_kept() {
+    for suspect_ms in [50, 100] {
+        let mut parameters = parameters(1, 4, 1);
+        parameters.timeouts.suspect_ms = suspect_ms;
+        assert_eq!(backlog(parameters, 1, 0), None);
+    }
 }
 
 #[test]

@@ -310,33 +310,39 @@ fn wait_for_a_new_view_doubles_with_each_view_that_fails_up_to_a_minute() {
     assert_eq!(waits(&mut bench, 2, 9), [1000, 2000, 4000, 16_000, 32_000, 60_000, 60_000]);
 }
 
-#[test]
-fn wait_shrinks_again_after_sixteen_slots_of_a_view() {
+/// A bench in view 4 after three views that came to nothing.
+fn after_three_failures() -> Bench {
     let mut bench = Bench::new(1);
     waits(&mut bench, 2, 2);
     assert_eq!(bench.replica.views.failed, 3, "views 2, 3 and now 4");
     let others = [0, 2, 3].map(|of| gives_up(of, 4));
     bench.enter(4, &others);
-    for number in 1..=48 {
-        let batch = bench.batch_of(number, &[0, 2, 3]);
-        let proposal = bench.signed(4, bench.header_over(number, &batch), batch);
-        bench.hear(0, Message::PrePrepare(proposal.clone()));
-        for from in [0, 2, 3] {
-            let commit = vote(Commit, 4, number, proposal.header.digest(), from);
-            bench.hear(from, Message::Commit(commit));
-        }
-        bench.note(&proposal);
-        assert_eq!(u64::from(bench.replica.views.failed), 3 - number / 16);
+    bench
+}
+
+#[test]
+fn wait_shrinks_again_with_every_ten_seconds_of_a_view_that_decides() {
+    let mut bench = after_three_failures();
+    for number in 1..=100 {
+        bench.decide_in(4, number);
+    }
+    assert_eq!(bench.replica.views.failed, 3, "not by slots alone");
+    for halved in 1..=3 {
+        bench.wait(9_999);
+        bench.decide_in(4, 1000 + halved);
+        assert_eq!(u64::from(bench.replica.views.failed), 4 - halved);
+        bench.wait(1);
+        assert_eq!(u64::from(bench.replica.views.failed), 4 - halved, "nor by time alone");
+        bench.decide_in(4, 2000 + halved);
+        assert_eq!(u64::from(bench.replica.views.failed), 3 - halved);
     }
     assert_eq!(waits(&mut bench, 6, 1), [1000]);
 }
 
 #[test]
 fn slots_that_were_decided_in_a_lower_view_shrink_no_wait() {
-    let mut bench = Bench::new(1);
-    waits(&mut bench, 2, 2);
-    let others = [0, 2, 3].map(|of| gives_up(of, 4));
-    bench.enter(4, &others);
+    let mut bench = after_three_failures();
+    bench.wait(30_000);
     for number in 1..=32 {
         bench.hear(2, Message::Status(PeerStatus { executed: Sequence(number), ..PeerStatus::default() }));
         bench.wait(30);
