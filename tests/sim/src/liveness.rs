@@ -109,6 +109,13 @@ impl Liveness {
     }
 }
 
+/// L2 of calm clusters: when nobody errs and nothing is lost, nobody gives up a view.
+pub fn check_calm(now_ms: u64, all: &[Standing]) -> Option<Violation> {
+    let given_up: u64 = all.iter().filter_map(|one| one.status).map(|status| status.view_changes).sum();
+    let found = format!("{given_up} view changes in a calm cluster");
+    (given_up > 0).then_some(Violation { check: Check::L2, at_ms: now_ms, found })
+}
+
 /// L4: when nobody errs and nothing is lost, at least 99 % of the slots are released by the fast path; of a few slots, all but one.
 pub fn check_fast_path(now_ms: u64, all: &[Standing]) -> Option<Violation> {
     let sum = |of: fn(&Status) -> u64| all.iter().filter_map(|one| one.status.as_ref()).map(of).sum::<u64>();

@@ -7,8 +7,9 @@ use std::time::Instant;
 use pbft::planted::Bug;
 
 use crate::adversary::Vice;
+use crate::network::Noise;
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{Element, START_MS, Scenario, What};
 
 /// What the seeds that hunt a bug have in common.
 #[derive(Clone, Copy, Default)]
@@ -23,12 +24,30 @@ pub struct Bias {
     latency_ms: Option<u64>,
     /// Clocks differ by up to so much, in milliseconds.
     drift_ms: Option<u64>,
-    /// Every replica has at most so many slots in flight, and entries in a batch.
-    pipeline: Option<u64>,
+    /// What the weather is like.
+    weather: Weather,
 }
 
-const NONE: Bias =
-    Bias { count: None, vices: &[], fast_path: None, latency_ms: None, drift_ms: None, pipeline: None };
+/// What the weather of a hunt is like.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Weather {
+    /// As the seed says.
+    #[default]
+    Drawn,
+    /// Nobody errs and nothing is lost; the windows are as small as can be, and everything is asked at once.
+    Calm,
+    /// Half of all messages are lost until the network heals.
+    Gale,
+}
+
+const NONE: Bias = Bias {
+    count: None,
+    vices: &[],
+    fast_path: None,
+    latency_ms: None,
+    drift_ms: None,
+    weather: Weather::Drawn,
+};
 
 /// The bugs by name, each with the kind of seeds that hunts it.
 pub const BUGS: [(&str, Bug, Bias); 15] = [
@@ -60,6 +79,7 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
             count: Some(4),
             vices: &[Vice::Withhold, Vice::ViewChangeLies],
             fast_path: Some(true),
+            weather: Weather::Gale,
             ..NONE
         },
     ),
@@ -79,7 +99,11 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
         Bias { vices: &[Vice::Withhold, Vice::ViewChangeLies], ..NONE },
     ),
     ("send-before-store", Bug::SendBeforeStore, NONE),
-    ("proposal-at-high-mark-dropped", Bug::ProposalAtHighMarkDropped, Bias { count: Some(4), ..NONE }),
+    (
+        "proposal-at-high-mark-dropped",
+        Bug::ProposalAtHighMarkDropped,
+        Bias { count: Some(4), latency_ms: Some(10), weather: Weather::Calm, vices: &[Vice::Silent], ..NONE },
+    ),
     (
         "new-view-unchecked",
         Bug::NewViewUnchecked,
@@ -99,8 +123,24 @@ pub fn scenario(seed: u64, bias: Bias) -> Scenario {
     tuning.fast_path = bias.fast_path.unwrap_or(tuning.fast_path);
     tuning.latency_ms = bias.latency_ms.unwrap_or(tuning.latency_ms);
     tuning.drift_ms = bias.drift_ms.unwrap_or(tuning.drift_ms);
-    if let Some(pipeline) = bias.pipeline {
-        tuning.pipeline = pipeline.min(tuning.checkpoint_interval);
+    match bias.weather {
+        Weather::Drawn => {}
+        Weather::Calm => {
+            scenario.elements.retain(|(_, element)| matches!(element.what, What::Request { .. }));
+            scenario.elements.iter_mut().for_each(|(_, element)| element.at_ms = START_MS + 10);
+            let tuning = &mut scenario.tuning;
+            tuning.pipeline = tuning.pipeline.min(2);
+            tuning.checkpoint_interval = tuning.pipeline;
+            tuning.window = 2 * tuning.pipeline;
+            tuning.batch_entries = 1;
+        }
+        Weather::Gale => {
+            let noise =
+                Noise { loss_percent: random.choose(&[30, 50, 60]), duplicate_percent: 0, jitter_ms: 20 };
+            let number = scenario.elements.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+            let what = What::Noise { noise, ms: 100_000 };
+            scenario.elements.push((number, Element { at_ms: START_MS, what }));
+        }
     }
     if !bias.vices.is_empty() {
         let replica =

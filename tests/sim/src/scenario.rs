@@ -307,6 +307,15 @@ impl Scenario {
         self.elements.iter().all(|(_, element)| matches!(element.what, What::Request { .. }))
     }
 
+    /// Whether nothing is lost and nobody errs but backups that are silent: nothing to give up a view for.
+    pub fn is_steady(&self) -> bool {
+        self.elements.iter().all(|(_, element)| match element.what {
+            What::Request { .. } => true,
+            What::Vice { replica, vice } => replica != 0 && vice == Vice::Silent,
+            _ => false,
+        })
+    }
+
     /// n and f as the product knows them.
     pub fn replicas(&self) -> Replicas {
         Replicas::new(self.shape.count, self.shape.faults).expect("a shape is one that a cluster can have")

@@ -12,7 +12,7 @@ use crate::adversary::{Said, Vice};
 use crate::application::{Judge, Paths, certified};
 use crate::invariants::{Check, Court, Laws, Step, Violation};
 use crate::keys::Keys;
-use crate::liveness::{Liveness, Standing, check_fast_path};
+use crate::liveness::{Liveness, Standing, check_calm, check_fast_path};
 use crate::network::Network;
 use crate::node::{Mask, Node, Want};
 use crate::random::{Random, fingerprint};
@@ -464,8 +464,12 @@ impl<'a> World<'a> {
             Ok(done) => {
                 self.done = done;
                 let tuning = &self.scenario.tuning;
-                if done && self.scenario.is_calm() && tuning.fast_path && tuning.latency_ms == 1 {
+                let calm = done && self.scenario.is_calm();
+                if calm && tuning.fast_path && tuning.latency_ms == 1 {
                     self.violation = check_fast_path(self.now_ms, &all);
+                }
+                if done && self.scenario.is_steady() && tuning.latency_ms <= 10 {
+                    self.violation = self.violation.take().or_else(|| check_calm(self.now_ms, &all));
                 }
             }
             Err(violation) => self.violation = self.violation.take().or(Some(violation)),
