@@ -14,6 +14,8 @@ mod judging;
 mod learner;
 mod new_views;
 mod normal_case;
+mod others_bugs;
+mod paper;
 mod peers;
 mod restart;
 mod restart_views;
