@@ -195,7 +195,7 @@ fn safe_several() -> Vec<Case> {
         safe("S pipeline 1, null slots", Heavy, null(of(2, 3, 1))),
         safe("S pipeline 2, 1 decided before", Heavy, settled(1, of(2, 3, 2))),
         safe("S pipeline 1", Heavy, of(3, 2, 1)),
-        safe("S pipeline 1, 2 decided before", Heavy, settled(2, of(3, 3, 1))),
+        safe("S a primary that slept", Heavy, Protocol { sleeper: true, ..settled(2, of(3, 3, 1)) }),
     ]
 }
 
@@ -204,7 +204,7 @@ fn broken_several() -> Vec<Case> {
     let of = Protocol::product;
     let slip = |slip, protocol| Protocol { slip: Some(slip), ..protocol };
     let broken = |name: &str, protocol| several(name, Expected::Violated, Weight::Light, protocol);
-    let sleeper = Protocol { settled: 2, ..of(3, 3, 1) };
+    let sleeper = Protocol { settled: 2, sleeper: true, ..of(3, 3, 1) };
     vec![
         broken("B1 base of one view change", slip(Slip::BaseOfOne, of(2, 2, 1))),
         broken(

@@ -85,7 +85,7 @@ impl SeveralSlots {
         let replicas = protocol.replicas;
         assert_eq!(replicas.faults(), 1, "one faulty replica speaks of one slot at a time");
         let honest = replicas.count() - replicas.faults();
-        let named = usize::from(protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned));
+        let named = usize::from(protocol.sleeper);
         let size = Size {
             honest,
             views: protocol.views,
@@ -138,9 +138,10 @@ impl SeveralSlots {
     }
 
     /// The lowest base that the honest replica can have, by what it executed before it voted and committed.
-    fn least_base(&self, honest: &Honest, is_signer: bool) -> usize {
+    fn least_base(&self, honest: &Honest, is_sleeper: bool) -> usize {
         let waits = self.protocol.slip != Some(Slip::NothingWaits);
-        let has_voted = |slot: &usize| match is_signer {
+        let forgets = is_sleeper && self.protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned);
+        let has_voted = |slot: &usize| match forgets {
             true => honest.commits[*slot].contains(&true),
             false => waits && honest.votes[*slot].iter().any(|vote| *vote != 0),
         };
@@ -148,9 +149,9 @@ impl SeveralSlots {
         last.saturating_sub(2 * self.protocol.pipeline)
     }
 
-    /// Whether it is the primary who forgets what it signed.
-    fn is_signer(&self, replica: usize) -> bool {
-        self.protocol.slip == Some(Slip::PrimaryForgetsWhatItSigned) && replica + 1 == self.size.honest
+    /// Whether it sleeps through the first view.
+    fn is_sleeper(&self, replica: usize) -> bool {
+        self.protocol.sleeper && replica + 1 == self.size.honest
     }
 
     fn said(&self, honest: &Honest, view: usize) -> Said {
@@ -260,14 +261,14 @@ impl SeveralSlots {
     }
 
     /// For what a replica in the view may vote.
-    fn votable(&mut self, world: &World, view: usize, is_signer: bool) -> Digests {
+    fn votable(&mut self, world: &World, view: usize, is_sleeper: bool) -> Digests {
         let mut digests = [[true; 4]; SLOTS_MAX];
         let mut fixed = [[false; 4]; SLOTS_MAX];
         if view > 0 {
             let allowed = self.allowed(world, view);
             (digests, fixed) = (allowed.digests, allowed.fixed);
         }
-        if is_signer {
+        if is_sleeper {
             return fixed;
         }
         for slot in (0..self.protocol.slots).filter(|slot| !self.has_waited(world, *slot)) {
@@ -291,7 +292,7 @@ impl SeveralSlots {
             steps.push((step, self.size.pack(&after)));
         };
         if view + 1 < self.protocol.views {
-            for base in (self.least_base(&honest, self.is_signer(replica))..=SLOTS_MAX)
+            for base in (self.least_base(&honest, self.is_sleeper(replica))..=SLOTS_MAX)
                 .filter(|base| bases & 1 << base != 0)
             {
                 push(Step::ViewChange { replica, view: view + 1, base: Some(base) }, &|honest| {
@@ -360,7 +361,7 @@ impl Model for SeveralSlots {
         let mut votable = [None; VIEWS_MAX];
         for replica in 0..self.size.honest {
             let honest = &world.honest[replica];
-            if self.is_signer(replica) {
+            if self.is_sleeper(replica) {
                 let votable = self.votable(&world, honest.view, true);
                 self.steps_of(&world, (replica, votable), bases, steps);
             } else if !world.honest[..replica].contains(honest) {

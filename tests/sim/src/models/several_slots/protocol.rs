@@ -14,6 +14,9 @@ pub struct Protocol {
     pub slots: usize,
     /// How many of them are decided at the start, in the first view, by the fewest honest replicas.
     pub settled: usize,
+    /// Whether the honest replica with the highest number sleeps through the first view. Then it is the primary of new views: it signs what they
+    /// fix before it has executed what is before that, and votes for nothing else.
+    pub sleeper: bool,
     /// The pipeline.
     pub pipeline: usize,
     /// Whether there is a checkpoint after every slot; otherwise never one.
@@ -35,8 +38,7 @@ pub enum Slip {
     BaseIsDecided,
     /// Votes and COMMITs do not wait for the slots before.
     NothingWaits,
-    /// The primary of a new view, the honest replica with the highest number, has slept until then. It signs what its view fixes before it has
-    /// executed what is before that, and says nothing of it in its next view change, whose base is too low to reach it.
+    /// The sleeper says nothing of what it signed as primary in its next view change, whose base is too low to reach it.
     PrimaryForgetsWhatItSigned,
     /// A new view forgets what its view changes claim behind its base.
     ClaimsDropped,
@@ -47,6 +49,17 @@ impl Protocol {
     pub fn product(views: usize, slots: usize, pipeline: usize) -> Protocol {
         let replicas = Replicas::new(4, 1).expect("four replicas tolerate one that is faulty");
         let (checkpoints, switch, slip) = (false, Switch::NONE, None);
-        Protocol { replicas, views, slots, settled: 0, pipeline, checkpoints, digests: 2, switch, slip }
+        Protocol {
+            replicas,
+            views,
+            slots,
+            settled: 0,
+            sleeper: false,
+            pipeline,
+            checkpoints,
+            digests: 2,
+            switch,
+            slip,
+        }
     }
 }
