@@ -32,7 +32,7 @@ impl Adversary for GarbageState {
                     1 => chunk.certificate.digest = Digest::of(b"other"),
                     2 => {
                         chunk.total =
-                            chunk.total.saturating_sub(1).max(chunk.offset + chunk.bytes.len() as u32)
+                            chunk.total.saturating_sub(1).max(chunk.offset + chunk.bytes.len() as u32);
                     }
                     _ => chunk.certificate.sequence = Sequence(chunk.certificate.sequence.0 + 1000),
                 }

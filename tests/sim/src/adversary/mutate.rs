@@ -53,7 +53,7 @@ impl Adversary for Mutate {
                     3 => bent.header.prefix_digest = Digest::of(b"other"),
                     4 => {
                         bent.header.prefix_sequence =
-                            Sequence(bent.header.prefix_sequence.0.saturating_sub(1))
+                            Sequence(bent.header.prefix_sequence.0.saturating_sub(1));
                     }
                     _ => bent.header.leaves_root = Digest::of(b"other"),
                 }

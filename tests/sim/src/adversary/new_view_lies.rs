@@ -62,7 +62,7 @@ impl NewViewLies {
                 let place = liar.pick.below(bent.view_changes.len().max(1) as u64) as usize;
                 bent.view_changes.get_mut(place)?.1 = Digest::of(b"another");
             }
-            Lie::SomePeers if mix(u64::from(to.0)) % 2 == 0 => return None,
+            Lie::SomePeers if mix(u64::from(to.0)).is_multiple_of(2) => return None,
             Lie::SomePeers => return Some(bent),
             Lie::OtherSelection if to.0.is_multiple_of(2) => return self.other_selection(liar, message.view),
             Lie::OtherSelection => return Some(bent),

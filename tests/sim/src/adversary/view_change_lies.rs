@@ -75,7 +75,7 @@ impl ViewChangeLies {
                 bent.slots.retain(|slot| slot.sequence.0 <= 2 * liar.parameters.pipeline);
             }
             Lie::TwoFaced => {
-                if mix(u64::from(to)) % 2 == 0 {
+                if mix(u64::from(to)).is_multiple_of(2) {
                     bent.slots.clear();
                 }
             }
