@@ -35,8 +35,8 @@ pub(crate) struct Peer {
     pub(crate) answers: (u64, usize),
     /// Whether it waits for the view that this replica is in.
     waits_for_view: bool,
-    /// When a view was last begun because it lost its log.
-    pub(crate) welcomed_ms: Option<u64>,
+    /// When a view was last begun for its sake.
+    pub(crate) helped_ms: Option<u64>,
 }
 
 impl<A: Application, K: Keyring> Replica<A, K> {

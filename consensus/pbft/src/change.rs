@@ -3,6 +3,7 @@
 //! - From the moment a replica sends VIEW-CHANGE it sends no PREPARE and no COMMIT of a lower view; the record that says so is stored before.
 //! - f+1 replicas in higher views are followed to the lowest of these: one of them is honest, so the move is right, and liars alone move nobody.
 //! - The wait for the NEW-VIEW begins when n-f replicas want the view, and doubles with each view that comes to nothing.
+//! - A replica that is alone with its suspicion is taken along into the next view after a while.
 //! - The own message is sent again until the view begins: a lost one must not stop the cluster.
 
 use std::sync::Arc;
@@ -17,6 +18,11 @@ use crate::{Application, Fault, Keyring, Message, Record, SlotClaim, Standing, V
 /// A view that has lasted so long, and decides, halves the waits again, in milliseconds. Slots do not count: a cluster that is slower than its
 /// timers decides some in every view.
 const CALM_MS: u64 = 10_000;
+
+/// A replica that gave up a view alone is taken along after so long, in milliseconds.
+const ALONE_MS: u64 = 2000;
+/// A view is begun for the sake of one replica at most so often, in milliseconds.
+const HELP_MS: u64 = 600_000;
 
 impl<A: Application, K: Keyring> Replica<A, K> {
     /// Moves to `view` and says so.
@@ -42,7 +48,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     pub(crate) fn hold_own_view_change(&mut self, message: Arc<ViewChange>) {
-        let known = Known { digest: message.digest(), message, checked: true, reported: false };
+        let (digest, since_ms) = (message.digest(), self.now.monotonic_ms);
+        let known = Known { digest, message, since_ms, checked: true, reported: false };
         self.views.held.insert(self.me(), known);
     }
 
@@ -99,8 +106,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.report_second_view_change(&message);
         }
         if newer {
-            let known = Known { message: message.clone(), digest, checked: false, reported: false };
+            let since_ms = self.now.monotonic_ms;
+            let known = Known { message: message.clone(), digest, since_ms, checked: false, reported: false };
             self.views.held.insert(replica, known);
+        } else if from == replica {
+            self.take_along(replica);
         }
         if wanted {
             self.take_missing(replica, digest, &message);
@@ -110,6 +120,30 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.owe_view(from, view);
         }
         self.drive_views();
+    }
+
+    /// A replica that gave up a view alone keeps its promise and votes no more, until there is a next view. One that has waited long is taken along:
+    /// everybody honest hears it and begins its view. One voice can so depose a primary, seldom.
+    fn take_along(&mut self, replica: ReplicaId) {
+        let now = self.now.monotonic_ms;
+        let Some(known) = self.views.held.get(&replica) else { return };
+        let view = known.message.view;
+        let near = view > self.view && view.0 - self.view.0 <= self.parameters.replicas.count() as u64;
+        let waited = now >= known.since_ms.saturating_add(ALONE_MS);
+        if self.standing == Standing::Active && near && waited && self.may_help(replica) {
+            self.start_view_change(view);
+        }
+    }
+
+    /// Whether a view may be begun for the sake of one replica. Notes that it is.
+    pub(crate) fn may_help(&mut self, replica: ReplicaId) -> bool {
+        let now = self.now.monotonic_ms;
+        let Some(peer) = self.peers.get_mut(&replica) else { return false };
+        let rested = peer.helped_ms.is_none_or(|before| now >= before.saturating_add(HELP_MS));
+        if rested {
+            peer.helped_ms = Some(now);
+        }
+        rested
     }
 
     fn report_second_view_change(&mut self, second: &Arc<ViewChange>) {

@@ -17,9 +17,6 @@ use certificate::{ReplicaId, Sequence, View};
 use crate::replica::Replica;
 use crate::{Application, Keyring, Parameters, PeerStatus, Record, Standing};
 
-/// A peer that learns is given a new view to begin in at most so often, in milliseconds.
-const WELCOME_MS: u64 = 600_000;
-
 /// What a replica that lost its log has heard: what each peer said first, so where it stood after we forgot.
 #[derive(Default)]
 pub(crate) struct Learning {
@@ -71,14 +68,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// A peer that lost its log and follows us waits for a view to begin in: begins one, seldom. One such voice alone deposes nobody, but every
     /// honest replica hears it.
     pub(crate) fn welcome(&mut self, peer: ReplicaId, status: PeerStatus) {
-        let now = self.now.monotonic_ms;
         let follows = status.learner
             && self.standing == Standing::Active
             && status.view == self.view
             && status.executed.0.saturating_add(self.parameters.pipeline) >= self.executed().0;
-        let Some(known) = self.peers.get_mut(&peer).filter(|_| follows) else { return };
-        if known.welcomed_ms.is_none_or(|before| now >= before.saturating_add(WELCOME_MS)) {
-            known.welcomed_ms = Some(now);
+        if follows && self.may_help(peer) {
             self.start_view_change(self.view.next());
         }
     }

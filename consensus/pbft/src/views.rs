@@ -12,6 +12,8 @@ use crate::{NewView, ViewChange, Vote};
 pub(crate) struct Known {
     pub(crate) message: Arc<ViewChange>,
     pub(crate) digest: Digest,
+    /// When it came.
+    pub(crate) since_ms: u64,
     /// Whether what it claims was found proven.
     pub(crate) checked: bool,
     /// Whether a second one for the same view was reported.
