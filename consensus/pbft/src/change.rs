@@ -21,6 +21,8 @@ const CALM_MS: u64 = 10_000;
 
 /// A replica that gave up a view alone is taken along after so long, in milliseconds.
 const ALONE_MS: u64 = 2000;
+/// One that is further ahead than this is not: by itself a replica moves no further than one view beyond what n-f want.
+const AHEAD_MAX: u64 = 2;
 /// A view is begun for the sake of one replica at most so often, in milliseconds.
 const HELP_MS: u64 = 600_000;
 
@@ -123,24 +125,28 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     }
 
     /// A replica that gave up a view alone keeps its promise and votes no more, until there is a next view. One that has waited long is taken along:
-    /// everybody honest hears it and begins its view. One voice can so depose a primary, seldom.
+    /// everybody honest hears it and begins the next view. One voice can so depose a primary, seldom; and by one view, not to where it likes.
     fn take_along(&mut self, replica: ReplicaId) {
         let now = self.now.monotonic_ms;
-        let Some(known) = self.views.held.get(&replica) else { return };
-        let view = known.message.view;
-        let near = view > self.view && view.0 - self.view.0 <= self.parameters.replicas.count() as u64;
+        let Some(known) = self.views.held.get_mut(&replica) else { return };
+        let ahead = known.message.view.0.saturating_sub(self.view.0);
         let waited = now >= known.since_ms.saturating_add(ALONE_MS);
-        if self.standing == Standing::Active && near && waited && self.may_help(replica) {
-            self.start_view_change(view);
+        if self.standing != Standing::Active || !(1..=AHEAD_MAX).contains(&ahead) || !waited {
+            return;
+        }
+        known.since_ms = now;
+        let arrives = ahead == 1;
+        if self.may_help(replica, arrives) {
+            self.start_view_change(self.view.next());
         }
     }
 
-    /// Whether a view may be begun for the sake of one replica. Notes that it is.
-    pub(crate) fn may_help(&mut self, replica: ReplicaId) -> bool {
+    /// Whether a view may be begun for the sake of one replica. Notes that it is, when the replica is back in with it.
+    pub(crate) fn may_help(&mut self, replica: ReplicaId, arrives: bool) -> bool {
         let now = self.now.monotonic_ms;
         let Some(peer) = self.peers.get_mut(&replica) else { return false };
         let rested = peer.helped_ms.is_none_or(|before| now >= before.saturating_add(HELP_MS));
-        if rested {
+        if rested && arrives {
             peer.helped_ms = Some(now);
         }
         rested

@@ -72,7 +72,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             && self.standing == Standing::Active
             && status.view == self.view
             && status.executed.0.saturating_add(self.parameters.pipeline) >= self.executed().0;
-        if follows && self.may_help(peer) {
+        if follows && self.may_help(peer, true) {
             self.start_view_change(self.view.next());
         }
     }

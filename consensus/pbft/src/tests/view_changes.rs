@@ -388,6 +388,38 @@ fn laggard_whose_status_shows_an_old_view_gets_what_brought_us_here() {
     assert!(ready.send.contains(&(Recipients::One(ReplicaId(0)), Message::ViewChange(own))));
 }
 
+/// Replica 3 says every 500 ms for 5 s that it gave up for `view`; gives when ours was given up, in milliseconds.
+fn given_up_for_the_sake_of(bench: &mut Bench, view: u64) -> Vec<u64> {
+    let lonely = gives_up(3, view);
+    (0..10u64)
+        .filter(|_| {
+            bench.wait(500);
+            !gave_up(&bench.hear_view_change(&lonely)).is_empty()
+        })
+        .map(|half| half * 500)
+        .collect()
+}
+
+#[test]
+fn replica_that_gave_up_alone_is_taken_along_after_two_seconds() {
+    let mut bench = Bench::new(2);
+    assert_eq!(given_up_for_the_sake_of(&mut bench, 1), [2000]);
+    assert_eq!(bench.replica.status().view, View(1));
+}
+
+#[test]
+fn one_voice_moves_a_replica_by_one_view_and_once_in_ten_minutes() {
+    let mut bench = Bench::new(2);
+    assert_eq!(given_up_for_the_sake_of(&mut bench, 3), [], "it is not that far ahead by itself");
+    let mut bench = Bench::new(2);
+    given_up_for_the_sake_of(&mut bench, 1);
+    let others = bench.others_give_up(1);
+    bench.enter(1, &others);
+    assert_eq!(given_up_for_the_sake_of(&mut bench, 2), [], "not again so soon");
+    bench.wait(600_000);
+    assert_eq!(given_up_for_the_sake_of(&mut bench, 2).len(), 1);
+}
+
 #[test]
 fn second_view_change_to_one_view_is_evidence_reported_once() {
     let mut bench = Bench::new(1);
@@ -652,4 +684,68 @@ fn replicas_that_wait_in_one_view_do_not_answer_each_other_for_ever() {
     cluster.run_for(20_000);
     assert_eq!(cluster.status(1).standing, Standing::Changing);
     assert!(cluster.counts["view-change"] < 60, "{:?}", cluster.counts);
+}
+
+#[test]
+fn replica_that_gave_up_its_view_alone_is_taken_along_after_two_seconds() {
+    let mut bench = Bench::new(1);
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(3, 1))), []);
+    bench.wait(1999);
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(3, 1))), []);
+    bench.wait(1);
+    let relayed = Message::ViewChange(Arc::new(gives_up(3, 1)));
+    assert_eq!(gave_up(&bench.hear(2, relayed)), [], "only itself can say that it still waits");
+    assert_eq!(gave_up(&bench.hear_view_change(&gives_up(3, 1))).len(), 1);
+}
+
+#[test]
+fn one_voice_moves_others_once_in_ten_minutes() {
+    let mut bench = Bench::new(1);
+    let mut moved = Vec::new();
+    for minute in 0..25u64 {
+        for _ in 0..20 {
+            let view = bench.replica.status().view.0 + 1;
+            if !gave_up(&bench.hear_view_change(&gives_up(3, view))).is_empty() {
+                moved.push(minute);
+                let others = bench.others_give_up(view);
+                bench.enter(view, &others);
+            }
+            bench.now += 3000;
+            bench.wait(0);
+        }
+    }
+    assert_eq!(moved, [0, 10, 20]);
+}
+
+#[test]
+fn replicas_that_gave_up_alone_bring_the_cluster_into_the_next_view() {
+    let mut cluster = Cluster::calm(4, 1);
+    for number in 0..3 {
+        cluster.request(0, number);
+        cluster.run_for(50);
+    }
+    // Node 3 alone holds work that the primary does not propose.
+    cluster.cut.extend([(0, 3)]);
+    cluster.request(3, 100);
+    cluster.run_for(400);
+    cluster.cut.clear();
+    cluster.run_for(5000);
+    for id in 0..4 {
+        let status = cluster.status(id);
+        assert_eq!(status.standing, Standing::Active, "node {id}");
+        assert!(cluster.operations(id).contains(&100), "node {id}");
+        assert_eq!(status.view, cluster.status(0).view);
+    }
+}
+
+#[test]
+fn one_voice_takes_nobody_further_than_the_next_view() {
+    for view in [2, 4, 5, 100] {
+        let mut bench = Bench::new(1);
+        for _ in 0..10 {
+            assert_eq!(gave_up(&bench.hear_view_change(&gives_up(3, view))), [], "view {view}");
+            bench.wait(1000);
+        }
+        assert_eq!(bench.replica.status().view, View(0));
+    }
 }
