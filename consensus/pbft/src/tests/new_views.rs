@@ -525,6 +525,41 @@ fn proposal_at_or_below_the_base_of_the_view_is_not_looked_at() {
 }
 
 #[test]
+fn peer_that_asks_for_view_changes_and_bodies_without_end_is_served_one_at_a_time() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(7);
+    bench.hear(0, Message::PrePrepare(proposal.clone()));
+    let others = bench.others_give_up(2);
+    bench.enter(2, &others);
+    bench.wait(1000);
+    let (sequence, body) = (Sequence(1), proposal.header.digest());
+    let mut given = 0;
+    for number in 0..300u64 {
+        let known = others[number as usize % 3].digest();
+        for digest in [known, Digest::of(&number.to_be_bytes())] {
+            given += bench.hear(3, Message::FetchViewChange { digest }).send.len();
+        }
+        given += bench.hear(3, Message::FetchBatch { sequence, digest: body }).send.len();
+    }
+    assert_eq!(given, 1, "in one millisecond");
+    let mut later = 0;
+    for _ in 0..50 {
+        let ready = bench.wait(1);
+        let to_it = ready.send.iter().filter(|(to, it)| {
+            *to == Recipients::One(ReplicaId(3))
+                && matches!(it, Message::ViewChange(_) | Message::Batch { .. })
+        });
+        later += to_it.count();
+    }
+    assert!(later <= FETCHES_WAITING_MAX, "{later}");
+    assert_eq!(
+        bench.hear(0, Message::FetchBatch { sequence, digest: body }).send.len(),
+        1,
+        "nobody else waits"
+    );
+}
+
+#[test]
 fn lists_of_the_wire_are_bounded() {
     let most = 2 * PIPELINE_MAX;
     for (count, holds) in [(most, true), (most + 1, false)] {

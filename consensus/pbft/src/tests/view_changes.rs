@@ -743,9 +743,10 @@ fn one_voice_takes_nobody_further_than_the_next_view() {
     for view in [2, 4, 5, 100] {
         let mut bench = Bench::new(1);
         for _ in 0..10 {
-            assert_eq!(gave_up(&bench.hear_view_change(&gives_up(3, view))), [], "view {view}");
+            let moved = gave_up(&bench.hear_view_change(&gives_up(3, view)));
+            assert!(moved.iter().all(|it| it.view == View(1)), "on the word of one that wants view {view}");
             bench.wait(1000);
         }
-        assert_eq!(bench.replica.status().view, View(0));
+        assert!(bench.replica.status().view <= View(1));
     }
 }
