@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::began;
 use crate::chronicle::Chronicle;
 use crate::clock::Clock;
 use crate::counters::LiveCounters;
@@ -191,12 +192,15 @@ impl Node {
         let state = config.state.display().to_string();
         let recovered = recall::open_log(&config, storage)?;
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
+        let log_began = began::read(&config.state)
+            .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
         let (socket, address) = bind(&mut config)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
         let counters = Arc::new(LiveCounters::default());
         let peers = Arc::new(Peers::start(PeersConfig {
             cluster: config.cluster.clone(),
             me: config.me,
+            log_began,
             key: config.seed.transport_key(),
             socket,
             compression: config.compression,

@@ -8,6 +8,8 @@ use certificate::codec::{Decode, Encode};
 use pbft::{Parameters, Record, Replica, Standing};
 use tracing::warn;
 
+use crate::began;
+use crate::clock::wall_ms;
 use crate::driver::{AnyApplication, AnyReplica};
 use crate::keyring::ClusterKeys;
 use crate::log::{LogError, Recovered, StateFolder, Storage, Wal};
@@ -29,6 +31,8 @@ pub(crate) fn open_log(config: &NodeConfig, mut storage: Box<dyn Storage>) -> Re
         return Wal::open(storage, config.segment_bytes, &state);
     }
     let first = Record::Learner { cluster_digest: config.cluster.digest(), me: config.me }.to_bytes();
+    let noted = began::write(&config.state, wall_ms());
+    noted.map_err(|source| LogError::Io { action: "beginning", file: state.clone(), source })?;
     let wal = Wal::create(storage, config.segment_bytes, &first)?;
     warn!(
         %state,

@@ -1,6 +1,7 @@
 //! Answers that go out before their commits are in: who gets them, when their certificate comes, and what a contradiction does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use certificate::ReplicaId;
 use certificate::leaf::{Class, Leaf};
@@ -9,7 +10,7 @@ use hickory_proto::rr::RecordType;
 use pbft::{Batch, Early, Operation};
 use tokio::time::Instant;
 
-use super::four::{Four, certified, patient, until};
+use super::four::{Four, PATIENCE, certified, patient, until};
 use super::setting::{Setting, question};
 use super::upstream::address;
 use super::waiting::told;
@@ -17,8 +18,10 @@ use crate::byzantine_consensus::consensus::{Consensus, encode_answer, wall_ms};
 use crate::byzantine_consensus::judge::{key, operation};
 use crate::byzantine_consensus::metrics::ConsensusMetrics;
 use crate::byzantine_consensus::store::EARLY_SLOTS_MAX;
+use crate::certification::Certification;
 use crate::metrics::Metrics;
 use crate::rehearsal::query;
+use crate::response::Certified;
 
 const NAME: &str = "www.example.org.";
 
@@ -45,6 +48,11 @@ fn early(setting: &Setting, sequence: u64, leaf: &Leaf) -> Early {
 /// That `www.example.org` has the address 192.0.2.`last`.
 fn leaf(setting: &Setting, last: u8) -> Leaf {
     setting.unanimous(&question(NAME), wall_ms(), address(NAME, last)).leaf
+}
+
+/// What becomes of a certificate.
+async fn outcome(certification: &Certification) -> Option<Arc<Certified>> {
+    tokio::time::timeout(PATIENCE, certification.wait()).await.expect("it is known")
 }
 
 #[tokio::test]
@@ -99,7 +107,7 @@ async fn decision_that_contradicts_its_early_release_replaces_it() {
 
     consensus.take_slot(&setting.decided(1, &[entry(&decided)]));
 
-    assert!(released.wait().await.is_none(), "there is no certificate of what was released");
+    assert!(outcome(&released).await.is_none(), "there is no certificate of what was released");
     assert_eq!(consensus.store.get(&key(&question(NAME))).unwrap().leaf, decided);
 }
 
@@ -112,14 +120,10 @@ async fn nobody_waits_for_the_certificate_of_a_slot_that_was_skipped() {
     let other = setting.unanimous(&question("a.example.org."), wall_ms(), address("a.example.org.", 1)).leaf;
     let far = 2 + EARLY_SLOTS_MAX as u64;
     consensus.take_slot(&setting.decided(far - 1, &[entry(&other)]));
-    let waits = tokio::select! {
-        biased;
-        _ = released.wait() => false,
-        () = std::future::ready(()) => true,
-    };
-    assert!(waits, "it may still come");
+    let wait = tokio::time::timeout(Duration::ZERO, released.wait()).await;
+    assert!(wait.is_err(), "it may still come");
     consensus.take_slot(&setting.decided(far, &[entry(&other)]));
-    assert!(released.wait().await.is_none());
+    assert!(outcome(&released).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

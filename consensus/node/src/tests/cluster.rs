@@ -61,6 +61,17 @@ impl ToyHost {
         look(&self.told.lock().unwrap())
     }
 
+    /// How many operations were decided since this host took over.
+    pub(super) fn count(&self) -> usize {
+        *self.decided.borrow()
+    }
+
+    /// Waits until more than `count` operations were decided.
+    pub(super) async fn more_than(&self, count: usize) {
+        let mut decided = self.decided.subscribe();
+        decided.wait_for(|decided| *decided > count).await.expect("the host is there");
+    }
+
     /// Waits until so many operations were decided since this host took over.
     pub(super) async fn decided(&self, operations: usize) {
         let mut decided = self.decided.subscribe();

@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use certificate::ReplicaId;
 use pbft::{Record, Standing};
 
-use super::cluster::{Four, Signed, add_signed, operation};
+use super::cluster::{Four, Signed, ToyHost, add_signed, operation};
 use crate::log::LogError;
 use crate::{NodeHandle, StartError};
 
@@ -18,12 +20,14 @@ fn wipe(folder: &Path) {
     }
 }
 
-/// Asks for one new name after the other until the task is aborted.
-async fn load(node: NodeHandle) {
-    let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
+/// Asks for one new name after the other until the task is aborted, a few at a time as clients do who wait for answers.
+async fn load(node: NodeHandle, host: Arc<ToyHost>) {
     for number in 0.. {
-        let _ = node.request(operation(&format!("{number}.load.example.org")));
-        pause.tick().await;
+        let decided = host.count();
+        for part in 0..4 {
+            let _ = node.request(operation(&format!("{part}.{number}.load.example.org")));
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), host.more_than(decided)).await;
     }
 }
 
@@ -36,7 +40,7 @@ async fn replica_that_lost_its_folder_under_load_learns_and_votes_again() {
     // A checkpoint far away, so that the logs keep every vote.
     let mut four = Four::new(|cluster| cluster.checkpoint_interval = 10_000);
     four.start_all().await;
-    let load = tokio::spawn(load(four.node(0).node.clone()));
+    let load = tokio::spawn(load(four.node(0).node.clone(), four.node(0).host.clone()));
     four.node(2).host.decided(20).await;
     four.stop(2).await;
     let mut signed = Signed::new();
@@ -109,6 +113,39 @@ async fn four_replicas_without_a_log_decide_nothing() {
         four.stop(id).await;
         assert!(matches!(four.records(id)[..], [Record::Learner { .. }]), "nobody has voted");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn earlier_state_folder_that_is_brought_back_is_refused_by_the_others() {
+    let mut four = Four::new(|_| {});
+    four.start_all().await;
+    four.stop(2).await;
+    // The disk is not mounted, and then it is again.
+    let first = std::mem::replace(&mut four.folders[2], tempfile::tempdir().unwrap());
+    four.start(2);
+    four.node(0).status("it is back", |status| status.present == 4).await;
+    four.stop(2).await;
+    let second = std::mem::replace(&mut four.folders[2], first);
+
+    four.start(2);
+    let refuses = |status: &crate::NodeStatus| {
+        let problem = status.peers[1].problem.as_deref().unwrap_or_default();
+        problem.contains("an earlier state folder was brought back")
+    };
+    let status = four.node(0).status("it is refused", refuses).await;
+    assert_eq!(status.present, 3);
+    four.node(2)
+        .status("it hears why", |status| {
+            status.peers.iter().any(|peer| {
+                peer.problem.as_deref().is_some_and(|problem| problem.contains("move that folder away"))
+            })
+        })
+        .await;
+    four.stop(2).await;
+
+    four.folders[2] = second;
+    four.start(2);
+    four.node(0).status("the later one is welcome", |status| status.present == 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

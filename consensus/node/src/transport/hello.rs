@@ -4,6 +4,7 @@
 //! mistake, so each end says what it has and what it got.
 
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
+use certificate::timestamp::Timestamp;
 use certificate::{Cluster, Digest, Epoch, ReplicaId};
 use thiserror::Error;
 
@@ -22,6 +23,8 @@ pub(crate) struct Hello {
     /// Digest of the cluster file.
     pub cluster_digest: Digest,
     pub replica: ReplicaId,
+    /// When its log began, in milliseconds since 1970; 0 for the first one.
+    pub log_began: u64,
     /// A random number for one run of the process: another one says that the peer was restarted.
     pub instance: u64,
     /// How many connections to the one it speaks to the sender has lost in this run: what was there before is dead at its end.
@@ -41,16 +44,22 @@ pub(crate) enum HelloError {
     File { epoch: Epoch, ours: Digest, theirs: Digest },
     #[error("the key is that of replica {proven}, but the peer says that it is replica {claimed}")]
     Replica { proven: ReplicaId, claimed: ReplicaId },
+    #[error(
+        "the log of replica {replica} began at {began}, but one that began at {later} was met since: an earlier state folder was brought back, which \
+         does not hold what the replica has signed; move that folder away, and the replica learns"
+    )]
+    EarlierLog { replica: ReplicaId, began: Timestamp, later: Timestamp },
 }
 
 impl Hello {
-    pub(crate) fn new(cluster: &Cluster, me: ReplicaId, instance: u64) -> Hello {
+    pub(crate) fn new(cluster: &Cluster, me: ReplicaId, log_began: u64, instance: u64) -> Hello {
         Hello {
             cluster_name: cluster.name.clone(),
             cluster_id: cluster.id(),
             epoch: cluster.epoch,
             cluster_digest: cluster.digest(),
             replica: me,
+            log_began,
             instance,
             losses: 0,
         }
@@ -92,6 +101,7 @@ impl Encode for Hello {
         writer.u64(self.epoch.0);
         self.cluster_digest.encode(writer);
         writer.u8(self.replica.0);
+        writer.u64(self.log_began);
         writer.u64(self.instance);
         writer.u64(self.losses);
     }
@@ -121,6 +131,7 @@ impl Decode for Hello {
             epoch: Epoch(reader.u64()?),
             cluster_digest: Digest::decode(reader)?,
             replica: ReplicaId(reader.u8()?),
+            log_began: reader.u64()?,
             instance: reader.u64()?,
             losses: reader.u64()?,
         })
@@ -138,6 +149,7 @@ mod tests {
             epoch: Epoch(epoch),
             cluster_digest: Digest([digest; 32]),
             replica: ReplicaId(1),
+            log_began: 11,
             instance: 7,
             losses: 3,
         }

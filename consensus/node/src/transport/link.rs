@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
+use certificate::timestamp::Timestamp;
 use certificate::{Member, ReplicaId};
 use quinn::Connection;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use super::CloseCode;
 use super::allowance::Allowance;
 use super::connection::{Class, LinkError, SendQueue};
 use super::dial::{Origin, replaces};
+use super::hello::HelloError;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
 use crate::status::PeerState;
@@ -34,6 +36,8 @@ struct LinkState {
     allowance: Allowance,
     /// How many connections were lost, not counting those that gave way to another.
     losses: u64,
+    /// When the latest log of the peer began that we have met, in milliseconds since 1970.
+    log_began: u64,
     /// Why there is no connection, as far as we know.
     problem: Option<String>,
 }
@@ -62,6 +66,19 @@ impl Link {
     /// What our next Hello says.
     pub(crate) fn losses(&self) -> u64 {
         self.lock().losses
+    }
+
+    /// The peer says when its log began.
+    ///
+    /// Errors: we have met a later one.
+    pub(crate) fn meet_log(&self, began: u64) -> Result<(), HelloError> {
+        let mut state = self.lock();
+        if began < state.log_began {
+            let (began, later) = (Timestamp(began), Timestamp(state.log_began));
+            return Err(HelloError::EarlierLog { replica: self.peer, began, later });
+        }
+        state.log_began = began;
+        Ok(())
     }
 
     /// A message came.

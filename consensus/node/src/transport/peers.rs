@@ -54,6 +54,8 @@ pub(crate) struct PeersConfig {
     pub key: TransportKey,
     pub socket: UdpSocket,
     pub compression: bool,
+    /// When our log began, as our Hello says it.
+    pub log_began: u64,
     pub inbox: Arc<Inbox>,
     pub counters: Arc<LiveCounters>,
     pub runtime: Handle,
@@ -102,7 +104,7 @@ impl Peers {
             Endpoint::new(EndpointConfig::default(), Some(server), config.socket, Arc::new(TokioRuntime))?;
         let links = config.cluster.members.iter().map(|member| Link::new(member.id)).collect();
         let shared = Arc::new(Shared {
-            hello: Hello::new(&config.cluster, config.me, identities.random()),
+            hello: Hello::new(&config.cluster, config.me, config.log_began, identities.random()),
             me: config.me,
             identities,
             endpoint,
@@ -280,7 +282,8 @@ impl Shared {
         dialled_by: ReplicaId,
     ) -> Result<(), LinkError> {
         let hello = Hello { losses: self.link(peer).losses(), ..self.hello.clone() };
-        match connection::greet(&connection, peer, &hello).await {
+        let greeted = connection::greet(&connection, peer, &hello).await;
+        match greeted.and_then(|greeted| self.meet(greeted)) {
             Ok(greeted) => {
                 self.register(greeted, dialled_by);
                 Ok(())
@@ -292,6 +295,12 @@ impl Shared {
                 Err(reason)
             }
         }
+    }
+
+    /// Refuses a peer whose log began before one that was met.
+    fn meet(&self, greeted: Greeted) -> Result<Greeted, LinkError> {
+        self.link(greeted.peer).meet_log(greeted.hello.log_began)?;
+        Ok(greeted)
     }
 
     fn register(self: &Arc<Shared>, greeted: Greeted, dialled_by: ReplicaId) {

@@ -27,7 +27,7 @@ pub(crate) async fn dial(
 /// Replica `me` in the run `instance`: it has said Hello to `target` and then does what the test wants.
 pub(crate) async fn greeted(setting: &Setting, target: u8, me: u8, instance: u64) -> (Endpoint, Greeted) {
     let (endpoint, connection) = dial(setting, target, &setting.seeds[usize::from(me)], me).await.unwrap();
-    let hello = Hello::new(&setting.cluster, ReplicaId(me), instance);
+    let hello = Hello::new(&setting.cluster, ReplicaId(me), 0, instance);
     let greeted = connection::greet(&connection, ReplicaId(target), &hello).await.unwrap();
     (endpoint, greeted)
 }

@@ -32,6 +32,7 @@ fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
         key: setting.seeds[usize::from(id)].transport_key(),
         socket: setting.socket(id),
         compression: true,
+        log_began: 0,
         inbox: inbox.clone(),
         counters: counters.clone(),
         runtime: Handle::current(),
@@ -161,7 +162,7 @@ async fn peer_counts_as_connected_only_after_its_hello() {
     let mut receive = connection::accept(&connection, Class::Consensus).await.unwrap();
     connection::read_frame(&mut receive, HELLO_RULES).await.unwrap();
     assert!(!zero.is_connected(1));
-    let hello = Hello::new(&setting.cluster, ReplicaId(1), 1);
+    let hello = Hello::new(&setting.cluster, ReplicaId(1), 0, 1);
     let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
     let frame = HELLO_RULES.encode(&certificate::codec::Encode::to_bytes(&hello)).unwrap();
     send.write_chunk(frame).await.unwrap();
@@ -342,7 +343,7 @@ async fn hello_of_another_replica_than_the_key_is_refused() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
     let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
-    let hello = Hello::new(&setting.cluster, ReplicaId(2), 1);
+    let hello = Hello::new(&setting.cluster, ReplicaId(2), 0, 1);
     // Our end judges the answer well; only replica 0 sees the difference.
     let ours = connection::greet(&connection, ReplicaId(0), &hello).await;
     assert!(!matches!(ours, Err(LinkError::Hello(_))));
