@@ -235,6 +235,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let own = primary == self.me();
         let low = self.marks.low;
         self.views.installed = Some(Installed::new(message, view_changes, plan, primary));
+        let horizon = self.marks.horizon();
+        // A replica far behind does not gather what views fixed beyond its reach, but for what it voted for.
+        self.slots.retain(|sequence, slot| *sequence <= horizon || slot.voted.is_some());
         for (sequence, slot) in &mut self.slots {
             slot.seen = None;
             if *sequence > top {

@@ -40,6 +40,8 @@ pub(crate) struct Slot {
     pub(crate) equivocators: ReplicaSet,
     /// A signed proposal that cannot be judged yet: its prefix is not executed here, or it is above the high water mark.
     pub(crate) waiting: Option<PrePrepare>,
+    /// A proposal that our clock refused, for the body: the others may decide it.
+    pub(crate) shelved: Option<PrePrepare>,
     pub(crate) accepted: Option<Accepted>,
     /// What was accepted in earlier views, for the body: a later view may propose it again.
     pub(crate) earlier: Vec<Accepted>,
@@ -103,7 +105,7 @@ impl Slot {
     /// The proposals whose bodies are here.
     pub(crate) fn proposals(&self) -> impl Iterator<Item = &PrePrepare> {
         let accepted = self.accepted.iter().chain(&self.earlier).map(|accepted| &accepted.proposal);
-        accepted.chain(&self.waiting)
+        accepted.chain(&self.waiting).chain(&self.shelved)
     }
 
     /// The header and body of a digest, if they are here.

@@ -211,6 +211,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let ahead = if own_clock { 1000 } else { CLOCK_SKEW_MAX_MS };
         if is_fixed || time_ms <= wall_ms.saturating_add(ahead) {
             self.accept(proposal, Some(verdict));
+        } else if let Some(slot) = self.slots.get_mut(&sequence) {
+            slot.shelved = Some(proposal);
         }
     }
 

@@ -380,6 +380,18 @@ fn proposal_ahead_of_our_clock_gets_its_vote_when_it_is_sent_again_and_the_clock
 }
 
 #[test]
+fn commits_decide_a_proposal_that_our_clock_refused() {
+    let mut bench = Bench::new(1);
+    let proposal = bench.proposal(7);
+    let digest = proposal.header.digest();
+    let ready = hear_at_skewed_clock(&mut bench, proposal, -3_600_000);
+    assert!(sent(&ready, MessageType::Prepare).is_empty());
+    let commits = [0, 2, 3].map(|from| vote(MessageType::Commit, 0, 1, digest, from));
+    let decided = commits.map(|commit| bench.hear(commit.replica.0, Message::Commit(commit)).decided.len());
+    assert_eq!(decided, [0, 0, 1]);
+}
+
+#[test]
 fn slot_that_a_quorum_committed_is_taken_whatever_our_clock_says() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
