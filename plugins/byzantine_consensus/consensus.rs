@@ -15,12 +15,13 @@ use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
-use pbft::{Batch, Decided, Early, Fault, Lookup, Operation};
+use pbft::{Decided, Early, Fault, Lookup, Operation};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use super::answered::{Answered, answered, counted};
 use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
 use super::store::{Evidence, Held, Kept, Store};
@@ -348,49 +349,6 @@ impl Host for Callbacks {
 /// The wall clock in milliseconds since 1970.
 pub fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
-}
-
-/// The observations of each entry of a batch, lowest replica first.
-fn evidence(batch: &Batch) -> Vec<Vec<Evidence>> {
-    let entries = batch.observations();
-    let copy = |counted: &pbft::Counted<'_>| Evidence {
-        replica: counted.replica,
-        time_ms: counted.time_ms,
-        payload: counted.payload.to_vec(),
-    };
-    entries.iter().map(|entry| entry.iter().map(copy).collect()).collect()
-}
-
-fn counted(evidence: &[Evidence]) -> Vec<pbft::Counted<'_>> {
-    evidence
-        .iter()
-        .map(|one| pbft::Counted { replica: one.replica, time_ms: one.time_ms, payload: &one.payload })
-        .collect()
-}
-
-/// One answer of a slot.
-struct Answered<'a> {
-    /// Its place.
-    index: usize,
-    operation: &'a Operation,
-    leaf: Leaf,
-    /// The observations behind it.
-    evidence: Vec<Evidence>,
-}
-
-/// The answers of a slot. Other kinds of operation are read by their own plugins alone.
-fn answered<'a>(
-    operations: &'a [Operation],
-    leaves: &'a [Vec<u8>],
-    batch: &Batch,
-) -> impl Iterator<Item = Answered<'a>> {
-    let mut evidence = evidence(batch);
-    operations.iter().zip(leaves).enumerate().filter_map(move |(index, (operation, leaf))| {
-        let leaf = Leaf::from_bytes(leaf).ok()?;
-        let evidence = evidence.get_mut(index).map(std::mem::take).unwrap_or_default();
-        let is_ours = leaf.question().map(judge::key) == Some(operation.digest());
-        is_ours.then_some(Answered { index, operation, leaf, evidence })
-    })
 }
 
 /// `length (4) || certificate || length (4) || records beside it`; `None` without a certificate.

@@ -7,6 +7,7 @@
 //! kept across reloads by `nodes`; `judge` connects `pbft` with `agreement`.
 
 mod answer;
+mod answered;
 mod api;
 mod consensus;
 mod handler;
