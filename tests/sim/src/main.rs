@@ -21,7 +21,6 @@ mod shrink;
 mod trace;
 mod world;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -29,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::parallel::{Seeds, Tally};
 use crate::scenario::Scenario;
+use crate::shrink::Less;
 use crate::world::Options;
 
 /// Clusters in virtual time, with faults of the network, of disks, and of up to f Byzantine replicas.
@@ -49,10 +49,13 @@ struct Arguments {
     /// Leave out these elements of the scenario: numbers with commas between them.
     #[arg(long, value_delimiter = ',')]
     drop: Vec<usize>,
+    /// Let these elements last half as long, once for each time that they are named.
+    #[arg(long, value_delimiter = ',')]
+    halve: Vec<usize>,
     /// Clusters of so many replicas, 4 to 31.
     #[arg(long, value_parser = clap::value_parser!(u32).range(4..=31))]
     replicas: Option<u32>,
-    /// Check safety (S1 to S10) alone.
+    /// Check safety (S1 to S11) alone.
     #[arg(long)]
     safety: bool,
     /// Threads; by default one a core.
@@ -100,8 +103,8 @@ fn main() -> ExitCode {
 
 /// Runs one seed and prints what came of it.
 fn show(seed: u64, arguments: &Arguments, options: Options) -> ExitCode {
-    let drop: BTreeSet<usize> = arguments.drop.iter().copied().collect();
-    let scenario = Scenario::of(seed, arguments.replicas).without(|number| drop.contains(&number));
+    let less = Less { drop: arguments.drop.iter().copied().collect(), halve: arguments.halve.clone() };
+    let scenario = less.of(&Scenario::of(seed, arguments.replicas));
     let outcome = run::run(&scenario, Options { verbose: arguments.trace, ..options });
     println!("{scenario:#?}");
     outcome.lines.iter().for_each(|line| println!("{line}"));
@@ -149,11 +152,12 @@ fn run_many(arguments: &Arguments, options: Options) -> ExitCode {
 /// Shrinks a failing seed and prints the trace of what is left.
 fn explain(seed: u64, arguments: &Arguments, options: Options) {
     let scenario = Scenario::of(seed, arguments.replicas);
-    let (smaller, dropped) = shrink::shrink(&scenario, options);
+    let less = shrink::shrink(&scenario, options);
+    let smaller = less.of(&scenario);
     let outcome = run::run(&smaller, Options { verbose: true, ..options });
     println!("{smaller:#?}");
     outcome.lines.iter().for_each(|line| println!("{line}"));
-    let numbers: Vec<String> = dropped.iter().map(usize::to_string).collect();
     println!("{}", outcome.violation.map_or(String::new(), |violation| violation.to_string()));
-    println!("again: sim --seed {seed} --trace --drop {}", numbers.join(","));
+    let size = arguments.replicas.map_or(String::new(), |count| format!(" --replicas {count}"));
+    println!("again: sim --seed {seed}{size} --trace{}", less.arguments());
 }

@@ -112,6 +112,12 @@ impl Node {
         self.disk = Disk::with(&genesis(&self.parameters));
     }
 
+    /// The disk is lost: an honest replica starts as a learner.
+    pub fn lose_disk(&mut self) {
+        let (cluster_digest, me) = (self.parameters.cluster_digest, self.parameters.me);
+        self.disk = Disk::with(&Record::Learner { cluster_digest, me });
+    }
+
     /// Comes back with what its disk holds.
     pub fn restart(&mut self) -> Result<Status, RestoreError> {
         let records = self.disk.records().into_iter();

@@ -7,12 +7,14 @@
     expect(dead_code, reason = "bugs are hunted with the feature alone")
 )]
 
+use certificate::ReplicaId;
 use pbft::planted::Bug;
 
 use crate::adversary::Vice;
-use crate::network::Noise;
+use crate::invariants::Check;
+use crate::network::{Filter, Kind};
 use crate::random::Random;
-use crate::scenario::{Element, START_MS, Scenario, What};
+use crate::scenario::{START_MS, Scenario, What};
 
 /// What the seeds that hunt a bug have in common.
 #[derive(Clone, Copy, Default)]
@@ -29,6 +31,10 @@ pub struct Bias {
     drift_ms: Option<u64>,
     /// What the weather is like.
     weather: Weather,
+    /// Who is the liar; otherwise the seed says.
+    liar: Option<u8>,
+    /// A check that would find it at once: the hunt shows what others find.
+    blind: Option<Check>,
 }
 
 /// What the weather of a hunt is like.
@@ -37,10 +43,12 @@ enum Weather {
     /// As the seed says.
     #[default]
     Drawn,
-    /// Nobody errs and nothing is lost; the windows are as small as can be, and everything is asked at once.
-    Calm,
-    /// Half of all messages are lost until the network heals.
-    Gale,
+    /// Nobody errs and nothing is lost; the windows are as small as can be, and everything is asked at once. Checkpoints come a little late to two
+    /// backups: the mark of the primary advances before theirs.
+    LateMarks,
+    /// All votes of view 0 reach one replica alone, which decides early and is then cut off; of the others one enters view 1 and the other does
+    /// not, so that the votes that are left are of two views.
+    SplitVotes,
 }
 
 const NONE: Bias = Bias {
@@ -50,6 +58,8 @@ const NONE: Bias = Bias {
     latency_ms: None,
     drift_ms: None,
     weather: Weather::Drawn,
+    liar: None,
+    blind: None,
 };
 
 /// The bugs by name, each with the kind of seeds that hunts it.
@@ -80,22 +90,16 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
         Bug::FastInOneView,
         Bias {
             count: Some(4),
-            vices: &[Vice::Withhold, Vice::ViewChangeLies],
+            vices: &[Vice::Conceal],
+            liar: Some(3),
+            latency_ms: Some(3),
             fast_path: Some(true),
-            weather: Weather::Gale,
+            weather: Weather::SplitVotes,
+            blind: Some(Check::S11),
             ..NONE
         },
     ),
-    (
-        "one-view-change-too-many",
-        Bug::OneViewChangeTooMany,
-        Bias {
-            count: Some(4),
-            vices: &[Vice::ViewChangeLies, Vice::Withhold],
-            fast_path: Some(true),
-            ..NONE
-        },
-    ),
+    ("one-view-change-too-many", Bug::OneViewChangeTooMany, NONE),
     (
         "base-over-subset",
         Bug::BaseOverSubset,
@@ -105,7 +109,7 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
     (
         "proposal-at-high-mark-dropped",
         Bug::ProposalAtHighMarkDropped,
-        Bias { count: Some(4), latency_ms: Some(10), weather: Weather::Calm, vices: &[Vice::Silent], ..NONE },
+        Bias { count: Some(4), latency_ms: Some(3), weather: Weather::LateMarks, ..NONE },
     ),
     (
         "new-view-unchecked",
@@ -128,29 +132,55 @@ pub fn scenario(seed: u64, bias: Bias) -> Scenario {
     tuning.drift_ms = bias.drift_ms.unwrap_or(tuning.drift_ms);
     match bias.weather {
         Weather::Drawn => {}
-        Weather::Calm => {
-            scenario.elements.retain(|(_, element)| matches!(element.what, What::Request { .. }));
-            scenario.elements.iter_mut().for_each(|(_, element)| element.at_ms = START_MS + 10);
-            let tuning = &mut scenario.tuning;
-            tuning.pipeline = tuning.pipeline.min(2);
-            tuning.checkpoint_interval = tuning.pipeline;
-            tuning.window = 2 * tuning.pipeline;
-            tuning.batch_entries = 1;
-        }
-        Weather::Gale => {
-            let noise =
-                Noise { loss_percent: random.choose(&[30, 50, 60]), duplicate_percent: 0, jitter_ms: 20 };
-            let number = scenario.elements.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
-            let what = What::Noise { noise, ms: 100_000 };
-            scenario.elements.push((number, Element { at_ms: START_MS, what }));
-        }
+        Weather::LateMarks => late_marks(&mut scenario, &mut random),
+        Weather::SplitVotes => split_votes(&mut scenario, &mut random),
     }
     if !bias.vices.is_empty() {
         let replica =
             if random.percent(60) { 0 } else { random.below(u64::from(scenario.shape.count)) as u8 };
-        scenario.corrupt(replica, bias.vices);
+        scenario.corrupt(bias.liar.unwrap_or(replica), bias.vices);
     }
     scenario
+}
+
+/// See [`Weather::LateMarks`].
+fn late_marks(scenario: &mut Scenario, random: &mut Random) {
+    scenario.elements.retain(|(_, element)| matches!(element.what, What::Request { .. }));
+    scenario.elements.iter_mut().for_each(|(_, element)| element.at_ms = START_MS + 10);
+    let tuning = &mut scenario.tuning;
+    tuning.pipeline = tuning.pipeline.min(2);
+    tuning.checkpoint_interval = tuning.pipeline;
+    tuning.window = 2 * tuning.pipeline;
+    tuning.batch_entries = 1;
+    let first = random.between(1, u64::from(scenario.shape.count) - 2) as u8;
+    let to = [ReplicaId(first), ReplicaId(first + 1)].into_iter().collect();
+    let late_ms = Some(random.choose(&[20, 40, 60]));
+    let from = scenario.replicas().ids().collect();
+    scenario.add(
+        START_MS,
+        What::Filter { filter: Filter { kind: Kind::Checkpoint, from, to, late_ms }, ms: 100_000 },
+    );
+}
+
+/// See [`Weather::SplitVotes`]. Of four replicas 0 decides early, 1 enters view 1, 2 does not and is the primary of view 2; 3 is the liar.
+fn split_votes(scenario: &mut Scenario, random: &mut Random) {
+    let group = |ids: &[u8]| ids.iter().copied().map(ReplicaId).collect();
+    let lost =
+        |kind, from: &[u8], to: &[u8]| Filter { kind, from: group(from), to: group(to), late_ms: None };
+    scenario.elements.clear();
+    scenario.heal_ms = START_MS + 4000;
+    scenario.tuning.lookup_ms = 1;
+    scenario.tuning.batch_entries = 8;
+    let asked = START_MS + random.between(1, 20);
+    scenario.add(asked, What::Request { replica: random.below(3) as u8, number: 0 });
+    for number in 1..random.between(3, 6) {
+        let at_ms = asked + random.between(150, 900);
+        scenario.add(at_ms, What::Request { replica: random.between(1, 2) as u8, number });
+    }
+    let prepares = lost(Kind::Prepare, &[0, 1, 2], &[1, 2, 3]);
+    scenario.add(START_MS, What::Filter { filter: prepares, ms: 500 });
+    scenario.add(START_MS, What::Filter { filter: lost(Kind::NewView, &[1], &[2]), ms: 3000 });
+    scenario.add(asked + random.between(50, 90), What::Cut { group: group(&[0]), ms: 100_000 });
 }
 
 /// The bugs that `name` names, `all` for all of them.
@@ -170,7 +200,7 @@ pub fn hunt(name: &str, seeds: u64, threads: usize) -> bool {
     println!("{:<30} {:>6} {:>7}  caught by", "bug", "seeds", "seconds");
     for (name, bug, bias) in named(name) {
         let began = std::time::Instant::now();
-        let options = Options { switch: Switch(Some(bug)), ..Options::default() };
+        let options = Options { switch: Switch(Some(bug)), blind: bias.blind, ..Options::default() };
         let seeds = Seeds { first: 0, count: seeds, threads, failures_most: 1, quiet: true };
         let tally = run_all(seeds, |seed| {
             let scenario = scenario(seed, bias);

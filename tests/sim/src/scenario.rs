@@ -1,11 +1,13 @@
 //! What a run does: a pure function of its seed. Everything that can be left out is an element of a list, so that a failing run can be shrunk.
 
+mod draw;
+
 use certificate::{Digest, Domain, Epoch, ReplicaId, ReplicaSet, Replicas};
 use pbft::{Pace, Parameters};
 
 use crate::adversary::Vice;
 use crate::application::Matter;
-use crate::network::Noise;
+use crate::network::{Filter, Noise};
 use crate::random::Random;
 
 /// n and f.
@@ -91,6 +93,20 @@ pub enum What {
         /// For how long.
         ms: u64,
     },
+    /// Messages of one kind are lost or late between some.
+    Filter {
+        /// Which, and what becomes of them.
+        filter: Filter,
+        /// For how long.
+        ms: u64,
+    },
+    /// The power of an honest replica goes, and its disk with it: it comes again as a learner. Counts as faulty, since it may not vote.
+    LoseDisk {
+        /// Whose.
+        replica: u8,
+        /// For how long the power is away.
+        ms: u64,
+    },
     /// An honest replica whose clock is wrong. Counts as faulty, since it may not vote.
     Skew {
         /// Who.
@@ -107,6 +123,21 @@ pub enum What {
     },
     /// The sides to which twins speak are drawn anew.
     Sides,
+}
+
+impl What {
+    /// For how long it lasts, of what lasts.
+    pub fn lasts_ms(&mut self) -> Option<&mut u64> {
+        match self {
+            What::Crash { ms, .. }
+            | What::Cut { ms, .. }
+            | What::Deaf { ms, .. }
+            | What::Noise { ms, .. }
+            | What::Filter { ms, .. }
+            | What::LoseDisk { ms, .. } => Some(ms),
+            What::Request { .. } | What::Skew { .. } | What::Vice { .. } | What::Sides => None,
+        }
+    }
 }
 
 /// One run.
@@ -134,128 +165,28 @@ pub struct Scenario {
 pub const START_MS: u64 = 1000;
 
 impl Scenario {
-    /// The run of a seed; `count` says how many replicas instead of the seed.
-    pub fn of(seed: u64, count: Option<u32>) -> Scenario {
-        let mut random = Random::of(seed, "scenario");
-        let shape = shape(count, &mut random);
-        let tuning = tuning(seed, &mut random);
-        let matter = match random.below(10) {
-            0 => Matter::Corroborated,
-            1 => Matter::Strong,
-            _ => Matter::Toy,
-        };
-        let storm_ms = random.between(300, 3000);
-        let mut scenario = Scenario {
-            seed,
-            shape,
-            tuning,
-            matter,
-            ed25519: random.below(100) == 0,
-            wire: random.below(4) == 0,
-            heal_ms: START_MS + storm_ms,
-            elements: Vec::new(),
-        };
-        let faulty = Faulty::draw(shape, &mut random);
-        scenario.add_requests(&faulty, &mut random);
-        scenario.add_vices(&faulty, &mut random);
-        if random.percent(80) {
-            scenario.add_weather(&mut random);
-        }
-        scenario
-    }
-
-    fn add(&mut self, at_ms: u64, what: What) {
-        self.elements.push((self.elements.len(), Element { at_ms, what }));
-    }
-
-    /// Clients ask in the storm and after it.
-    fn add_requests(&mut self, faulty: &Faulty, random: &mut Random) {
-        let scale = if self.shape.count <= 7 { 1 } else { 3 };
-        let (before, after) = (random.between(4, 24) / scale, random.between(3, 8) / scale);
-        let (burst, repeats) = (random.percent(20), random.percent(30));
-        for number in 0..before + after {
-            let at_ms = match number < before {
-                true if burst => START_MS + random.below(20),
-                true => random.between(START_MS, self.heal_ms),
-                false => self.heal_ms + random.between(100, 1500),
-            };
-            let number = if repeats && number > 0 { random.below(number) } else { number };
-            let replica = faulty.some_honest(self.shape, random);
-            self.add(at_ms, What::Request { replica, number });
-            if random.percent(30) {
-                let replica = faulty.some_honest(self.shape, random);
-                self.add(at_ms + random.below(10), What::Request { replica, number });
-            }
-        }
-    }
-
-    fn add_vices(&mut self, faulty: &Faulty, random: &mut Random) {
-        for replica in faulty.byzantine.iter() {
-            let mut vices: Vec<Vice> = Vec::new();
-            for _ in 0..random.between(1, 4) {
-                let vice = random.choose(&Vice::ALL);
-                if !vices.contains(&vice) {
-                    vices.push(vice);
-                }
-            }
-            for vice in vices {
-                if vice == Vice::Twins {
-                    for _ in 0..random.below(4) {
-                        self.add(random.between(START_MS, self.heal_ms), What::Sides);
-                    }
-                }
-                self.add(START_MS, What::Vice { replica: replica.0, vice });
-            }
-        }
-        if let Some(replica) = faulty.skewed {
-            let ms = random.choose(&[-3_600_000, 3_600_000, -70_000, 70_000, -20_000, 20_000]);
-            self.add(START_MS, What::Skew { replica, ms });
-        }
-    }
-
-    fn add_weather(&mut self, random: &mut Random) {
-        let count = self.shape.count as u8;
-        let member = |random: &mut Random| random.below(u64::from(count)) as u8;
-        let until = self.heal_ms;
-        for _ in 0..random.below(5) {
-            let (replica, writing) = (member(random), random.percent(50));
-            let (at_ms, ms) = (random.between(START_MS, until), random.between(10, 1500));
-            self.add(at_ms, What::Crash { replica, ms, writing });
-        }
-        if random.percent(10) {
-            // The lights go out for everybody.
-            let at_ms = random.between(START_MS, until);
-            for replica in 0..count {
-                let ms = random.between(10, 500);
-                self.add(at_ms, What::Crash { replica, ms, writing: random.percent(50) });
-            }
-        }
-        for _ in 0..random.below(4) {
-            let size = if random.percent(60) { 1 } else { random.between(1, u64::from(count) - 1) };
-            let group = (0..size).map(|_| ReplicaId(member(random))).collect();
-            let (at_ms, ms) = (random.between(START_MS, until), random.between(20, 1500));
-            self.add(at_ms, What::Cut { group, ms });
-        }
-        for _ in 0..random.below(5) {
-            let (from, to) = (member(random), member(random));
-            let (at_ms, ms) = (random.between(START_MS, until), random.between(20, 1500));
-            self.add(at_ms, What::Deaf { from, to, ms });
-        }
-        for _ in 0..random.below(3) {
-            let noise = Noise {
-                loss_percent: random.choose(&[0, 2, 10, 30]),
-                duplicate_percent: random.choose(&[0, 2, 10, 30]),
-                jitter_ms: random.choose(&[0, 3, 20, 80]),
-            };
-            let (at_ms, ms) = (random.between(START_MS, until), random.between(50, 2000));
-            self.add(at_ms, What::Noise { noise, ms });
-        }
+    /// One more element, with a number of its own.
+    pub fn add(&mut self, at_ms: u64, what: What) {
+        let number = self.elements.last().map_or(0, |(number, _)| number + 1);
+        self.elements.push((number, Element { at_ms, what }));
     }
 
     /// The run without the elements whose numbers `drop` names.
     pub fn without(&self, drop: impl Fn(usize) -> bool) -> Scenario {
         let elements = self.elements.iter().filter(|(number, _)| !drop(*number)).cloned().collect();
         Scenario { elements, ..self.clone() }
+    }
+
+    /// The run in which what these elements last for is halved, once for each time that a number stands in `halve`.
+    pub fn halved(&self, halve: &[usize]) -> Scenario {
+        let mut scenario = self.clone();
+        for (number, element) in &mut scenario.elements {
+            let times = halve.iter().filter(|halved| *halved == number).count() as u32;
+            if let Some(ms) = element.what.lasts_ms() {
+                *ms >>= times.min(63);
+            }
+        }
+        scenario
     }
 
     /// The vices of a replica, with the numbers of their elements.
@@ -278,12 +209,11 @@ impl Scenario {
 
     /// One Byzantine replica instead of all others, with these vices; nobody else errs.
     pub fn corrupt(&mut self, replica: u8, vices: &[Vice]) {
-        let errs = |what: &What| matches!(what, What::Vice { .. } | What::Skew { .. });
+        let errs =
+            |what: &What| matches!(what, What::Vice { .. } | What::Skew { .. } | What::LoseDisk { .. });
         self.elements.retain(|(_, element)| !errs(&element.what));
-        let from = self.elements.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
-        for (number, vice) in vices.iter().enumerate() {
-            let what = What::Vice { replica, vice: *vice };
-            self.elements.push((from + number, Element { at_ms: START_MS, what }));
+        for vice in vices {
+            self.add(START_MS, What::Vice { replica, vice: *vice });
         }
     }
 
@@ -312,6 +242,7 @@ impl Scenario {
         self.elements.iter().all(|(_, element)| match element.what {
             What::Request { .. } => true,
             What::Vice { replica, vice } => replica != 0 && vice == Vice::Silent,
+            What::Filter { filter, .. } => filter.is_harmless(),
             _ => false,
         })
     }
@@ -340,75 +271,6 @@ pub fn toy_domain() -> Domain {
     Domain { cluster_id: Digest::of(b"cluster"), epoch: Epoch(1) }
 }
 
-fn shape(count: Option<u32>, random: &mut Random) -> Shape {
-    let drawn = match random.below(200) {
-        0..100 => 4,
-        100..130 => 5,
-        130..145 => 6,
-        145..180 => 7,
-        180..186 => 8,
-        186..196 => 10,
-        196..198 => 13,
-        198 => 16,
-        _ => 31,
-    };
-    let count = count.unwrap_or(drawn);
-    let most = (count - 1) / 3;
-    let faults = if random.percent(85) { most } else { random.between(1, u64::from(most)) as u32 };
-    Shape { count, faults }
-}
-
-/// Half of the seeds have windows as small as they can be.
-fn tuning(seed: u64, random: &mut Random) -> Tuning {
-    let tiny = seed.is_multiple_of(2);
-    let pipeline = if tiny { random.between(1, 3) } else { 3 };
-    let checkpoint_interval = if tiny { random.between(pipeline, 5) } else { random.choose(&[10, 20, 100]) };
-    Tuning {
-        checkpoint_interval,
-        window: checkpoint_interval + if tiny { pipeline + random.below(4) } else { 32 },
-        pipeline,
-        batch_entries: if tiny { random.between(1, 2) as usize } else { 50 },
-        fast_path: random.percent(75),
-        latency_ms: random.choose(&[1, 1, 3, 3, 10, 10, 20, 60, 150]),
-        drift_ms: random.choose(&[0, 0, 500, 4000]),
-        lookup_ms: random.choose(&[1, 10, 60]),
-        hand_out: random.percent(30),
-    }
-}
-
-/// Who errs: together at most f.
-struct Faulty {
-    byzantine: ReplicaSet,
-    skewed: Option<u8>,
-}
-
-impl Faulty {
-    fn draw(shape: Shape, random: &mut Random) -> Faulty {
-        let mut faulty = Faulty { byzantine: ReplicaSet::EMPTY, skewed: None };
-        let budget = u64::from(shape.faults);
-        let wanted = if random.percent(30) { 0 } else { random.between(1, budget) };
-        if wanted > 0 && random.percent(50) {
-            faulty.byzantine.insert(ReplicaId(0));
-        }
-        while (faulty.byzantine.len() as u64) < wanted {
-            faulty.byzantine.insert(ReplicaId(random.below(u64::from(shape.count)) as u8));
-        }
-        if wanted < budget && random.percent(20) {
-            faulty.skewed = Some(faulty.some_honest(shape, random));
-        }
-        faulty
-    }
-
-    fn some_honest(&self, shape: Shape, random: &mut Random) -> u8 {
-        loop {
-            let replica = random.below(u64::from(shape.count)) as u8;
-            if !self.byzantine.contains(ReplicaId(replica)) {
-                return replica;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,11 +288,22 @@ mod tests {
         let mut tiny = 0;
         for seed in 0..2000 {
             let scenario = Scenario::of(seed, None);
-            let skewed = (0..scenario.shape.count as u8).filter(|id| scenario.skew_ms(*id) != 0).count();
-            assert!(scenario.byzantine().len() + skewed <= scenario.shape.faults as usize, "seed {seed}");
+            let errs = |what: &What| matches!(what, What::Skew { .. } | What::LoseDisk { .. });
+            let others = scenario.elements.iter().filter(|(_, element)| errs(&element.what)).count();
+            assert!(scenario.byzantine().len() + others <= scenario.shape.faults as usize, "seed {seed}");
             tiny += usize::from(scenario.tuning.window < 12);
         }
         assert_eq!(tiny, 1000);
+    }
+
+    #[test]
+    fn halving_twice_leaves_a_quarter_of_what_lasts() {
+        let mut scenario = Scenario::of(11, None).without(|_| true);
+        scenario.add(5, What::Cut { group: ReplicaSet::EMPTY, ms: 400 });
+        scenario.add(6, What::Cut { group: ReplicaSet::EMPTY, ms: 400 });
+        let halved = scenario.halved(&[0, 0]);
+        let lasts = |place: usize| halved.elements[place].1.what.clone().lasts_ms().copied();
+        assert_eq!((lasts(0), lasts(1)), (Some(100), Some(400)));
     }
 
     #[test]

@@ -70,10 +70,12 @@ impl Ord for Entry {
 pub struct Options {
     /// Keep a line for every event.
     pub verbose: bool,
-    /// Look at S1 to S10 alone, and end soon after the healing.
+    /// Look at S1 to S11 alone, and end soon after the healing.
     pub safety_only: bool,
     /// The planted bug.
     pub switch: Switch,
+    /// A check that is not made.
+    pub blind: Option<Check>,
 }
 
 /// One run in progress.
@@ -140,6 +142,7 @@ impl<'a> World<'a> {
             judge,
             honest,
             wire: scenario.wire,
+            blind: options.blind,
         };
         World {
             scenario,

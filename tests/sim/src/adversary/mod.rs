@@ -6,6 +6,7 @@
 mod approve;
 mod censor;
 mod checkpoint_lies;
+mod conceal;
 mod equivocate;
 mod flood;
 mod garbage_state;
@@ -39,6 +40,8 @@ pub enum Vice {
     Approve,
     /// Keeps its votes from some peers.
     Withhold,
+    /// Votes to one peer alone, and denies its votes when it gives up a view.
+    Conceal,
     /// Says again what it or others said long ago.
     Replay,
     /// Signs checkpoints of states that do not exist.
@@ -73,11 +76,12 @@ pub enum Vice {
 
 impl Vice {
     /// Every vice.
-    pub const ALL: [Vice; 19] = [
+    pub const ALL: [Vice; 20] = [
         Vice::Silent,
         Vice::Equivocate,
         Vice::Approve,
         Vice::Withhold,
+        Vice::Conceal,
         Vice::Replay,
         Vice::CheckpointLies,
         Vice::HugeNumbers,
@@ -102,6 +106,7 @@ impl Vice {
             Vice::Equivocate => Box::new(equivocate::Equivocate::default()),
             Vice::Approve => Box::new(approve::Approve::default()),
             Vice::Withhold => Box::new(withhold::Withhold::draw(pick, parameters)),
+            Vice::Conceal => Box::new(conceal::Conceal::draw(pick, parameters.replicas.count())),
             Vice::Replay => Box::new(replay::Replay::default()),
             Vice::CheckpointLies => Box::new(checkpoint_lies::CheckpointLies),
             Vice::HugeNumbers => Box::new(huge_numbers::HugeNumbers),

@@ -30,6 +30,11 @@ impl Marks {
         Ok(())
     }
 
+    /// Whoever lost its disk begins anew.
+    pub(super) fn lost_disk(&mut self, replica: ReplicaId) {
+        self.stood.remove(&replica);
+    }
+
     /// Decided slots may be lost with the power, and are fetched again; the mark may not.
     pub(super) fn restarted(&mut self, replica: ReplicaId, status: &Status) {
         let (stable, _, _) = self.stood.get(&replica).copied().unwrap_or_default();

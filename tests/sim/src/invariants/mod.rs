@@ -1,4 +1,4 @@
-//! What must hold after every step of every honest replica, whatever the others do. Each check is a file; the ids S1 to S10 are those of the plan.
+//! What must hold after every step of every honest replica, whatever the others do. Each check is a file; with its id: S1 to S11.
 //!
 //! The checks know the messages, records and reports of a step, never the inside of a replica. They are incremental: a step costs what it did.
 
@@ -8,6 +8,7 @@ mod certificates;
 mod execution;
 mod innocence;
 mod marks;
+mod new_views;
 mod recomputation;
 mod signatures;
 mod stability;
@@ -45,6 +46,8 @@ pub enum Check {
     S9,
     /// Nothing wins that fewer than f+1 support.
     S10,
+    /// New views follow from exactly n-f view changes.
+    S11,
     /// Requests after the network healed are decided.
     L1,
     /// Views stop changing.
@@ -100,6 +103,8 @@ pub struct Laws {
     pub honest: ReplicaSet,
     /// Whether messages are encoded, to be measured.
     pub wire: bool,
+    /// A check that is not made: a hunt shows what others find.
+    pub blind: Option<Check>,
 }
 
 impl Laws {
@@ -121,6 +126,7 @@ pub struct Court {
     stability: stability::Stability,
     marks: marks::Marks,
     support: support::Support,
+    new_views: new_views::NewViews,
 }
 
 impl Court {
@@ -136,6 +142,7 @@ impl Court {
             stability: Default::default(),
             marks: Default::default(),
             support: Default::default(),
+            new_views: Default::default(),
         }
     }
 
@@ -153,8 +160,9 @@ impl Court {
             (Check::S8, bounds::check(step, laws)),
             (Check::S9, innocence::check(step, laws)),
             (Check::S10, self.support.check(step, laws)),
+            (Check::S11, self.new_views.check(step, laws)),
         ];
-        for (check, verdict) in verdicts {
+        for (check, verdict) in verdicts.into_iter().filter(|(check, _)| Some(*check) != laws.blind) {
             verdict.map_err(|found| Violation {
                 check,
                 at_ms: step.now_ms,
@@ -180,6 +188,13 @@ impl Court {
         self.execution.restarted(replica, status.executed);
         self.marks.restarted(replica, status);
         self.signatures.restarted(replica, records, &self.laws);
+        self.new_views.restarted(records, &self.laws);
+    }
+
+    /// An honest replica lost its disk: where it stood is gone, what it signed is not.
+    pub fn lost_disk(&mut self, replica: ReplicaId) {
+        self.marks.lost_disk(replica);
+        self.signatures.lost_disk(replica);
     }
 
     /// An honest replica saw this for the operation of a number.

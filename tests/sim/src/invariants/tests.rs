@@ -21,7 +21,8 @@ fn court() -> Court {
     let parameters = scenario.parameters(ReplicaId(0), domain, domain.cluster_id);
     let honest = (0..4).map(ReplicaId).collect();
     let (keys, judge) = (Keys::mock(ReplicaId(0)), Judge::of(Matter::Toy, SHAPE, false));
-    let mut court = Court::new(Laws { shape: SHAPE, parameters, keys, judge, honest, wire: true });
+    let mut court =
+        Court::new(Laws { shape: SHAPE, parameters, keys, judge, honest, wire: true, blind: None });
     court.sighted(7, Sight { value: 5, ttl: 60 });
     court
 }

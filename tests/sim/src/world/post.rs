@@ -7,6 +7,7 @@ use pbft::{Event, Message, Recipients};
 
 use super::{Happening, STIR_MS, World};
 use crate::adversary::Said;
+use crate::network::Kind;
 use crate::trace::{Gist, mark};
 
 impl World<'_> {
@@ -102,7 +103,8 @@ impl World<'_> {
             return;
         }
         let life = self.nodes[to].life;
-        for delay in self.network.delays(sender.0, id.0).into_iter().flatten() {
+        let kind = Kind::of(message);
+        for delay in self.network.delays(sender.0, id.0, kind).into_iter().flatten() {
             let message = message.clone();
             let due = self.now_ms + delay_ms + delay;
             self.schedule(due, Happening::Deliver { from, to, life, message });

@@ -43,6 +43,17 @@ impl World<'_> {
                 self.network.disturb(number, noise);
                 ms
             }
+            What::Filter { filter, ms } => {
+                self.network.filter(number, filter);
+                ms
+            }
+            What::LoseDisk { replica, ms } => {
+                let index = usize::from(replica);
+                self.crash(index);
+                self.nodes[index].lose_disk();
+                self.court.lost_disk(self.nodes[index].id);
+                ms
+            }
         };
         let end_ms = (self.now_ms + ms).min(self.scenario.heal_ms.max(self.now_ms));
         self.schedule(end_ms, Happening::End(place));
@@ -52,7 +63,7 @@ impl World<'_> {
         let (number, element) = &self.scenario.elements[place];
         self.trace.note(self.now_ms, 0, *number as u64, || format!("-- element {number} is over"));
         self.network.mend(*number);
-        if let What::Crash { replica, .. } = element.what {
+        if let What::Crash { replica, .. } | What::LoseDisk { replica, .. } = element.what {
             let index = usize::from(replica);
             self.nodes[index].doomed = false;
             self.restart(index);
