@@ -144,6 +144,18 @@ fn replica_whose_state_a_quorum_contradicts_votes_no_more() {
 }
 
 #[test]
+fn replica_that_diverged_commits_nothing_that_it_accepted_before() {
+    let (mut bench, _) = after(4);
+    let proposal = bench.proposal(5);
+    bench.hear(0, Message::PrePrepare(proposal.clone()));
+    for from in [0, 2, 3] {
+        bench.hear(from, Message::Checkpoint(checkpoint(from, 4, Digest::of(b"theirs"))));
+    }
+    let prepare = vote(MessageType::Prepare, 0, 5, proposal.header.digest(), 2);
+    assert_eq!(sent(&bench.hear(2, Message::Prepare(prepare)), MessageType::Commit), []);
+}
+
+#[test]
 fn certificate_alone_makes_an_executed_checkpoint_stable() {
     let (mut bench, _) = after(4);
     let chunk = chunk_of(&bench, 0, 0);

@@ -123,6 +123,17 @@ fn fast_path_that_is_off_releases_nothing_and_changes_no_message() {
 }
 
 #[test]
+fn fast_path_that_is_off_releases_nothing_in_whatever_order_votes_come() {
+    for (fast_path, released) in [(true, 1), (false, 0)] {
+        let mut bench = Bench::with(Parameters { fast_path, ..parameters(1, 4, 1) });
+        let proposal = bench.proposal(7);
+        prepare(&mut bench, &proposal, 2);
+        prepare(&mut bench, &proposal, 3);
+        assert_eq!(bench.hear(0, Message::PrePrepare(proposal)).early.len(), released);
+    }
+}
+
+#[test]
 fn slots_of_a_new_view_are_released_too() {
     let mut bench = Bench::new(1);
     let others = bench.others_give_up(2);

@@ -20,4 +20,5 @@ mod peers;
 mod restart;
 mod restart_views;
 mod seeds;
+mod view_change_proofs;
 mod view_changes;

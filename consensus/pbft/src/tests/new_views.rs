@@ -185,7 +185,7 @@ fn backup_stores_the_new_view_and_then_votes_for_what_it_fixes() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
     let digest = proposal.header.digest();
-    bench.hear(0, Message::PrePrepare(proposal.clone()));
+    bench.hear(0, Message::PrePrepare(proposal));
     let others = [0, 2, 3]
         .map(|of| claiming(of, 2, vec![claims_prepared(0, 1, digest), claims_prepared(0, 3, null(3))]));
     let ready = bench.enter(2, &others);
@@ -208,7 +208,7 @@ fn primary_of_a_new_view_votes_by_its_signature_in_it_alone() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
     let digest = proposal.header.digest();
-    bench.hear(0, Message::PrePrepare(proposal.clone()));
+    bench.hear(0, Message::PrePrepare(proposal));
     let others = [2, 3].map(|of| claiming(of, 1, vec![claims_prepared(0, 1, digest)]));
     let ready = bench.enter(1, &others);
     assert_eq!(sent(&ready, Prepare), []);
@@ -248,7 +248,7 @@ fn missing_view_changes_are_asked_of_the_sender_and_then_of_all() {
     let new_view = good(&view_changes);
     let all: Vec<Digest> = view_changes.iter().map(ViewChange::digest).collect();
     bench.hear_view_change(&view_changes[0]);
-    let ready = bench.hear(3, Message::NewView(Arc::new(new_view.clone())));
+    let ready = bench.hear(3, Message::NewView(Arc::new(new_view)));
     assert_eq!(asked(&ready), [1, 2].map(|place| (Recipients::One(ReplicaId(3)), all[place])));
     assert_eq!(bench.replica.status().view, View(0), "it is not in the view yet");
     bench.hear(0, Message::ViewChange(Arc::new(gives_up(2, 2))));

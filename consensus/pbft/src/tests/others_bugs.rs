@@ -212,7 +212,7 @@ fn new_view_is_accepted_of_its_primary_with_its_proofs_alone() {
         nothing.clone(),
         nothing.resign(&domain(), &ToyKeys::of(2)),
         honest.clone().resign(&domain(), &ToyKeys::of(3)),
-        NewView { view: View(6), ..honest.clone() },
+        NewView { view: View(6), ..honest },
     ];
     for lie in lies {
         let mut bench = Bench::new(1);

@@ -435,7 +435,7 @@ fn missing_request_of_a_new_view_is_obtained_from_another_replica() {
     let (proposal, _) = two(&bench);
     let others = [0, 2, 3].map(|of| claiming(of, 2, vec![claims_prepared(0, 1, proposal.header.digest())]));
     assert_eq!(sent(&bench.enter(2, &others), Prepare), []);
-    let body = Message::Batch { header: proposal.header.clone(), batch: proposal.batch.clone() };
+    let body = Message::Batch { header: proposal.header.clone(), batch: proposal.batch };
     assert_eq!(sent(&bench.hear(3, body), Prepare).len(), 1);
 }
 

@@ -256,7 +256,7 @@ fn restart_at_every_record_signs_no_second_digest_and_nothing_below_the_promise(
                 let Some(place) = place_of(message) else { continue };
                 match said.get(&place) {
                     Some(before) => {
-                        assert_eq!(*before, message.to_bytes(), "replica {me}, cut {cut}: {place:?}")
+                        assert_eq!(*before, message.to_bytes(), "replica {me}, cut {cut}: {place:?}");
                     }
                     None if [Proposal, Prepare, Commit].contains(&place.0) => {
                         assert!(place.1 >= promised, "replica {me}, cut {cut}: {place:?} below {promised}");
