@@ -1,5 +1,7 @@
-//! What waits for the driver: one bounded queue for each peer, one for the host, and the state of the links.
+//! What waits for the driver: two bounded queues for each peer, one for the host, and the state of the links.
 //!
+//! What a peer wants decided waits behind what it says about slots and views: a flood of questions must not hold up, or drop, the
+//! votes that clear it. Nothing relies on the order between the two.
 //! A peer that floods fills its own queue and loses its own messages; the others and the host are served in turn. What a peer
 //! loses comes again: replicas tell each other how far they are and send what is missing. What the host hands over is never lost
 //! silently: a full queue is its error to handle.
@@ -12,11 +14,11 @@ use certificate::ReplicaId;
 use pbft::{Event, Message};
 use thiserror::Error;
 
-/// Messages of one peer that may wait.
+/// Messages of one peer that may wait, of each of the two kinds.
 pub const PEER_MESSAGES_MAX: usize = 4096;
 
-/// Bytes of messages of one peer that may wait, as they were on the wire after decompression.
-pub const PEER_BYTES_MAX: usize = 8 << 20;
+/// Bytes of messages of one peer that may wait, of each of the two kinds, as they were on the wire after decompression.
+pub const PEER_BYTES_MAX: usize = 4 << 20;
 
 /// Events of the host that may wait.
 pub const HOST_EVENTS_MAX: usize = 16_384;
@@ -49,9 +51,17 @@ struct Queues {
 }
 
 #[derive(Default)]
-struct PeerQueue {
+struct Lane {
     messages: VecDeque<(usize, Message)>,
     bytes: usize,
+}
+
+#[derive(Default)]
+struct PeerQueue {
+    /// Requests, observations, answers handed out.
+    demand: Lane,
+    /// Everything else.
+    protocol: Lane,
     /// The link was lost since the driver last looked.
     lost: bool,
     /// And it is up, or up again.
@@ -99,12 +109,9 @@ impl Inbox {
     pub(crate) fn push_message(&self, from: ReplicaId, bytes: usize, message: Message) -> bool {
         let mut queues = self.lock();
         let closed = queues.closed;
-        let peer = &mut queues.peers[usize::from(from.0)];
-        if closed || peer.messages.len() >= PEER_MESSAGES_MAX || peer.bytes + bytes > PEER_BYTES_MAX {
+        if closed || !queues.peers[usize::from(from.0)].push(bytes, message) {
             return false;
         }
-        peer.bytes += bytes;
-        peer.messages.push_back((bytes, message));
         drop(queues);
         self.filled.notify_one();
         true
@@ -172,6 +179,38 @@ impl Inbox {
 
 const NO_PANIC: &str = "nothing panics while it holds the inbox";
 
+impl Lane {
+    fn push(&mut self, bytes: usize, message: Message) -> bool {
+        let room = self.messages.len() < PEER_MESSAGES_MAX && self.bytes + bytes <= PEER_BYTES_MAX;
+        if room {
+            self.bytes += bytes;
+            self.messages.push_back((bytes, message));
+        }
+        room
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let (bytes, message) = self.messages.pop_front()?;
+        self.bytes -= bytes;
+        Some(message)
+    }
+}
+
+impl PeerQueue {
+    fn push(&mut self, bytes: usize, message: Message) -> bool {
+        match message {
+            Message::Resolve { .. } | Message::Observe(_) | Message::Answer { .. } => {
+                self.demand.push(bytes, message)
+            }
+            _ => self.protocol.push(bytes, message),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        self.protocol.pop().or_else(|| self.demand.pop())
+    }
+}
+
 impl Queues {
     fn take(&mut self) -> Option<Next> {
         if self.closed {
@@ -190,9 +229,7 @@ impl Queues {
                 }
                 continue;
             }
-            let peer = &mut self.peers[turn];
-            if let Some((bytes, message)) = peer.messages.pop_front() {
-                peer.bytes -= bytes;
+            if let Some(message) = self.peers[turn].pop() {
                 return Some(Next::Event(Event::Message { from: ReplicaId(turn as u8), message }));
             }
         }
@@ -237,6 +274,17 @@ mod tests {
         let served = drain(&inbox);
         assert!(served[..4].contains(&Event::Tick));
         assert!(served[..4].contains(&Event::Message { from: ReplicaId(1), message: fetch(2) }));
+    }
+
+    #[test]
+    fn what_a_peer_wants_decided_waits_behind_what_it_says_of_slots() {
+        let inbox = Inbox::new(4);
+        let resolve = || Message::Answer { operation: certificate::Digest::ZERO, bytes: Vec::new() };
+        let taken =
+            (0..PEER_MESSAGES_MAX + 10).filter(|_| inbox.push_message(ReplicaId(3), 1, resolve())).count();
+        assert_eq!(taken, PEER_MESSAGES_MAX);
+        assert!(inbox.push_message(ReplicaId(3), 1, fetch(1)), "there is room for what clears the flood");
+        assert_eq!(inbox.poll(), Some(Event::Message { from: ReplicaId(3), message: fetch(1) }));
     }
 
     #[test]
