@@ -17,7 +17,7 @@ use crate::{Application, Fault, Keyring, Message, Record, SlotClaim, Standing, V
 
 /// A view that has lasted so long, and decides, halves the waits again, in milliseconds. Slots do not count: a cluster that is slower than its
 /// timers decides some in every view.
-const CALM_MS: u64 = 10_000;
+const CALM_MS: u64 = 30_000;
 
 /// A replica that gave up a view alone is taken along after so long, in milliseconds.
 const ALONE_MS: u64 = 2000;
