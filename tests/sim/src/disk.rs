@@ -87,6 +87,11 @@ impl Disk {
         self.synced = whole;
     }
 
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The records, oldest first.
     pub fn records(&self) -> Vec<Record> {
         self.read().0

@@ -1,7 +1,7 @@
 //! Whole clusters in virtual time: network and disk faults, Byzantine replicas, invariants after every step.
 //!
 //! `sim --seeds 5000` runs so many clusters, each a function of its seed; a seed that fails is printed with its shrunk trace. `sim --seed N --trace` shows
-//! one. `sim models` searches small models of the view change exhaustively. See `README.md` for what is checked.
+//! one. `sim models` searches small models of the view change exhaustively. `sim soak` lets one cluster live long. See `README.md` for what is checked.
 
 mod adversary;
 mod application;
@@ -18,6 +18,7 @@ mod random;
 mod run;
 mod scenario;
 mod shrink;
+mod soak;
 mod trace;
 mod world;
 
@@ -82,12 +83,26 @@ enum Command {
         #[arg(long)]
         deep: bool,
     },
+    /// One cluster with a fault now and then, for a long time: disk and memory must not grow.
+    Soak {
+        /// For so many slots.
+        #[arg(long, default_value_t = 20_000)]
+        slots: u64,
+        /// Which faults.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Models { deep }) = arguments.command {
-        return if models::run(deep) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let held = match arguments.command {
+        Some(Command::Models { deep }) => Some(models::run(deep)),
+        Some(Command::Soak { slots, seed }) => Some(soak::run(seed, slots)),
+        None => None,
+    };
+    if let Some(held) = held {
+        return if held { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     run::catch_panics();
     let options = Options { safety_only: arguments.safety, ..Options::default() };

@@ -2,7 +2,10 @@
 
 mod host;
 mod post;
+mod stream;
 mod weather;
+
+pub use stream::Reading;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -40,6 +43,7 @@ enum Happening {
     Answer { node: usize, life: u64, to: ReplicaId, operation: certificate::Digest },
     Stir(usize),
     Beat,
+    Ask,
 }
 
 /// A happening with its time, and its number among all.
@@ -98,6 +102,9 @@ pub struct World<'a> {
     pick: Random,
     /// What happened.
     pub trace: Trace,
+    stream: Option<stream::Stream>,
+    /// How many requests were made for the sake of learners.
+    traffic: u64,
     violation: Option<Violation>,
     done: bool,
 }
@@ -159,6 +166,8 @@ impl<'a> World<'a> {
             liveness: Liveness::new(scenario),
             pick: Random::of(seed, "world"),
             trace: Trace::new(options.verbose),
+            stream: None,
+            traffic: 0,
             violation: None,
             done: false,
         }
@@ -166,6 +175,13 @@ impl<'a> World<'a> {
 
     /// Runs to the end: everything has come to pass, or a check failed.
     pub fn run(&mut self) -> Option<Violation> {
+        self.start();
+        while self.turn() {}
+        self.violation()
+    }
+
+    /// Before the first event.
+    pub fn start(&mut self) {
         self.draw_sides();
         for (place, (_, element)) in self.scenario.elements.iter().enumerate() {
             self.schedule(element.at_ms, Happening::Begin(place));
@@ -177,16 +193,22 @@ impl<'a> World<'a> {
         }
         self.schedule(START_MS + BEAT_MS, Happening::Beat);
         self.relink();
-        let pairs = u64::from(self.scenario.shape.count).pow(2);
-        let events_most = EVENTS_PER_PAIR_MAX * pairs;
-        while self.violation.is_none() && !self.done {
-            let Some(Reverse(Entry(at_ms, _, happening))) = self.queue.pop() else { break };
-            self.now_ms = at_ms;
-            self.happen(happening);
-            if self.trace.events() > events_most {
-                self.fail(Check::L1, format!("{events_most} events and no rest"));
-            }
+    }
+
+    /// The next event. Says whether there is one after it.
+    pub fn turn(&mut self) -> bool {
+        let Some(Reverse(Entry(at_ms, _, happening))) = self.queue.pop() else { return false };
+        self.now_ms = at_ms;
+        self.happen(happening);
+        let events_most = EVENTS_PER_PAIR_MAX * u64::from(self.scenario.shape.count).pow(2);
+        if self.trace.events() > events_most && self.stream.is_none() {
+            self.fail(Check::L1, format!("{events_most} events and no rest"));
         }
+        self.violation.is_none() && !self.done
+    }
+
+    /// The check that failed, if one did.
+    pub fn violation(&mut self) -> Option<Violation> {
         self.violation.take()
     }
 
@@ -226,6 +248,7 @@ impl<'a> World<'a> {
             }
             Happening::Stir(index) => self.stir(index),
             Happening::Beat => self.beat(),
+            Happening::Ask => self.ask(),
         }
     }
 

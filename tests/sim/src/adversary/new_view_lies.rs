@@ -1,4 +1,4 @@
-//! As primary of a new view begins it as it should not: with other proposals, from too few view changes or others' names, to some alone, twice, too
+//! As primary of a new view begins it as it should not: with other proposals, from too few or too many view changes or others' names, to some alone, twice, too
 //! early, for a view that is not its own.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,7 @@ enum Lie {
     OtherProposal,
     MoreProposals,
     FewerChanges,
+    MoreChanges,
     OtherNames,
     SomePeers,
     OtherSelection,
@@ -35,6 +36,7 @@ impl NewViewLies {
             Lie::OtherProposal,
             Lie::MoreProposals,
             Lie::FewerChanges,
+            Lie::MoreChanges,
             Lie::OtherNames,
             Lie::SomePeers,
             Lie::OtherSelection,
@@ -66,7 +68,8 @@ impl NewViewLies {
             Lie::SomePeers => return Some(bent),
             Lie::OtherSelection if to.0.is_multiple_of(2) => return self.other_selection(liar, message.view),
             Lie::OtherSelection => return Some(bent),
-            Lie::Silence => return None,
+            // More come, or it stays silent.
+            Lie::MoreChanges | Lie::Silence => return None,
         }
         Some(bent.resign(&liar.parameters.domain, liar.keys))
     }
@@ -80,8 +83,12 @@ impl NewViewLies {
 
     /// A new view that is sound in itself, from the last n-f view changes that were heard instead of the first.
     fn other_selection(&self, liar: &Liar<'_>, view: View) -> Option<NewView> {
+        self.last_of(liar, view, liar.parameters.replicas.view_change_quorum())
+    }
+
+    /// A new view from so many view changes, the last ones that were heard.
+    fn last_of(&self, liar: &Liar<'_>, view: View, needed: usize) -> Option<NewView> {
         let heard = self.heard.get(&view)?;
-        let needed = liar.parameters.replicas.view_change_quorum();
         let mut changes: Vec<&ViewChange> = heard.values().rev().take(needed).map(Arc::as_ref).collect();
         changes.reverse();
         if changes.len() < needed {
@@ -111,6 +118,12 @@ impl Adversary for NewViewLies {
         let Message::ViewChange(change) = message else { return true };
         let heard = self.heard.entry(change.view).or_default();
         heard.insert(change.replica, change.clone());
+        let too_many = liar.parameters.replicas.view_change_quorum() + 1;
+        if matches!(self.lie, Lie::MoreChanges) && liar.leads(change.view) && heard.len() >= too_many {
+            let more = self.last_of(liar, change.view, too_many);
+            more.into_iter().for_each(|more| liar.say_to_all(&Message::NewView(Arc::new(more))));
+            return true;
+        }
         if self.early && heard.len() < liar.parameters.replicas.view_change_quorum() {
             let named = heard.values().map(|change| (change.replica, change.digest())).collect();
             let (proposals, signature) = (Vec::new(), Signature([0; 64]));

@@ -12,6 +12,7 @@ pub(super) struct Agreement {
     digests: BTreeMap<Sequence, Digest>,
     /// Of the log up to and including the slot.
     histories: BTreeMap<Sequence, Digest>,
+    highest: Sequence,
 }
 
 impl Agreement {
@@ -26,8 +27,13 @@ impl Agreement {
         step.ready.decided.iter().try_for_each(|decided| self.decide(&decided.header))
     }
 
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.digests = self.digests.split_off(&below);
+        self.histories = self.histories.split_off(&below);
+    }
+
     pub(super) fn decided(&self) -> usize {
-        self.digests.len()
+        self.highest.0 as usize
     }
 
     fn decide(&mut self, header: &SlotHeader) -> Result<(), String> {
@@ -45,6 +51,7 @@ impl Agreement {
     }
 
     fn fix(&mut self, sequence: Sequence, digest: Digest) -> Result<(), String> {
+        self.highest = self.highest.max(sequence);
         let first = *self.digests.entry(sequence).or_insert(digest);
         if first != digest {
             return Err(format!("slot {sequence} is {} here, and was {}", digest.short(), first.short()));

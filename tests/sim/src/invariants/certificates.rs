@@ -64,6 +64,10 @@ impl Certificates {
         if shown.holds(laws) { self.note(&shown) } else { Ok(()) }
     }
 
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.digests = self.digests.split_off(&below);
+    }
+
     fn note(&mut self, shown: &Shown<'_>) -> Result<(), String> {
         let first = *self.digests.entry(shown.sequence).or_insert(shown.digest);
         if first != shown.digest {

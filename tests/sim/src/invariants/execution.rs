@@ -39,6 +39,10 @@ impl Execution {
         Ok(())
     }
 
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.reported.retain(|(_, slot), _| *slot >= below);
+    }
+
     /// What its log holds is executed, and is not reported again.
     pub(super) fn restarted(&mut self, replica: ReplicaId, executed: Sequence) {
         self.executed.insert(replica, executed);

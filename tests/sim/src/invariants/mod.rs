@@ -16,7 +16,7 @@ mod support;
 
 use std::fmt;
 
-use certificate::{Digest, ReplicaId, ReplicaSet, merkle};
+use certificate::{Digest, ReplicaId, ReplicaSet, Sequence, merkle};
 use pbft::{Message, Parameters, Ready, Record, Status};
 
 use crate::application::{Judge, Sight};
@@ -202,6 +202,18 @@ impl Court {
         self.support.sighted(number, sight);
     }
 
+    /// Forgets what was said about slots below this one, and what was seen for requests below that number: of runs that never end.
+    pub fn forget(&mut self, slot: u64, number: u64) {
+        let slot = Sequence(slot);
+        self.agreement.forget(slot);
+        self.signatures.forget(slot);
+        self.recomputation.forget(slot);
+        self.certificates.forget(slot);
+        self.execution.forget(slot);
+        self.stability.forget(slot);
+        self.support.forget(number);
+    }
+
     /// How many slots were decided.
     pub fn decided(&self) -> usize {
         self.agreement.decided()
@@ -214,7 +226,7 @@ fn root(leaves: &[Vec<u8>]) -> Digest {
 }
 
 /// The first record of a step that replaces the log before it, as slot and digest.
-fn stable_of(ready: &Ready) -> Option<(certificate::Sequence, Digest)> {
+fn stable_of(ready: &Ready) -> Option<(Sequence, Digest)> {
     ready.persist.iter().find_map(|record| match record {
         Record::Stable { certificate, .. } => Some((certificate.sequence, certificate.digest)),
         _ => None,

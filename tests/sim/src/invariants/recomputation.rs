@@ -33,6 +33,11 @@ impl Recomputation {
         Ok(())
     }
 
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.judged = self.judged.split_off(&below);
+        self.used.retain(|_, slot| *slot >= below);
+    }
+
     fn judge(&mut self, decided: &Decided, laws: &Laws) -> Result<(), String> {
         let header = &decided.header;
         if header.entries == 0 {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use certificate::{Digest, MessageType, ReplicaId, Replicas, Signature};
+use certificate::{Digest, MessageType, ReplicaId, Replicas, Sequence, Signature};
 use pbft::{Message, Ready, Record, ViewChange};
 
 use super::{Laws, Step};
@@ -119,6 +119,11 @@ impl Signatures {
                 self.promise(me, place);
             }
         }
+    }
+
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.signed.retain(|(_, place), _| place.2 == 0 || place.2 >= below.0);
+        self.stored.retain(|(_, place, _)| place.2 == 0 || place.2 >= below.0);
     }
 
     /// Nothing is on disk; what was signed stays so.

@@ -14,6 +14,10 @@ pub(super) struct Stability {
 }
 
 impl Stability {
+    pub(super) fn forget(&mut self, below: Sequence) {
+        self.states = self.states.split_off(&below);
+    }
+
     pub(super) fn check(&mut self, step: &Step<'_>) -> Result<(), String> {
         for record in &step.ready.persist {
             let (sequence, digest) = match record {

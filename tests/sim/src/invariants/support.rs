@@ -12,6 +12,10 @@ pub(super) struct Support {
 }
 
 impl Support {
+    pub(super) fn forget(&mut self, below: u64) {
+        self.seen = self.seen.split_off(&below);
+    }
+
     pub(super) fn sighted(&mut self, number: u64, sight: Sight) {
         self.seen.entry(number).or_default().insert(sight);
     }

@@ -64,6 +64,7 @@ impl World<'_> {
                 self.step(index, Event::Request(judge.operation(number)));
             }
         }
+        self.keep_busy();
         if self.options.safety_only {
             self.done = self.now_ms > self.scenario.heal_ms + 3000;
             return;
