@@ -99,7 +99,11 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
             ..NONE
         },
     ),
-    ("one-view-change-too-many", Bug::OneViewChangeTooMany, NONE),
+    (
+        "one-view-change-too-many",
+        Bug::OneViewChangeTooMany,
+        Bias { count: Some(4), vices: &[Vice::NewViewLies], liar: Some(1), ..NONE },
+    ),
     (
         "base-over-subset",
         Bug::BaseOverSubset,
@@ -242,6 +246,10 @@ mod tests {
         assert_eq!(named("all").len(), 15);
         for (name, _, bias) in BUGS {
             assert_eq!(named(name).len(), 1, "{name}");
+            assert!(
+                bias.blind.is_none_or(|check| check == Check::S11),
+                "{name}: only S11 knows the rule itself"
+            );
             for seed in 0..50 {
                 let scenario = scenario(seed, bias);
                 assert!(scenario.byzantine().len() <= scenario.shape.faults as usize, "{name} seed {seed}");

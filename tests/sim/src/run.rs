@@ -48,6 +48,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{START_MS, What};
 
     #[test]
     fn one_seed_replays_one_run_exactly() {
@@ -65,12 +66,24 @@ mod tests {
     fn calm_clusters_of_every_size_decide_what_they_are_asked() {
         for count in [4, 5, 7, 10, 31] {
             let mut scenario = Scenario::of(3, Some(count));
-            scenario
-                .elements
-                .retain(|(_, element)| matches!(element.what, crate::scenario::What::Request { .. }));
+            scenario.elements.retain(|(_, element)| matches!(element.what, What::Request { .. }));
             let outcome = run(&scenario, Options::default());
             assert_eq!(outcome.violation, None, "{count} replicas");
             assert!(outcome.decided > 0);
+        }
+    }
+
+    #[test]
+    fn replica_that_lost_its_disk_votes_again() {
+        for seed in 0..4 {
+            let mut scenario = Scenario::of(seed, Some(4)).without(|_| true);
+            for number in 0..8 {
+                let at_ms = START_MS + 40 * number;
+                scenario.add(at_ms, What::Request { replica: (number % 4) as u8, number });
+            }
+            scenario.add(START_MS + 150, What::LoseDisk { replica: 2, ms: 100 });
+            // The end is reached only when everybody votes.
+            assert_eq!(run(&scenario, Options::default()).violation, None, "seed {seed}");
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use certificate::{Digest, MessageType, Sequence, Signature, SlotHeader, View};
 use pbft::{
     Batch, CheckpointCertificate, CheckpointVote, CommitCertificate, Decided, DecidedSlot, Fault, Keyring,
-    Observation, Operation, Recipients, SignedObservations, SignedVote, Vote,
+    NewView, Observation, Operation, PrePrepare, Proof, Recipients, SignedObservations, SignedVote,
+    SlotClaim, ViewChange, Vote, Voted,
 };
 
 use super::*;
@@ -232,4 +233,110 @@ fn fetched_state_may_skip_slots_and_nothing_else_may() {
     let stable = Record::Stable { cluster_digest, me, voter: true, certificate, state: Arc::default() };
     let taken = Ready { persist: vec![stable], ..Ready::default() };
     assert_eq!(judge(&mut court, 0, &taken, &status(interval)), None);
+}
+
+fn changing(replica: u8, view: u64, slots: Vec<SlotClaim>) -> Arc<ViewChange> {
+    let (replica, signature) = (ReplicaId(replica), Signature([0; 64]));
+    let change = ViewChange { view: View(view), replica, stable: None, decided: None, slots, signature };
+    Arc::new(change.sign(&toy_domain(), &Keys::mock(replica)))
+}
+
+/// The vote for a digest of slot 1 in a view.
+fn voted(view: u64, digest: Digest) -> Vec<SlotClaim> {
+    let (view, sequence) = (View(view), Sequence(1));
+    let primary = Keys::mock(ReplicaId(view.0 as u8 % 4));
+    let preimage = toy_domain().vote_preimage(MessageType::PrePrepare, view, sequence, digest);
+    let voted = Voted { view, digest, signature: primary.sign(&preimage) };
+    vec![SlotClaim { sequence, prepared: None, voted: Some(voted) }]
+}
+
+/// What the primary of view 2 begins it with, and the record of that.
+fn new_view(changes: Vec<Arc<ViewChange>>, digests: &[Digest]) -> Ready {
+    let (view, keys) = (View(2), Keys::mock(ReplicaId(2)));
+    let proposal = |(sequence, digest): (u64, &Digest)| {
+        let preimage = toy_domain().vote_preimage(MessageType::PrePrepare, view, Sequence(sequence), *digest);
+        (*digest, keys.sign(&preimage))
+    };
+    let new_view = NewView {
+        view,
+        view_changes: changes.iter().map(|change| (change.replica, change.digest())).collect(),
+        proposals: (1..).zip(digests).map(proposal).collect(),
+        signature: Signature([0; 64]),
+    };
+    let new_view = Arc::new(new_view.resign(&toy_domain(), &keys));
+    let entered = Record::Entered { new_view: new_view.clone(), view_changes: changes };
+    Ready {
+        persist: vec![entered],
+        send: vec![(Recipients::All, Message::NewView(new_view))],
+        ..Ready::default()
+    }
+}
+
+#[test]
+fn new_view_that_follows_from_its_view_changes_passes_and_no_other_is_s11() {
+    let a = Digest::of(b"a");
+    let changes = || vec![changing(0, 2, voted(0, a)), changing(1, 2, voted(1, a)), changing(2, 2, vec![])];
+    let one_more = || changes().into_iter().chain([changing(3, 2, vec![])]).collect::<Vec<_>>();
+    let verdict = |ready: &Ready| judge(&mut court(), 2, ready, &status(0));
+    assert_eq!(verdict(&new_view(changes(), &[a])), None);
+    assert_eq!(verdict(&new_view(changes(), &[])), Some(Check::S11), "votes of two views count together");
+    assert_eq!(verdict(&new_view(changes(), &[Digest::of(b"b")])), Some(Check::S11), "another digest");
+    assert_eq!(verdict(&new_view(changes(), &[a, a])), Some(Check::S11), "a proposal too many");
+    assert_eq!(verdict(&new_view(one_more(), &[a])), Some(Check::S11), "a view change too many");
+    assert_eq!(verdict(&new_view(changes()[..2].to_vec(), &[a])), Some(Check::S11), "one too few");
+    let unproven = vec![changing(0, 2, voted(2, a)), changing(1, 2, voted(1, a)), changing(2, 2, vec![])];
+    assert_eq!(verdict(&new_view(unproven, &[a])), Some(Check::S11), "a vote of the view itself");
+}
+
+#[test]
+fn vote_in_a_view_below_a_view_change_is_s2_also_after_the_disk_was_lost() {
+    let give_up =
+        || Ready { persist: vec![Record::ViewChanging(changing(1, 2, vec![]))], ..Ready::default() };
+    let vote = || {
+        let (vote, (signers, signatures)) =
+            (vote(MessageType::Commit, 1, Digest::of(b"one"), 1), Default::default());
+        Ready {
+            persist: vec![Record::Committed { vote, proof: Proof::Commits { signers, signatures } }],
+            send: vec![(Recipients::All, Message::Commit(vote))],
+            ..Ready::default()
+        }
+    };
+    let mut sound = court();
+    assert_eq!(judge(&mut sound, 1, &vote(), &status(0)), None);
+    assert_eq!(judge(&mut sound, 1, &give_up(), &status(0)), None);
+    assert_eq!(judge(&mut sound, 1, &vote(), &status(0)), None, "what was stored before may be sent again");
+    sound.lost_disk(ReplicaId(1));
+    assert_eq!(judge(&mut sound, 1, &vote(), &status(0)), Some(Check::S2), "nobody remembers it");
+    let mut other = court();
+    judge(&mut other, 1, &give_up(), &status(0));
+    assert_eq!(judge(&mut other, 1, &vote(), &status(0)), Some(Check::S2));
+}
+
+#[test]
+fn second_proposal_for_what_a_new_view_fixed_is_s2() {
+    let a = Digest::of(b"a");
+    let changes = vec![changing(0, 2, voted(0, a)), changing(1, 2, voted(0, a)), changing(2, 2, vec![])];
+    let mut court = court();
+    assert_eq!(judge(&mut court, 2, &new_view(changes, &[a]), &status(0)), None);
+    let header = slot(1, 5000, &[5, 5, 5]).header;
+    let preimage = toy_domain().vote_preimage(MessageType::PrePrepare, View(2), Sequence(1), header.digest());
+    let signature = Keys::mock(ReplicaId(2)).sign(&preimage);
+    let proposal = PrePrepare { view: View(2), header, signature, batch: Arc::default() };
+    let second = Ready {
+        persist: vec![Record::Accepted { proposal: proposal.clone(), prepare: None }],
+        send: vec![(Recipients::All, Message::PrePrepare(proposal))],
+        ..Ready::default()
+    };
+    assert_eq!(judge(&mut court, 2, &second, &status(0)), Some(Check::S2));
+}
+
+#[test]
+fn what_is_long_over_is_forgotten_and_the_rest_is_not() {
+    let mut court = court();
+    judge(&mut court, 0, &decided(vec![slot(1, 5000, &[5, 5, 5])]), &status(1));
+    court.forget(1, 0);
+    let other = || decided(vec![slot(1, 5001, &[5, 5, 5])]);
+    assert_eq!(judge(&mut court, 1, &other(), &status(1)), Some(Check::S1));
+    court.forget(2, 0);
+    assert_eq!(judge(&mut court, 2, &other(), &status(1)), None);
 }
