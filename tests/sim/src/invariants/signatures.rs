@@ -59,7 +59,10 @@ impl Signatures {
         let promised = self.promise(me, place);
         let votes = [MessageType::PrePrepare, MessageType::Prepare, MessageType::Commit];
         let is_vote = votes.iter().any(|vote| *vote as u8 == phase);
-        if is_vote && view < promised && !self.stored.contains(&(me, place, digest)) {
+        // A learner may read what it began itself, before it lost its disk, from others.
+        let said = phase == MessageType::PrePrepare as u8
+            && self.signed.get(&(me, place)).is_some_and(|(before, _)| *before == digest);
+        if is_vote && view < promised && !said && !self.stored.contains(&(me, place, digest)) {
             return Err(format!("voted for slot {sequence} in view {view} after VIEW-CHANGE to {promised}"));
         }
         Ok(())
