@@ -167,8 +167,7 @@ fn shape(count: Option<u32>, random: &mut Random) -> Shape {
 fn tuning(seed: u64, random: &mut Random) -> Tuning {
     let tiny = seed.is_multiple_of(2);
     let pipeline = if tiny { random.between(1, 3) } else { 3 };
-    let checkpoint_interval =
-        if tiny { random.between(pipeline.max(2), 5) } else { random.choose(&[10, 20, 100]) };
+    let checkpoint_interval = if tiny { random.between(pipeline, 5) } else { random.choose(&[10, 20, 100]) };
     Tuning {
         checkpoint_interval,
         window: checkpoint_interval + if tiny { pipeline + random.below(4) } else { 32 },
