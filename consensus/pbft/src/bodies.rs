@@ -40,17 +40,17 @@ impl<A: Application, K: Keyring> Replica<A, K> {
 
     /// A body came that was asked for.
     pub(crate) fn on_batch(&mut self, from: ReplicaId, header: SlotHeader, batch: Arc<Batch>) {
-        let sequence = header.sequence;
-        let fixed = self.views.fixed(sequence).filter(|_| self.views.lacking.contains(&sequence));
-        if fixed.is_some_and(|vote| vote.digest == header.digest()) {
+        if self.views.lacking.contains(&header.sequence) {
             self.take_body(from, header, batch);
         }
     }
 
-    /// Takes the body of what the view fixed, whose header is known to be the right one.
+    /// Takes the body of what the view fixed; any other is not wanted.
     pub(crate) fn take_body(&mut self, from: ReplicaId, header: SlotHeader, batch: Arc<Batch>) {
         let sequence = header.sequence;
-        let Some(vote) = self.views.fixed(sequence) else { return };
+        let Some(vote) = self.views.fixed(sequence).filter(|vote| vote.digest == header.digest()) else {
+            return;
+        };
         if judge::bound(&header, &batch, &self.application).is_none() {
             self.fault(Fault::InvalidBatch { from, sequence });
             return;

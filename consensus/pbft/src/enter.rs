@@ -290,6 +290,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// The proposal of a slot that the view fixed, as if its primary had sent it whole.
     pub(crate) fn place(&mut self, vote: Vote, header: SlotHeader, batch: Arc<Batch>) {
         let sequence = vote.sequence;
+        assert_eq!(header.digest(), vote.digest, "what stands for the primary's proposal is what it signed");
         let Some(slot) = self.slots.get_mut(&sequence) else { return };
         let open = slot.decided.is_none();
         slot.waiting =

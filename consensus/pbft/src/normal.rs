@@ -33,8 +33,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let vote = proposal.vote(from);
+        let fixed = self.views.fixed(sequence).filter(|fixed| fixed.view == view);
         if let Some(slot) = self.slots.get(&sequence)
-            && let Some(seen) = slot.seen.filter(|seen| seen.view == view)
+            && let Some(seen) = fixed.or(slot.seen.filter(|seen| seen.view == view))
         {
             if seen.digest != vote.digest {
                 self.on_second_proposal(sequence, seen, vote);
@@ -52,7 +53,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         let slot = self.slots.entry(sequence).or_default();
         slot.seen = Some(vote);
-        if self.views.fixed(sequence).is_some() {
+        if fixed.is_some() {
             return self.take_body(from, proposal.header, proposal.batch);
         }
         let prefix = proposal.header.prefix_sequence;

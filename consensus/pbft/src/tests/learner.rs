@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certificate::{MessageType, ReplicaId, Sequence, View};
+use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
 
 use super::bench::*;
 use super::cluster::*;
@@ -150,7 +150,7 @@ fn peer_that_claims_too_much_keeps_no_learner_from_voting() {
 #[test]
 fn learner_follows_into_a_view_that_its_forgotten_view_change_is_part_of() {
     let mut bench = learner();
-    let forgotten = claiming(3, 1, vec![claims_voted(0, 1, certificate::Digest::of(b"forgotten"))]);
+    let forgotten = claiming(3, 1, vec![claims_voted(0, 1, Digest::of(b"forgotten"))]);
     let view_changes = [gives_up(0, 1), gives_up(1, 1), forgotten];
     bench.hear_new_view(&begins(&parameters(1, 4, 1), 1, &view_changes.each_ref()));
     for one in &view_changes {
@@ -334,4 +334,42 @@ fn log_of_a_learner_is_that_of_its_replica() {
     let record = Record::Learner { cluster_digest: parameters.cluster_digest, me: ReplicaId(2) };
     let back = Replica::restore(parameters, Toy { quorum: 3 }, ToyKeys::of(3), std::iter::once(record));
     assert!(matches!(back.err(), Some(RestoreError::OtherLog { found: ReplicaId(2), .. })));
+}
+
+#[test]
+fn proposal_of_an_old_view_takes_no_place_of_what_the_new_view_fixed() {
+    let mut bench = learner();
+    told(&mut bench, [0, 1, 2], 0, 1);
+    let decided: Vec<Digest> = (1..=6)
+        .flat_map(|number| bench.decide_in(0, number))
+        .flat_map(|ready| ready.decided)
+        .map(|decided| decided.header.digest())
+        .collect();
+    let old = |bench: &Bench, sequence, number| {
+        let batch = bench.batch_of(number, &[0, 1, 2]);
+        bench.signed(0, bench.header_over(sequence, &batch), batch)
+    };
+    let (seventh, other) = (old(&bench, 7, 70), old(&bench, 8, 80));
+    let fixed = seventh.header.digest();
+    bench.hear(0, Message::PrePrepare(seventh));
+    let moves = [0, 1, 2].map(|of| {
+        let mut slots: Vec<SlotClaim> =
+            (4..=6).map(|slot| claims_prepared(0, slot, decided[slot as usize - 1])).collect();
+        slots.extend([claims_voted(0, 7, fixed), claims_voted(0, 8, Digest::of(b"fixed"))]);
+        let decided = Some(commits(0, 6, decided[5], &[0, 1, 2]));
+        signed(ViewChange { decided, ..claiming(of, 1, slots) })
+    });
+    moves.iter().for_each(|one| drop(bench.hear_view_change(one)));
+    bench.hear_new_view(&begins(&bench.replica.parameters, 1, &moves.each_ref()));
+    bench.hear(0, Message::PrePrepare(other));
+    let mut said = Vec::from([0, 1, 2].map(|from| {
+        let commit = vote(MessageType::Commit, 1, 7, fixed, from);
+        bench.hear(from, Message::Commit(commit))
+    }));
+    assert_eq!(bench.replica.status().standing, Standing::Active);
+    let touch = vote(MessageType::Prepare, 1, 8, Digest::of(b"fixed"), 2);
+    said.push(bench.hear(2, Message::Prepare(touch)));
+    let voted: Vec<Digest> =
+        said.iter().flat_map(|ready| sent(ready, MessageType::Prepare)).map(|vote| vote.digest).collect();
+    assert!(voted.iter().all(|digest| decided.contains(digest)), "re-votes what was decided, and no more");
 }
