@@ -21,7 +21,7 @@ use crate::evidence::Evidence;
 use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::Inbox;
-use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, Storage};
+use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage};
 use crate::recall;
 use crate::status::NodeStatus;
 use crate::transport::{Peers, PeersConfig, PeersError, peer_socket};
@@ -169,7 +169,7 @@ impl Node {
         host: Arc<dyn Host>,
     ) -> Result<NodeHandle, StartError> {
         check_key(&config)?;
-        let folder = recall::lock_folder(&config)?;
+        let folder = StateFolder::create(&config.state)?;
         let mut storage = SegmentFolder::new(folder);
         if !storage.segments().unwrap_or_default().is_empty() {
             storage.prepare_spare(config.segment_bytes);

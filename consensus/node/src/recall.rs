@@ -12,13 +12,8 @@ use crate::began;
 use crate::clock::wall_ms;
 use crate::driver::{AnyApplication, AnyReplica};
 use crate::keyring::ClusterKeys;
-use crate::log::{LogError, Recovered, StateFolder, Storage, Wal};
+use crate::log::{LogError, Recovered, Storage, Wal};
 use crate::node::{NodeConfig, StartError};
-
-/// Locks the state folder; makes it when there is none.
-pub(crate) fn lock_folder(config: &NodeConfig) -> Result<StateFolder, StartError> {
-    Ok(StateFolder::create(&config.state)?)
-}
 
 /// Reads the log back. Where no segment has its name yet, a learner's log is begun: its first record is in the segment before that has a name,
 /// so a start that is cut off leaves a learner or, again, nothing.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use certificate::{Digest, ReplicaId, ReplicaSet, View};
 
 use crate::planted::{Bug, Switch};
-
 use crate::{VOTE_VIEWS_MAX, Vote};
 
 /// The votes of one phase for one slot.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
 
+use crate::parameters::doubled;
 use crate::replica::Replica;
 use crate::{Application, Batch, Fault, Keyring, Message, judge};
 
@@ -26,7 +27,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let peers: Vec<ReplicaId> =
             self.peers.iter().filter(|(_, peer)| peer.connected).map(|(id, _)| *id).collect();
         let rounds = self.views.asked_bodies / peers.len().max(1);
-        let wait = ASK_BODY_MS.saturating_mul(1 << rounds.min(8)).min(ASK_BODY_MOST_MS);
+        let wait = doubled(ASK_BODY_MS, rounds as u32, ASK_BODY_MOST_MS);
         self.views.ask_body_ms = now.saturating_add(wait);
         let Some(peer) = peers.get(self.views.asked_bodies % peers.len().max(1)).copied() else { return };
         self.views.asked_bodies += 1;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use certificate::{MessageType, ReplicaId, Sequence, Signature, View};
 
+use crate::parameters::doubled;
 use crate::planted::Bug;
 use crate::replica::Replica;
 use crate::views::Known;
-use crate::{Application, Fault, Keyring, Message, Record, SlotClaim, Standing, ViewChange};
+use crate::{Application, Fault, Keyring, Message, Record, Standing, ViewChange};
 
 /// A view that has lasted so long, and decides, halves the waits again, in milliseconds. Slots do not count: a cluster that is slower than its
 /// timers decides some in every view.
@@ -78,7 +79,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let within = Sequence(base.0 + 2 * self.parameters.pipeline);
         let claims = behind.take_while(|(sequence, _)| **sequence <= within);
         let claims = claims.filter_map(|(sequence, slot)| slot.claim(*sequence, view));
-        message.slots = claims.collect::<Vec<SlotClaim>>();
+        message.slots = claims.collect();
         message.sign(&self.parameters.domain, &self.keyring)
     }
 
@@ -182,7 +183,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// A wait after so many failures.
     pub(crate) fn patience(&self, first_ms: u64, failed: u32) -> u64 {
         let most = self.parameters.timeouts.view_change_most_ms;
-        first_ms.saturating_mul(1 << failed.min(32)).min(most.max(first_ms))
+        doubled(first_ms, failed, most.max(first_ms))
     }
 
     /// Gives up a view whose NEW-VIEW does not come, and sends the own view change again.
@@ -196,8 +197,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         } else if now >= self.views.resend_ms {
             let timeouts = self.parameters.timeouts;
             self.views.resent = self.views.resent.saturating_add(1);
-            let wait = timeouts.resend_ms.saturating_mul(1 << self.views.resent.min(16));
-            self.views.resend_ms = now.saturating_add(wait.min(timeouts.resend_most_ms));
+            let wait = doubled(timeouts.resend_ms, self.views.resent, timeouts.resend_most_ms);
+            self.views.resend_ms = now.saturating_add(wait);
             if let Some(own) = self.views.held.get(&self.me()) {
                 let message = own.message.clone();
                 self.send_all(Message::ViewChange(message));

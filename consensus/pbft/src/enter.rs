@@ -214,8 +214,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.install(message, view_changes, plan);
         self.views.new_view_due_ms = None;
         self.views.calm_from_ms = self.now.monotonic_ms;
-        self.clocks.enter(self.now.monotonic_ms);
-        self.fairness.restart(self.now.monotonic_ms);
+        self.judge_anew();
         self.renew_requests();
         self.send_all(Message::Status(self.peer_status()));
     }

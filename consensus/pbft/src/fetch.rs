@@ -7,6 +7,7 @@
 use certificate::{ReplicaId, Sequence};
 
 use crate::catch_up::Peer;
+use crate::parameters::doubled;
 use crate::replica::Replica;
 use crate::transfer::Assembly;
 use crate::{Application, DecidedSlot, FETCH_SLOTS_MAX, Fault, Keyring, Message};
@@ -101,7 +102,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let now = self.now.monotonic_ms;
         self.fetch.forget(peer);
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        let wait = timeouts.fetch_ms.saturating_mul(1 << known.failures.min(8)).min(timeouts.resend_most_ms);
+        let wait = doubled(timeouts.fetch_ms, known.failures, timeouts.resend_most_ms);
         known.failures = known.failures.saturating_add(1);
         known.avoid_until_ms = now.saturating_add(wait);
     }
@@ -127,7 +128,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let timeouts = self.parameters.timeouts;
         let known = self.peers.get_mut(&peer).expect("a peer is asked");
         known.asked_ms = Some(now);
-        let wait = timeouts.fetch_ms.saturating_mul(1 << known.failures.min(8)).min(timeouts.resend_most_ms);
+        let wait = doubled(timeouts.fetch_ms, known.failures, timeouts.resend_most_ms);
         let target = known.status.executed.min(Sequence(executed.0.saturating_add(FETCH_SLOTS_MAX)));
         let deadline_ms = now.saturating_add(wait);
         self.fetch.asked = Some(Asked { peer, deadline_ms, executed, target, state: None });

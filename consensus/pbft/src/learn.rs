@@ -59,8 +59,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if self.learning.heard.values().filter(is_behind).count() >= self.enough_heard() {
             self.standing = Standing::Active;
             self.ready.persist.push(Record::Voter);
-            self.clocks.enter(self.now.monotonic_ms);
-            self.fairness.restart(self.now.monotonic_ms);
+            self.judge_anew();
             self.renew_requests();
         }
     }

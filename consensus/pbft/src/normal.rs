@@ -17,8 +17,8 @@ use crate::planted::Bug;
 use crate::replica::Replica;
 use crate::select::Conflict;
 use crate::{
-    Application, Batch, CLOCK_SKEW_MAX_MS, CommitCertificate, Decided, DecidedSlot, Early, Fault, Keyring,
-    Message, PrePrepare, Prepared, Proof, Record, Refusal, SignedVote, Standing, Vote,
+    Application, Batch, CLOCK_SKEW_MAX_MS, CommitCertificate, DecidedSlot, Fault, Keyring, Message,
+    PrePrepare, Prepared, Proof, Record, Refusal, SignedVote, Standing, Vote,
 };
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -298,39 +298,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         slot.prepared = Some(Prepared { view: vote.view, digest, proof });
     }
 
-    /// Qf votes of one view for a digest: whatever comes, it will be decided, so its answer goes out. The certificate waits for the
-    /// commits, which go their way meanwhile. Nothing ever waits for this.
-    fn release_when_fast(&mut self, sequence: Sequence) {
-        let needed = self.parameters.replicas.fast_quorum() - 1;
-        let (view, fast_path) = (self.view, self.parameters.fast_path);
-        let Some(slot) = self.slots.get_mut(&sequence).filter(|_| fast_path) else { return };
-        let Some(accepted) = slot.accepted.as_ref().filter(|accepted| accepted.proposal.view == view) else {
-            return;
-        };
-        if slot.released || slot.decided.is_some() || slot.prepares.len() < needed {
-            return;
-        }
-        let Some(verdict) = &accepted.verdict else { return };
-        let early = Early {
-            header: accepted.proposal.header.clone(),
-            view,
-            leaves: verdict.leaves.clone(),
-            operations: accepted.proposal.batch.operations.clone(),
-            evidence: accepted.proposal.batch.clone(),
-        };
-        let (digest, phase) = (accepted.digest, MessageType::Prepare);
-        let (domain, keyring) = (&self.parameters.domain, &self.keyring);
-        let verify = |vote: &Vote| vote.verify(phase, domain, keyring);
-        let (quorum, invalid) = slot.prepares.quorum(view, digest, needed, verify);
-        slot.released = quorum.is_some();
-        if slot.released {
-            self.ready.early.push(early);
-            self.counts.fast += 1;
-        }
-        self.blame(phase, &invalid);
-    }
-
-    fn blame(&mut self, message: MessageType, invalid: &[Vote]) {
+    pub(crate) fn blame(&mut self, message: MessageType, invalid: &[Vote]) {
         for vote in invalid {
             self.fault(Fault::InvalidSignature { from: vote.replica, message, sequence: vote.sequence });
         }
@@ -392,55 +360,6 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         slot.prepares.forget_up_to(view);
         slot.commits.forget_up_to(view);
         true
-    }
-
-    /// Executes the next slot if it is decided.
-    pub(crate) fn execute_next(&mut self) -> bool {
-        let sequence = self.executed().next();
-        let Some(decision) = self.slots.get_mut(&sequence).and_then(|slot| slot.decided.as_mut()) else {
-            return false;
-        };
-        let verdict = match decision.verdict.take() {
-            Some(verdict) => verdict,
-            None => judge::bound(&decision.slot.header, &decision.slot.batch, &self.application)
-                .expect("a slot is decided only when its body holds"),
-        };
-        let DecidedSlot { header, batch, certificate } = decision.slot.clone();
-        self.log.execute(&header, verdict.used.iter().copied(), &self.parameters);
-        self.clocks.progress(self.now.monotonic_ms);
-        self.note_progress(certificate.view);
-        self.release_others(sequence, certificate.digest);
-        for operation in &batch.operations {
-            self.on_decided(&operation.digest(), sequence);
-        }
-        self.ready.decided.push(Decided {
-            header,
-            view: certificate.view,
-            leaves: verdict.leaves,
-            operations: batch.operations.clone(),
-            signers: certificate.signers,
-            signatures: certificate.signatures,
-            evidence: batch,
-        });
-        self.touched.extend((1..=self.parameters.pipeline).map(|ahead| Sequence(sequence.0 + ahead)));
-        self.checkpoints.take(&self.log, self.parameters.checkpoint_interval);
-        true
-    }
-
-    /// Operations of a proposal that lost its slot to another digest are not in flight any more.
-    fn release_others(&mut self, sequence: Sequence, decided: Digest) {
-        let Some(accepted) = self.slots.get(&sequence).and_then(|slot| slot.accepted.as_ref()) else {
-            return;
-        };
-        if accepted.digest == decided {
-            return;
-        }
-        let lost: Vec<Digest> =
-            accepted.proposal.batch.operations.iter().map(|operation| operation.digest()).collect();
-        for digest in lost {
-            self.requests.set_in_flight(&digest, None);
-            self.reassess(&digest);
-        }
     }
 }
 

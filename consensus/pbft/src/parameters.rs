@@ -107,6 +107,11 @@ impl Default for Timeouts {
     }
 }
 
+/// A wait that doubles each time, up to the longest.
+pub(crate) fn doubled(first_ms: u64, times: u32, most_ms: u64) -> u64 {
+    first_ms.saturating_mul(1 << times.min(32)).min(most_ms)
+}
+
 /// How fast this replica proposes when it is primary: at most what the cluster file allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pace {

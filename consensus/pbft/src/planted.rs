@@ -22,7 +22,7 @@ pub enum Bug {
     OneViewChangeTooMany,
     /// The base of a new view is the highest of some view changes, not of all.
     BaseOverSubset,
-    /// Votes are sent before their records are on disk.
+    /// Votes are sent before their records are on disk; planted in the driver.
     SendBeforeStore,
     /// A proposal above the high water mark is dropped, not kept.
     ProposalAtHighMarkDropped,

@@ -5,6 +5,7 @@
 //!
 //! Progress alone does not clear it: `fairness.rs` complains about requests that are overtaken or starved.
 
+use crate::parameters::doubled;
 use crate::replica::Replica;
 use crate::{Application, Keyring, Message, Recipients, Standing, Vote};
 
@@ -40,7 +41,7 @@ impl Clocks {
     }
 
     /// A view begins.
-    pub(crate) fn enter(&mut self, now_ms: u64) {
+    fn enter(&mut self, now_ms: u64) {
         self.progress_ms = now_ms;
         self.judged_from_ms = now_ms;
         self.asked = 0;
@@ -91,9 +92,14 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return None;
         }
         let timeouts = self.parameters.timeouts;
-        let wait =
-            timeouts.resend_ms.saturating_mul(1 << self.clocks.asked.min(16)).min(timeouts.resend_most_ms);
+        let wait = doubled(timeouts.resend_ms, self.clocks.asked, timeouts.resend_most_ms);
         Some(self.clocks.progress_ms.max(self.clocks.asked_ms).saturating_add(wait))
+    }
+
+    /// The primary is judged from now on: a view begins, or this replica begins to vote.
+    pub(crate) fn judge_anew(&mut self) {
+        self.clocks.enter(self.now.monotonic_ms);
+        self.fairness.restart(self.now.monotonic_ms);
     }
 
     /// Starts all waits for others anew after this replica itself was stopped or slow.

@@ -5,6 +5,7 @@ use certificate::ReplicaId;
 use super::bench::*;
 use super::cluster::*;
 use super::demand::*;
+use super::toy::*;
 use crate::*;
 
 #[test]

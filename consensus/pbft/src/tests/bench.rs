@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certificate::{Digest, MessageType, ReplicaId, Replicas, Sequence, SlotHeader, View};
 
-use super::cluster::{Toy, ToyKeys, WALL_MS, domain, operation, parameters};
+use super::toy::{Toy, ToyKeys, WALL_MS, domain, operation, parameters};
 use crate::judge;
 use crate::state::LogState;
 use crate::vote::checkpoint_preimage;

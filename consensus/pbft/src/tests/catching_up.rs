@@ -8,6 +8,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence};
 use super::bench::*;
 use super::checkpoints::after;
 use super::cluster::*;
+use super::toy::*;
 use crate::state::LogState;
 use crate::*;
 

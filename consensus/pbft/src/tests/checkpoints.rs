@@ -4,7 +4,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence};
 
 use super::bench::*;
 use super::catching_up::chunk_of;
-use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 /// A bench of the smallest windows after `slots` decided slots, with all its proposals.

@@ -4,6 +4,7 @@ use certificate::{Digest, OperationKind, ReplicaId, Sequence};
 
 use super::bench::*;
 use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 pub fn resolve(number: u64, after: u64) -> Message {

@@ -6,7 +6,7 @@ use certificate::codec::{Decode, Encode};
 use certificate::{Digest, Kinds, MessageType, OperationKind, ReplicaId, Sequence, SlotHeader, View};
 
 use super::bench::*;
-use super::cluster::*;
+use super::toy::*;
 use crate::select::Plan;
 use crate::*;
 

@@ -6,6 +6,7 @@ use super::bench::*;
 use super::cluster::*;
 use super::demand::*;
 use super::peers::*;
+use super::toy::*;
 use crate::*;
 
 /// Lets replica 1 hold a quorum of observations for a request.

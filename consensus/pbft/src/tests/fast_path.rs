@@ -5,6 +5,7 @@ use certificate::{Digest, MessageType, ReplicaId, Replicas, Sequence, View};
 use super::bench::*;
 use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::select::{self, Claim};
 use crate::*;
 

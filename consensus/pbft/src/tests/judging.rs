@@ -5,7 +5,7 @@ use std::sync::Arc;
 use certificate::{Digest, Kinds, MessageType, OperationKind, ReplicaId, Sequence};
 
 use super::bench::*;
-use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 fn vote_for(bench: &mut Bench, proposal: PrePrepare) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
 use super::bench::*;
 use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::*;
 
 fn learner_of(parameters: Parameters) -> Bench {

@@ -9,7 +9,6 @@ mod demand;
 mod encoding;
 mod fairness;
 mod fast_path;
-
 mod judging;
 mod learner;
 mod new_views;
@@ -20,5 +19,7 @@ mod peers;
 mod restart;
 mod restart_views;
 mod seeds;
+mod toy;
+mod transcripts;
 mod view_change_proofs;
 mod view_changes;

@@ -8,6 +8,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence, SlotHeader, View};
 use super::bench::*;
 use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::select;
 use crate::*;
 

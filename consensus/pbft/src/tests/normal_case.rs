@@ -4,6 +4,7 @@ use certificate::{Digest, MessageType, Sequence};
 
 use super::bench::*;
 use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 use MessageType::{Commit, PrePrepare as Proposal, Prepare};

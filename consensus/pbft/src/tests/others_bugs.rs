@@ -9,6 +9,7 @@ use super::catching_up::chunk_of;
 use super::checkpoints::after;
 use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::select;
 use crate::*;
 

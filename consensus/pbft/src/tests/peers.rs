@@ -5,7 +5,7 @@ use std::sync::Arc;
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Replicas, Sequence, Signature, View};
 
 use super::bench::*;
-use super::cluster::{ToyKeys, domain, genesis};
+use super::toy::{ToyKeys, domain, genesis};
 use crate::select;
 use crate::*;
 
@@ -150,7 +150,7 @@ impl Bench {
     /// The same replica after a crash, read back from its disk.
     pub fn restarted(&self) -> Bench {
         let parameters = self.replica.parameters.clone();
-        let toy = super::cluster::Toy { quorum: parameters.replicas.quorum() };
+        let toy = super::toy::Toy { quorum: parameters.replicas.quorum() };
         let records = self.disk();
         let keys = ToyKeys::of(parameters.me.0);
         let replica = Replica::restore(parameters.clone(), toy, keys, records.iter().cloned()).unwrap();

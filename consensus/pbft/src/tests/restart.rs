@@ -7,6 +7,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence};
 
 use super::bench::*;
 use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 /// What a replica stored and signed, in order: each signed message stands behind the record that vouches for it.

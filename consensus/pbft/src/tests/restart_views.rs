@@ -10,6 +10,7 @@ use super::catching_up::chunk_of;
 use super::cluster::*;
 use super::peers::*;
 use super::restart::Transcript;
+use super::toy::*;
 use crate::*;
 
 use MessageType::{Commit, PrePrepare as Proposal, Prepare};

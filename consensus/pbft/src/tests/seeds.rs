@@ -6,6 +6,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
 
 use super::bench::{checkpoint, vote};
 use super::cluster::*;
+use super::toy::*;
 use crate::*;
 
 const SHAPES: [(u32, u32); 3] = [(4, 1), (5, 1), (7, 2)];

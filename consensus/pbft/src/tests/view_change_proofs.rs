@@ -3,8 +3,8 @@
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, Signature, View};
 
 use super::bench::*;
-use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::*;
 
 use MessageType::Prepare;

@@ -8,6 +8,7 @@ use super::bench::*;
 use super::checkpoints::after;
 use super::cluster::*;
 use super::peers::*;
+use super::toy::*;
 use crate::*;
 
 use MessageType::{Commit, Prepare};
