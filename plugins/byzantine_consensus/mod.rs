@@ -10,6 +10,7 @@ mod answer;
 mod answered;
 mod api;
 mod consensus;
+mod directive;
 mod handler;
 mod judge;
 mod metrics;

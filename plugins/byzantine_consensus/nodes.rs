@@ -32,7 +32,7 @@ pub struct Identity {
 }
 
 /// The directive's options that concern the node. They take effect when it starts; a reload does not restart it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct NodeSettings {
     /// Where its peer port is bound, if not at its address in the cluster file.
     pub bind: Option<std::net::SocketAddr>,
@@ -49,7 +49,41 @@ pub struct NodeSettings {
     /// The first primary of a view change has so long to begin its view; doubles with each that does not.
     pub view_change_timeout: std::time::Duration,
     /// Whether answers go out as soon as a fast quorum voted for them, before their certificate is complete.
-    pub fast_path: bool,
+    pub fast_path: FastPath,
+    /// Whether statistics are kept; without, proven faults alone count.
+    pub detector: bool,
+    /// A replica whose reputation is less does not count as trusted.
+    pub reputation_threshold: f64,
+    /// What stands before the peer port.
+    pub filter: Filter,
+}
+
+/// When answers go out before their commits are in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum FastPath {
+    /// Never.
+    Off,
+    /// Whenever a fast quorum voted for them.
+    On,
+    /// Then, as long as every replica has at least this reputation here.
+    AtLeast(f64),
+}
+
+/// What stands before the peer port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Filter {
+    /// The kernel's socket filter where the privilege is there, else the same policy in this program.
+    Auto,
+    /// The kernel's socket filter, or no start.
+    Socket,
+    /// At the traffic control hook of an interface.
+    Tc(String),
+    /// At the driver of an interface.
+    Xdp(String),
+    /// The policy in this program.
+    Userspace,
+    /// None.
+    Off,
 }
 
 /// The key and the state folder: one replica, one process.
@@ -101,7 +135,7 @@ pub(super) fn config(identity: &Identity) -> NodeConfig {
     config.timeouts.batch_wait_ms = ms(settings.batch_wait);
     config.timeouts.suspect_ms = ms(settings.timeout);
     config.timeouts.view_change_ms = ms(settings.view_change_timeout);
-    config.fast_path = settings.fast_path;
+    config.fast_path = settings.fast_path != FastPath::Off;
     config
 }
 

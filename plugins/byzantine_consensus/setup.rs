@@ -1,45 +1,20 @@
-//! Reads `byzantine-consensus CLUSTER { ... }`.
+//! Sets `byzantine-consensus CLUSTER { ... }` up: reads the cluster file and the key that the directive names, and holds them against each other.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use certificate::Cluster;
 use certificate::keys::SeedKey;
-use corefile::options::{self, Options};
+use corefile::options::Options;
 use corefile::{Diagnostic, Directive, Span};
 
-use super::handler::{ByzantineConsensus, OnDisagreement, QuerySettings};
+use super::directive::{node_settings, read};
+use super::handler::{ByzantineConsensus, QuerySettings};
 use super::metrics::ConsensusMetrics;
-use super::nodes::{Identity, NodeSettings};
+use super::nodes::Identity;
 use crate::setup::{Block, Context, once};
-
-/// The longest a lookup may take: RFC 8767 §5 gives the whole answer 1.8 s.
-const OBSERVE_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
-/// How long a view that was agreed on may take to begin, unless told otherwise.
-const VIEW_CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest first wait: later ones double up to the same.
-const VIEW_CHANGE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-
-/// Everything the directive says.
-pub(super) struct Words {
-    cluster: Option<(PathBuf, Span)>,
-    identity: Option<(PathBuf, Span)>,
-    state: PathBuf,
-    observe_timeout: Duration,
-    on_disagreement: OnDisagreement,
-    option_code: u16,
-    max_faulty: u32,
-    batch: Option<(u16, Duration)>,
-    pipeline: Option<u32>,
-    timeout: Duration,
-    view_change_timeout: Duration,
-    fast_path: bool,
-    compression: bool,
-    bind: Option<std::net::SocketAddr>,
-}
 
 /// Sets the plugin up. Reads the cluster file and the key; opens nothing.
 pub fn setup(
@@ -89,103 +64,6 @@ pub fn setup(
         cluster: Arc::new(cluster),
     };
     block.plugins.push(Arc::new(ByzantineConsensus::new(settings, identity, context.nodes.clone())));
-}
-
-pub(super) fn read(options: &mut Options<'_>) -> Words {
-    let span = options.span().clone();
-    let cluster_span = options.peek().map_or_else(|| span.clone(), |word| word.span.clone());
-    let cluster = options.required(options::path()).map(|path| (path, cluster_span));
-    let identity = required_path(options, "identity", "the file of this replica's key");
-    let state = required_path(options, "state", "the folder of this replica's log");
-    let ms = Duration::from_millis;
-    // One algorithm, one way to write it: kept so that a configuration says what it relies on.
-    options.value("algorithm", options::one_of([("pbft", ())]));
-    let on_disagreement =
-        options::one_of([("servfail", OnDisagreement::ServFail), ("local", OnDisagreement::Local)]);
-    let code = certificate::delivery::OPTION_CODE;
-    let timeout = options.value("timeout", options::duration(ms(10)..=ms(60_000))).unwrap_or(ms(100));
-    Words {
-        cluster,
-        identity,
-        state: state.map(|(path, _)| path).unwrap_or_default(),
-        observe_timeout: options
-            .value("observe-timeout", options::duration(ms(10)..=OBSERVE_TIMEOUT_MAX))
-            .unwrap_or(ms(800)),
-        on_disagreement: options
-            .value("on-disagreement", on_disagreement)
-            .unwrap_or(OnDisagreement::ServFail),
-        option_code: options.value("edns-option", options::integer(65_001..=65_534)).unwrap_or(code),
-        max_faulty: options.value("max-faulty", options::integer(1..=10)).unwrap_or(10),
-        batch: options.property("batch", |line| {
-            if line.keyword("off") {
-                return Some((1, Duration::ZERO));
-            }
-            let entries = line.required(options::integer(1..=1024).named("`off` or a number of entries"))?;
-            let wait = line.optional(options::duration(Duration::ZERO..=ms(1000)));
-            Some((entries, wait.unwrap_or(ms(2))))
-        }),
-        pipeline: options.value("pipeline", options::integer(1..=100)),
-        timeout,
-        view_change_timeout: view_change_timeout(options, timeout),
-        fast_path: options.property("fast-path", fast_path).unwrap_or(true),
-        compression: options
-            .value("compression", options::one_of([("zstd", true), ("off", false)]))
-            .unwrap_or(true),
-        bind: options.value("bind", options::socket_address(5380)),
-    }
-}
-
-/// Reads `view-change-timeout`. A view that is given up sooner than its primary would be suspected never begins.
-fn view_change_timeout(options: &mut Options<'_>, timeout: Duration) -> Duration {
-    let read = options.property("view-change-timeout", |line| {
-        let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
-        let wait = line.required(options::duration(Duration::from_millis(10)..=VIEW_CHANGE_TIMEOUT_MAX))?;
-        if wait < timeout {
-            let (least, found) = (timeout.as_millis(), wait.as_millis());
-            let hint =
-                "the next primary needs at least as long to begin as the last one had to make progress";
-            line.error_with_hint(
-                &span,
-                format!("expected at least `timeout`, {least}ms, got {found}ms"),
-                hint,
-            );
-            return None;
-        }
-        Some(wait)
-    });
-    read.unwrap_or(VIEW_CHANGE_TIMEOUT.max(timeout))
-}
-
-/// Reads `fast-path on|off`.
-fn fast_path(line: &mut Options<'_>) -> Option<bool> {
-    let on = line.required(options::one_of([("on", true), ("off", false)]))?;
-    if on && let Some(word) = line.peek().cloned() {
-        let _ = line.word();
-        let hint = "a threshold needs the reputation of each replica, which this version does not keep; write `fast-path on` or `fast-path off`";
-        line.error_with_hint(&word.span, format!("expected the end of the line, got `{}`", word.text), hint);
-        return None;
-    }
-    Some(on)
-}
-
-/// Reads the property `name`, a path; its absence is an error.
-fn required_path(options: &mut Options<'_>, name: &'static str, what: &str) -> Option<(PathBuf, Span)> {
-    let mut is_there = false;
-    let path = options.property(name, |line| {
-        is_there = true;
-        let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
-        line.required(options::path()).map(|path| (path, span))
-    });
-    if !is_there {
-        let span = options.span().clone();
-        let hint = format!("add a line `{name} PATH` to its block");
-        options.error_with_hint(
-            &span,
-            format!("expected the property `{name}` with {what}, found none"),
-            hint,
-        );
-    }
-    path
 }
 
 fn read_cluster(
@@ -256,21 +134,6 @@ fn read_key(path: &Path, span: &Span, diagnostics: &mut Vec<Diagnostic>) -> Opti
         Err(why) => {
             refuse(format!("`{shown}`: {why}"), "expected a file that `quorate cluster new` wrote".to_owned())
         }
-    }
-}
-
-pub(super) fn node_settings(words: &Words, cluster: &Cluster) -> NodeSettings {
-    let (entries, wait) = words.batch.unwrap_or((cluster.batch_entries, Duration::from_millis(2)));
-    NodeSettings {
-        bind: words.bind,
-        compression: words.compression,
-        // The cluster file is the agreement; a replica may only ask less of the others.
-        batch_entries: entries.min(cluster.batch_entries),
-        batch_wait: wait,
-        pipeline: words.pipeline.unwrap_or(cluster.pipeline).min(cluster.pipeline),
-        timeout: words.timeout,
-        view_change_timeout: words.view_change_timeout,
-        fast_path: words.fast_path,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::byzantine_consensus::consensus::Consensus;
 pub use crate::byzantine_consensus::handler::QuerySettings;
 use crate::byzantine_consensus::handler::{ByzantineConsensus, OnDisagreement};
 use crate::byzantine_consensus::metrics::ConsensusMetrics;
-use crate::byzantine_consensus::nodes::{Identity, NodeSettings, Nodes, config};
+use crate::byzantine_consensus::nodes::{FastPath, Filter, Identity, NodeSettings, Nodes, config};
 use crate::chain::Chain;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
@@ -113,7 +113,10 @@ impl Four {
                 pipeline: cluster.pipeline,
                 timeout: Duration::from_millis(100),
                 view_change_timeout: Duration::from_secs(1),
-                fast_path: true,
+                fast_path: FastPath::On,
+                detector: true,
+                reputation_threshold: 0.5,
+                filter: Filter::Off,
             },
             metrics: ConsensusMetrics::new(&Metrics::new()),
         }

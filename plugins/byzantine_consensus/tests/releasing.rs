@@ -17,6 +17,7 @@ use super::waiting::told;
 use crate::byzantine_consensus::consensus::{Consensus, encode_answer, wall_ms};
 use crate::byzantine_consensus::judge::{key, operation};
 use crate::byzantine_consensus::metrics::ConsensusMetrics;
+use crate::byzantine_consensus::nodes::FastPath;
 use crate::byzantine_consensus::store::EARLY_SLOTS_MAX;
 use crate::certification::Certification;
 use crate::metrics::Metrics;
@@ -160,7 +161,7 @@ async fn certificate_of_a_name_waits_for_the_commits() {
 async fn with_the_fast_path_off_no_answer_goes_out_before_its_certificate() {
     let mut four = Four::new(|_| {});
     for id in 0..4 {
-        four.start_with(id, super::four::settings(), |node| node.fast_path = false);
+        four.start_with(id, super::four::settings(), |node| node.fast_path = FastPath::Off);
     }
     four.presence(0, 4).await;
     for number in 0..20 {

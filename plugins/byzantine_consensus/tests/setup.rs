@@ -9,8 +9,8 @@ use corefile::{MemorySources, ParseOptions};
 use tempfile::TempDir;
 
 use super::setting::Setting;
-use crate::byzantine_consensus::nodes::NodeSettings;
-use crate::byzantine_consensus::setup::{node_settings, read};
+use crate::byzantine_consensus::directive::{ADVERSARIES, node_settings, read};
+use crate::byzantine_consensus::nodes::{FastPath, Filter, NodeSettings};
 use crate::registry;
 use crate::setup::Context;
 use crate::testing_blocks::set_up;
@@ -74,7 +74,7 @@ fn told(text: &str, folder: &Path) -> String {
 #[test]
 fn every_option_is_accepted() {
     let all = format!(
-        "{NEEDED}\n algorithm pbft\n observe-timeout 500ms\n on-disagreement local\n batch 20 5ms\n pipeline 2\n timeout 200ms\n view-change-timeout 2s\n fast-path off\n compression off\n edns-option 65400\n max-faulty 1\n bind 127.0.0.1:5380"
+        "{NEEDED}\n algorithm pbft\n observe-timeout 500ms\n on-disagreement local\n batch 20 5ms\n pipeline 2\n timeout 200ms\n view-change-timeout 2s\n fast-path off\n compression off\n edns-option 65400\n max-faulty 1\n bind 127.0.0.1:5380\n detector off\n reputation-threshold 0.25\n filter userspace"
     );
     for lines in [
         NEEDED,
@@ -82,6 +82,7 @@ fn every_option_is_accepted() {
         &format!("{NEEDED}\n batch off\n on-disagreement servfail\n compression zstd\n bind [::1]"),
         &format!("{NEEDED}\n batch 1024\n pipeline 100\n observe-timeout 1500ms"),
         &format!("{NEEDED}\n fast-path on\n timeout 60s\n view-change-timeout 60s"),
+        &format!("{NEEDED}\n fast-path on 0.9\n detector on\n reputation-threshold 1\n filter tc eth0"),
     ] {
         assert_eq!(errors_of(lines), [""; 0], "{lines}");
     }
@@ -125,8 +126,45 @@ fn wrong_values_are_told_with_their_place() {
         ),
         ("fast-path 0.9", "4:12: error: byzantine-consensus: fast-path: expected `on` or `off`, got `0.9`"),
         (
-            "fast-path on 0.9",
-            "4:15: error: byzantine-consensus: fast-path: expected the end of the line, got `0.9`",
+            "fast-path on 1.1",
+            "4:15: error: byzantine-consensus: fast-path: expected a reputation from 0 to 1, got `1.1`",
+        ),
+        (
+            "fast-path off 0.9",
+            "4:16: error: byzantine-consensus: fast-path: expected the end of the line, got `0.9`",
+        ),
+        ("detector maybe", "4:11: error: byzantine-consensus: detector: expected `on` or `off`, got `maybe`"),
+        (
+            "reputation-threshold 2",
+            "4:23: error: byzantine-consensus: reputation-threshold: expected a number from 0 to 1, got `2`",
+        ),
+        (
+            "reputation-threshold NaN",
+            "4:23: error: byzantine-consensus: reputation-threshold: expected a number from 0 to 1, got `NaN`",
+        ),
+        (
+            "filter bpf",
+            "4:9: error: byzantine-consensus: filter: expected `auto`, `socket`, `tc`, `xdp`, `userspace` or `off`, got `bpf`",
+        ),
+        (
+            "filter xdp",
+            "4:12: error: byzantine-consensus: filter: expected the name of a network interface, got the end of the line",
+        ),
+        (
+            "filter tc a/b",
+            "4:12: error: byzantine-consensus: filter: expected the name of a network interface, got `a/b`",
+        ),
+        (
+            "filter tc sixteenletters16",
+            "4:12: error: byzantine-consensus: filter: expected the name of a network interface, got `sixteenletters16`",
+        ),
+        (
+            "filter socket eth0",
+            "4:16: error: byzantine-consensus: filter: expected the end of the line, got `eth0`",
+        ),
+        (
+            "adversary traitor",
+            "4:12: error: byzantine-consensus: adversary: expected `equivocator`, `flooder`, `forger`, `late`, `replayer` or `silent`, got `traitor`",
         ),
         (
             "compression gzip",
@@ -337,7 +375,48 @@ fn batch_and_pipeline_only_lower_what_the_cluster_file_allows() {
 
 #[test]
 fn fast_path_is_on_unless_told_otherwise() {
-    assert!(node("").fast_path && node("fast-path on").fast_path && !node("fast-path off").fast_path);
+    let fast_path = |lines| node(lines).fast_path;
+    assert_eq!((fast_path(""), fast_path("fast-path on")), (FastPath::On, FastPath::On));
+    assert_eq!(fast_path("fast-path off"), FastPath::Off);
+    assert_eq!(fast_path("fast-path on 0.9"), FastPath::AtLeast(0.9));
+}
+
+#[test]
+fn detector_is_on_and_trusts_from_a_half_unless_told_otherwise() {
+    let detector = |lines| (node(lines).detector, node(lines).reputation_threshold);
+    assert_eq!(detector(""), (true, 0.5));
+    assert_eq!(detector("detector on\n reputation-threshold 0"), (true, 0.0));
+    assert_eq!(detector("detector off\n reputation-threshold 0.75"), (false, 0.75));
+}
+
+#[test]
+fn every_filter_has_its_word() {
+    let filter = |lines: &str| node(lines).filter;
+    assert_eq!(filter(""), Filter::Auto);
+    for (word, expected) in [
+        ("auto", Filter::Auto),
+        ("socket", Filter::Socket),
+        ("tc eth0", Filter::Tc("eth0".to_owned())),
+        ("xdp enp3s0f0.100", Filter::Xdp("enp3s0f0.100".to_owned())),
+        ("userspace", Filter::Userspace),
+        ("off", Filter::Off),
+    ] {
+        assert_eq!(filter(&format!("filter {word}")), expected);
+    }
+}
+
+#[test]
+fn adversary_is_known_to_no_program_for_use() {
+    for name in ADVERSARIES {
+        assert_eq!(
+            errors_of(&format!("{NEEDED}\n adversary {name}")),
+            [
+                "Corefile:5:12: error: byzantine-consensus: adversary: expected a program that was built with the feature `adversary`, this one was not"
+            ]
+        );
+    }
+    let told = told(&block(&format!("{NEEDED}\n adversary late")), folder().path());
+    assert!(told.contains("hint: `cargo build --release --features adversary` makes one"), "{told}");
 }
 
 #[test]
@@ -350,21 +429,21 @@ fn view_change_timeout_is_a_second_or_as_long_as_timeout() {
 }
 
 #[test]
-fn threshold_of_the_fast_path_is_refused_with_the_reason() {
+fn threshold_of_the_fast_path_is_refused_without_the_detector() {
     let folder = folder();
     let expected = "\
-Corefile:5:15: error: byzantine-consensus: fast-path: expected the end of the line, got `0.9`
-    5 |  fast-path on 0.9
+Corefile:6:15: error: byzantine-consensus: fast-path: expected no reputation beside `detector off`, got one
+    6 |  fast-path on 0.9
       |               ^^^
-hint: a threshold needs the reputation of each replica, which this version does not keep; write `fast-path on` or `fast-path off`
+hint: without statistics no reputation grows, so no answer would ever go out early; write `fast-path on`, or `detector on`
 ";
-    assert_eq!(told(&block(&format!("{NEEDED}\n fast-path on 0.9")), folder.path()), expected);
+    assert_eq!(told(&block(&format!("{NEEDED}\n detector off\n fast-path on 0.9")), folder.path()), expected);
 }
 
 #[test]
 fn node_is_started_with_what_the_directive_says() {
     let mut identity = super::four::Four::new(|_| {}).identity(1);
-    identity.settings.fast_path = false;
+    identity.settings.fast_path = FastPath::Off;
     identity.settings.view_change_timeout = std::time::Duration::from_millis(700);
     let config = crate::byzantine_consensus::nodes::config(&identity);
     assert_eq!((config.fast_path, config.timeouts.view_change_ms), (false, 700));
