@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use certificate::{ReplicaId, SlotHeader, View};
+use certificate::{MessageType, ReplicaId, Sequence, SlotHeader, View};
 
 use crate::new_view::{NewViewError, NewViewFault};
 use crate::planted::Bug;
@@ -68,9 +68,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if !known.checked
             && let Err(error) = known.message.check(&self.parameters, &self.keyring)
         {
-            let view = known.message.view;
+            let message = known.message.clone();
             self.views.held.remove(&replica);
-            self.fault(Fault::InvalidViewChange { from: replica, view, error });
+            self.fault(Fault::InvalidViewChange { message, error });
             return None;
         }
         known.checked = true;
@@ -82,6 +82,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let view = message.view;
         let primary = self.parameters.replicas.primary(view);
         let own = primary == self.me() && self.standing != Standing::Learning;
+        if let Some(first) = self.views.new_view(primary, view).filter(|first| **first != *message) {
+            return self.on_second_new_view((from, primary), first, message);
+        }
         if own
             || !self.awaits(view)
             || self.views.pending.get(&primary).is_some_and(|pending| pending.message.view >= view)
@@ -89,7 +92,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         if let Err(error) = message.check_shape(&self.parameters, &self.keyring) {
-            return self.refuse_new_view(from, &message, error);
+            if error == NewViewError::Signature {
+                return self.refuse_new_view_signature(from);
+            }
+            return self.refuse_new_view(message, Vec::new(), error);
         }
         let mut pending = Pending { message: message.clone(), found: BTreeMap::new(), ask_ms: 0, asked: 0 };
         for (replica, digest) in &message.view_changes {
@@ -167,38 +173,71 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         let view_changes: Vec<Arc<ViewChange>> = pending.found.into_values().collect();
         if let Some(other) = view_changes.iter().find(|one| one.view != message.view) {
-            return self.refuse_new_view(primary, &message, NewViewError::View(other.replica));
+            let error = NewViewError::View(other.replica);
+            return self.refuse_new_view(message, vec![other.clone()], error);
         }
         for one in &view_changes {
             let digest = one.digest();
             let checked = self.views.held.values().any(|known| known.checked && known.digest == digest);
-            if !checked && one.check(&self.parameters, &self.keyring).is_err() {
-                return self.skip_view(primary, &message, NewViewError::ViewChange(one.replica));
+            if checked {
+                continue;
+            }
+            if let Err(error) = one.check(&self.parameters, &self.keyring) {
+                self.fault(Fault::InvalidViewChange { message: one.clone(), error });
+                return self.skip_view(message, vec![one.clone()], NewViewError::ViewChange(one.replica));
             }
         }
         let refs: Vec<&ViewChange> = view_changes.iter().map(Arc::as_ref).collect();
         match message.check(&refs, &self.parameters, &self.keyring) {
             Ok(plan) => self.enter(message, view_changes, plan),
-            Err(NewViewFault::Error(error)) => self.skip_view(primary, &message, error),
+            Err(NewViewFault::Error(error)) => self.skip_view(message, view_changes, error),
             Err(NewViewFault::Conflict(conflict)) => self.stop_over(conflict),
         }
     }
 
+    /// A primary says something else about a view that it has begun already, or the name of the primary is used for that.
+    fn on_second_new_view(
+        &mut self,
+        (from, primary): (ReplicaId, ReplicaId),
+        first: Arc<NewView>,
+        second: Arc<NewView>,
+    ) {
+        let reported = self.views.told_twice.get(&primary).is_some_and(|view| *view >= second.view);
+        if reported || primary == self.me() {
+            return;
+        }
+        if !second.verify_signature(primary, &self.parameters.domain, &self.keyring) {
+            return self.refuse_new_view_signature(from);
+        }
+        self.views.told_twice.insert(primary, second.view);
+        self.fault(Fault::NewViewEquivocation { primary, first, second });
+    }
+
     /// The primary of the awaited view lies about it, and n-f replicas want that view: on to the next.
-    fn skip_view(&mut self, primary: ReplicaId, message: &NewView, error: NewViewError) {
-        self.refuse_new_view(primary, message, error);
-        if message.view == self.view && self.standing == Standing::Changing {
+    fn skip_view(&mut self, message: Arc<NewView>, view_changes: Vec<Arc<ViewChange>>, error: NewViewError) {
+        let view = message.view;
+        self.refuse_new_view(message, view_changes, error);
+        if view == self.view && self.standing == Standing::Changing {
             self.start_view_change(self.view.next());
         }
     }
 
-    /// Says what is wrong with a new view. Without n-f view changes to it in hand it is no reason to give it up: a replica never moves more than
-    /// one view ahead of what honest ones want.
-    fn refuse_new_view(&mut self, from: ReplicaId, message: &NewView, error: NewViewError) {
-        let view = message.view;
-        let signed = error != NewViewError::Signature;
-        let from = if signed { self.parameters.replicas.primary(view) } else { from };
-        self.fault(Fault::InvalidNewView { from, view, error });
+    /// Says what is wrong with a new view that its primary signed, with the view changes that show it. Without n-f view changes to it in hand it is
+    /// no reason to give it up: a replica never moves more than one view ahead of what honest ones want.
+    fn refuse_new_view(
+        &mut self,
+        message: Arc<NewView>,
+        view_changes: Vec<Arc<ViewChange>>,
+        error: NewViewError,
+    ) {
+        let primary = self.parameters.replicas.primary(message.view);
+        self.fault(Fault::InvalidNewView { primary, message, view_changes, error });
+    }
+
+    /// Whoever passes a new view on has entered it, so it has looked at the signature.
+    fn refuse_new_view_signature(&mut self, from: ReplicaId) {
+        let (message, sequence) = (MessageType::NewView, Sequence(0));
+        self.fault(Fault::InvalidSignature { from, message, sequence });
     }
 
     /// What only more than f faulty replicas can bring about.

@@ -6,7 +6,8 @@ use certificate::{Digest, Domain, MessageType, ReplicaId, Sequence, View};
 use thiserror::Error;
 
 use crate::{
-    BatchError, CheckpointVote, Keyring, NewViewError, SignedObservations, ViewChange, ViewChangeError, Vote,
+    BatchError, CheckpointVote, Keyring, NewView, NewViewError, SignedObservations, ViewChange,
+    ViewChangeError, Vote,
 };
 
 /// A vote with its phase: what is needed to check its signature anywhere.
@@ -170,6 +171,16 @@ pub enum Fault {
         /// The other.
         second: Arc<ViewChange>,
     },
+    /// Two signed new views for one view. A proof.
+    #[error("primary {primary} signed two new views for view {}", first.view)]
+    NewViewEquivocation {
+        /// The primary of the view.
+        primary: ReplicaId,
+        /// One.
+        first: Arc<NewView>,
+        /// The other.
+        second: Arc<NewView>,
+    },
     /// A signed observation that the application refuses, or that is too long. A proof, given the cluster file.
     #[error("replica {} signed a malformed observation", set.replica)]
     MalformedObservation {
@@ -288,24 +299,24 @@ pub enum Fault {
         /// The slot.
         sequence: Sequence,
     },
-    /// A signed view change whose claims are not proven.
-    #[error("replica {from}: view change to view {view} refused: {error}")]
+    /// A signed view change whose claims are not proven by the signatures inside. A proof, given the cluster file.
+    #[error("replica {}: view change to view {} refused: {error}", message.replica, message.view)]
     InvalidViewChange {
-        /// Whose it is.
-        from: ReplicaId,
-        /// The view.
-        view: View,
+        /// What the replica signed.
+        message: Arc<ViewChange>,
         /// Which rule.
         error: ViewChangeError,
     },
-    /// A new view that is none.
-    #[error("replica {from}: new view {view} refused: {error}")]
+    /// A signed new view that is none. A proof, given the cluster file and the view changes beside it.
+    #[error("primary {primary}: new view {} refused: {error}", message.view)]
     InvalidNewView {
-        /// Who sent it: the primary, unless the signature is not its own.
-        from: ReplicaId,
-        /// The view.
-        view: View,
-        /// Which rule.
+        /// The primary of the view.
+        primary: ReplicaId,
+        /// What it signed.
+        message: Arc<NewView>,
+        /// Those of the view changes that the message names which the rule looks at; none when it is broken without them.
+        view_changes: Vec<Arc<ViewChange>>,
+        /// Which rule; never that of the signature.
         error: NewViewError,
     },
     /// Two digests are proven where the protocol allows one: more than f replicas are faulty. This replica stops voting.
@@ -349,6 +360,10 @@ impl Fault {
             Fault::Equivocation { first, .. } => Some(first.vote.replica),
             Fault::CheckpointEquivocation { first, .. } => Some(first.replica),
             Fault::ViewChangeEquivocation { first, .. } => Some(first.replica),
+            Fault::NewViewEquivocation { primary, .. } | Fault::InvalidNewView { primary, .. } => {
+                Some(*primary)
+            }
+            Fault::InvalidViewChange { message, .. } => Some(message.replica),
             Fault::MalformedObservation { set, .. } => Some(set.replica),
             Fault::RefusedProposal { from, .. }
             | Fault::InvalidSignature { from, .. }
@@ -360,8 +375,6 @@ impl Fault {
             | Fault::InvalidSlot { from, .. }
             | Fault::InvalidState { from, .. }
             | Fault::InvalidBatch { from, .. }
-            | Fault::InvalidViewChange { from, .. }
-            | Fault::InvalidNewView { from, .. }
             | Fault::NullRequest { from }
             | Fault::OverQuota { from } => Some(*from),
             Fault::ClockSkew { .. }
@@ -372,13 +385,19 @@ impl Fault {
     }
 
     /// Whether the signatures inside prove it to anyone who has the cluster file.
+    ///
+    /// Not so `InvalidSignature`: what a key did not sign speaks against nobody but the channel, and that only to us. Nor `RefusedProposal`: most of
+    /// its rules ask the decided log, and the batch that the others ask is not under the primary's signature.
     pub fn is_proof(&self) -> bool {
         matches!(
             self,
             Fault::Equivocation { .. }
                 | Fault::CheckpointEquivocation { .. }
                 | Fault::ViewChangeEquivocation { .. }
+                | Fault::NewViewEquivocation { .. }
                 | Fault::MalformedObservation { .. }
+                | Fault::InvalidViewChange { .. }
+                | Fault::InvalidNewView { .. }
         )
     }
 }

@@ -108,11 +108,15 @@ impl NewView {
         });
     }
 
+    /// Whether the primary of its view signed it. Says nothing about what it claims.
+    pub fn verify_signature(&self, primary: ReplicaId, domain: &Domain, keyring: &impl Keyring) -> bool {
+        keyring.verify(primary, &self.preimage(domain), &self.signature)
+    }
+
     /// What can be said of it alone: the signature, how many view changes, in which order.
     pub fn check_shape(&self, parameters: &Parameters, keyring: &impl Keyring) -> Result<(), NewViewError> {
         let replicas = parameters.replicas;
-        let primary = replicas.primary(self.view);
-        if !keyring.verify(primary, &self.preimage(&parameters.domain), &self.signature) {
+        if !self.verify_signature(replicas.primary(self.view), &parameters.domain, keyring) {
             return Err(NewViewError::Signature);
         }
         let (expected, found) = (replicas.view_change_quorum(), self.view_changes.len());

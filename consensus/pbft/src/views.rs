@@ -72,6 +72,8 @@ pub(crate) struct Views {
     pub(crate) pending: BTreeMap<ReplicaId, Pending>,
     /// None in view 0.
     pub(crate) installed: Option<Installed>,
+    /// By primary: the highest view of which two new views were reported.
+    pub(crate) told_twice: BTreeMap<ReplicaId, View>,
     /// Slots that the view fixed and whose bodies are not here.
     pub(crate) lacking: BTreeSet<Sequence>,
     /// When the bodies are asked for again, and how often they were.
@@ -107,6 +109,13 @@ impl Views {
     /// Whether a new view waits for this view change.
     pub(crate) fn wants(&self, replica: ReplicaId, digest: Digest) -> bool {
         self.pending.values().any(|pending| pending.wants(replica, digest))
+    }
+
+    /// The new view of this view that is held, whether it was entered or waits; its signature was looked at.
+    pub(crate) fn new_view(&self, primary: ReplicaId, view: View) -> Option<Arc<NewView>> {
+        let entered = self.installed.iter().map(|installed| &installed.message);
+        let waiting = self.pending.get(&primary).map(|pending| &pending.message);
+        entered.chain(waiting).find(|message| message.view == view).cloned()
     }
 
     /// A view change by its digest, from wherever it is held.

@@ -40,6 +40,16 @@ fn resigned(new_view: NewView) -> NewView {
     new_view.resign(&domain(), &ToyKeys::of(primary))
 }
 
+/// What is said of a new view of replica 2, with the view changes that show what is wrong.
+fn refused(message: NewView, shown: &[Arc<ViewChange>], error: NewViewError) -> Fault {
+    Fault::InvalidNewView {
+        primary: ReplicaId(2),
+        message: Arc::new(message),
+        view_changes: shown.to_vec(),
+        error,
+    }
+}
+
 /// Whom a step asks for what.
 fn asked(ready: &Ready) -> Vec<(Recipients, Digest)> {
     let asked = ready.send.iter().filter_map(|(to, message)| match message {
@@ -299,8 +309,11 @@ fn new_view_that_names_a_view_change_which_does_not_hold_moves_on_to_the_next() 
         bench.hear_view_change(one);
     }
     let ready = bench.hear_new_view(&good(&view_changes));
+    let culprit = Arc::new(view_changes[2].clone());
+    let of_replica =
+        Fault::InvalidViewChange { message: culprit.clone(), error: ViewChangeError::Prepared(Sequence(1)) };
     let error = NewViewError::ViewChange(ReplicaId(3));
-    assert_eq!(ready.faults, [Fault::InvalidNewView { from: ReplicaId(2), view: View(2), error }]);
+    assert_eq!(ready.faults, [of_replica, refused(good(&view_changes), &[culprit], error)]);
     assert_eq!(gave_up(&ready)[0].view, View(3));
 }
 
@@ -313,10 +326,58 @@ fn wrong_choice_of_a_primary_that_n_f_replicas_follow_moves_on_to_the_next() {
     }
     let mut lie = good(&view_changes);
     lie.proposals.pop();
-    let ready = bench.hear_new_view(&resigned(lie));
-    let error = NewViewError::Proposals;
-    assert_eq!(ready.faults, [Fault::InvalidNewView { from: ReplicaId(2), view: View(2), error }]);
+    let lie = resigned(lie);
+    let ready = bench.hear_new_view(&lie);
+    let fault = refused(lie, &view_changes.map(Arc::new), NewViewError::Proposals);
+    assert!(fault.is_proof() && fault.replica() == Some(ReplicaId(2)));
+    assert_eq!(ready.faults, [fault]);
     assert_eq!(gave_up(&ready)[0].view, View(3));
+}
+
+/// Another new view for view 2, from other view changes of the same replicas.
+fn other() -> NewView {
+    good(&[claiming(0, 2, vec![claims_prepared(0, 1, B)]), gives_up(2, 2), gives_up(3, 2)])
+}
+
+#[test]
+fn second_new_view_for_one_view_is_evidence_reported_once_whoever_passes_it_on() {
+    let [first, second] = [good(&three()), other()];
+    let third = good(&[gives_up(0, 2), gives_up(2, 2), gives_up(3, 2)]);
+    let mut waiting = Bench::new(1);
+    waiting.hear_new_view(&first);
+    assert_eq!(waiting.replica.views.pending.len(), 1, "its view changes are not here");
+    let mut entered = Bench::new(1);
+    entered.enter(2, &three());
+    for mut bench in [waiting, entered] {
+        assert_eq!(bench.hear_new_view(&first).faults, [], "the same again is none");
+        let forged = NewView { signature: first.signature, ..second.clone() };
+        let ready = bench.hear(3, Message::NewView(Arc::new(forged)));
+        let [Fault::InvalidSignature { from, message: MessageType::NewView, .. }] = ready.faults[..] else {
+            panic!("{:?}", ready.faults);
+        };
+        assert_eq!(from, ReplicaId(3), "of the one who passed it on");
+        let faults = bench.hear(3, Message::NewView(Arc::new(second.clone()))).faults;
+        let expected = Fault::NewViewEquivocation {
+            primary: ReplicaId(2),
+            first: Arc::new(first.clone()),
+            second: Arc::new(second.clone()),
+        };
+        assert!(expected.is_proof() && expected.replica() == Some(ReplicaId(2)));
+        assert_eq!(faults, [expected]);
+        for again in [&second, &third] {
+            assert_eq!(bench.hear_new_view(again).faults, []);
+        }
+    }
+}
+
+#[test]
+fn second_new_view_in_the_name_of_this_replica_accuses_nobody() {
+    let mut bench = Bench::new(1);
+    let others = [2, 3].map(|of| gives_up(of, 1));
+    bench.enter(1, &others);
+    let own = bench.replica.views.installed.as_ref().unwrap().message.clone();
+    let second = resigned(NewView { view_changes: own.view_changes[1..].to_vec(), ..(*own).clone() });
+    assert_eq!(bench.hear(3, Message::NewView(Arc::new(second))).faults, []);
 }
 
 #[test]
@@ -327,14 +388,19 @@ fn badly_shaped_or_early_new_view_moves_nobody() {
     let few = resigned(NewView { view_changes: honest.view_changes[..2].to_vec(), ..honest.clone() });
     let elsewhere = [claiming(0, 6, Vec::new()), gives_up(2, 2), gives_up(3, 2)];
     let misplaced = good(&elsewhere);
-    for lie in [unsigned, few, misplaced] {
+    let forged =
+        Fault::InvalidSignature { from: ReplicaId(2), message: MessageType::NewView, sequence: Sequence(0) };
+    let counted = refused(few.clone(), &[], NewViewError::Count { expected: 3, found: 2 });
+    let named = [Arc::new(elsewhere[0].clone())];
+    let misled = refused(misplaced.clone(), &named, NewViewError::View(ReplicaId(0)));
+    for (lie, fault) in [(unsigned, forged), (few, counted), (misplaced, misled)] {
         let mut bench = Bench::new(1);
         for of in [2, 3] {
             bench.hear_view_change(&gives_up(of, 2));
         }
         bench.hear_view_change(&elsewhere[0]);
         let ready = bench.hear_new_view(&lie);
-        assert!(matches!(ready.faults[..], [Fault::InvalidNewView { .. }]), "{:?}", ready.faults);
+        assert_eq!(ready.faults, [fault]);
         assert_eq!((gave_up(&ready), bench.replica.status().view), (vec![], View(2)));
     }
 }

@@ -1,5 +1,7 @@
 //! VIEW-CHANGE: each of its claims without its proof. Castro & Liskov 1999 §4.4.
 
+use std::sync::Arc;
+
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, Signature, View};
 
 use super::bench::*;
@@ -175,10 +177,13 @@ fn view_change_that_does_not_hold_is_a_fault_and_part_of_no_new_view() {
     let mut bench = Bench::new(1);
     let lie = SlotClaim { prepared: None, ..claims_prepared(0, 1, Digest::ZERO) };
     let lie = SlotClaim { sequence: Sequence(2), ..lie };
-    bench.hear_view_change(&claiming(2, 1, vec![lie]));
+    let message = claiming(2, 1, vec![lie]);
+    bench.hear_view_change(&message);
     let ready = bench.hear_view_change(&gives_up(3, 1));
     let error = ViewChangeError::Voted(Sequence(2));
-    assert_eq!(ready.faults, [Fault::InvalidViewChange { from: ReplicaId(2), view: View(1), error }]);
+    let fault = Fault::InvalidViewChange { message: Arc::new(message), error };
+    assert!(fault.is_proof() && fault.replica() == Some(ReplicaId(2)));
+    assert_eq!(ready.faults, [fault]);
     assert!(began(&ready).is_none());
     let ready = bench.hear_view_change(&gives_up(0, 1));
     let named: Vec<u8> = began(&ready).unwrap().view_changes.iter().map(|(of, _)| of.0).collect();
