@@ -2,8 +2,10 @@
 //!
 //! [`canonical::read`] turns a DNS response into a value that can be compared; [`observation::Observed`] is what a replica signs;
 //! [`check::check`] judges what a peer signed; [`decide::decide`] computes the leaf of a certificate from at least a quorum of observations, the same at
-//! every replica; [`serve::serve`] turns a leaf back into records. Knows no protocol, clock, socket or file.
+//! every replica; [`serve::serve`] turns a leaf back into records; [`accuracy()`] says which observers it proves right or wrong. Knows no protocol,
+//! clock, socket or file.
 
+pub mod accuracy;
 pub mod canonical;
 mod chain;
 pub mod check;
@@ -24,6 +26,7 @@ mod record;
 pub mod serve;
 mod tally;
 
+pub use accuracy::accuracy;
 pub use chain::CHAIN_LINKS_MAX;
 pub use check::{CheckError, check};
 pub use counted::Observation;
