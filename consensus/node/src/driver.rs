@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use certificate::codec::Encode;
 use certificate::{Cluster, ReplicaId};
-use pbft::{Application, Event, Fault, Message, Ready, Record, Replica};
+use pbft::{Application, Event, Fault, Message, Ready, Recipients, Record, Replica};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
@@ -60,6 +60,9 @@ pub(crate) struct Driver {
     pub clock: Clock,
     /// When the state machine wants to be woken, on the monotonic clock.
     pub deadline: Option<u64>,
+    /// Through which a replica that misbehaves on purpose speaks.
+    #[cfg(feature = "adversary")]
+    pub voice: Option<crate::adversary::Voice>,
 }
 
 /// Ends the node when the driver ends, however that happens.
@@ -154,6 +157,10 @@ impl Driver {
 
     /// Steps once and writes the records; says whether they must be synced.
     fn step(&mut self, event: Event, turn: &mut Vec<Ready>) -> Result<bool, LogError> {
+        #[cfg(feature = "adversary")]
+        if let (Some(voice), Event::Message { message, .. }) = (&self.voice, &event) {
+            voice.hear(message);
+        }
         let mut ready = self.replica.step(self.clock.now(), event);
         self.deadline = ready.deadline;
         let sync = ready.sync() || ready.discard_below.is_some();
@@ -179,7 +186,7 @@ impl Driver {
         let now = Instant::now();
         for (recipients, message) in &ready.send {
             self.counters.fetches.add(u64::from(asks(message)));
-            self.peers.send(now, *recipients, message);
+            self.say(now, *recipients, message);
         }
         let host = self.host.read().expect("nothing panics while it replaces the host").clone();
         if let Some(inner) = self.handle.upgrade() {
@@ -206,6 +213,15 @@ impl Driver {
             self.report(fault);
             host.fault(fault);
         }
+    }
+
+    /// Sends one message.
+    fn say(&self, now: Instant, recipients: Recipients, message: &Message) {
+        #[cfg(feature = "adversary")]
+        if let Some(voice) = &self.voice {
+            return voice.speak(recipients, message);
+        }
+        self.peers.send(now, recipients, message);
     }
 
     fn report(&self, fault: &Fault) {

@@ -3,6 +3,8 @@
 //! `pbft` decides everything; this crate gives it time, messages and a disk, and keeps the order that safety rests on: what is
 //! recorded is on disk before what was promised leaves. It knows nothing of DNS: the [`Host`] looks things up.
 
+#[cfg(feature = "adversary")]
+pub mod adversary;
 mod began;
 mod chronicle;
 mod clock;

@@ -51,6 +51,9 @@ pub struct NodeConfig {
     pub timeouts: Timeouts,
     /// Size of a segment of the log, in bytes.
     pub segment_bytes: u64,
+    /// How the replica misbehaves on purpose, if it does.
+    #[cfg(feature = "adversary")]
+    pub adversary: Option<crate::adversary::Vice>,
 }
 
 impl NodeConfig {
@@ -68,6 +71,8 @@ impl NodeConfig {
             fast_path: true,
             timeouts: Timeouts::default(),
             segment_bytes: SEGMENT_BYTES,
+            #[cfg(feature = "adversary")]
+            adversary: None,
         }
     }
 }
@@ -191,10 +196,14 @@ impl Node {
         let parameters = parameters(&config)?;
         let state = config.state.display().to_string();
         let recovered = recall::open_log(&config, storage)?;
+        #[cfg(feature = "adversary")]
+        let application_of_liar = application.clone();
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
         let log_began = began::read(&config.state)
             .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
         let (socket, address) = bind(&mut config)?;
+        #[cfg(feature = "adversary")]
+        let liar = crate::adversary::Liar::new(&config, application_of_liar, &socket)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
         let counters = Arc::new(LiveCounters::default());
         let peers = Arc::new(Peers::start(PeersConfig {
@@ -220,8 +229,17 @@ impl Node {
             status: status.subscribe(),
             inquiries: Arc::default(),
         });
+        #[cfg(feature = "adversary")]
+        let voice = match config.adversary {
+            Some(vice) => {
+                Some(crate::adversary::Voice::start(vice, liar, peers.clone()).map_err(StartError::Thread)?)
+            }
+            None => None,
+        };
         let driver = Driver {
             me: config.me,
+            #[cfg(feature = "adversary")]
+            voice,
             evidence: Evidence::start(
                 config.state.join("evidence"),
                 config.cluster.domain(),
