@@ -11,7 +11,7 @@ use certificate::{ReplicaId, ReplicaSet};
 
 use crate::counted::{Observation, counted};
 use crate::matches::same_answer;
-use crate::observation::{Dnssec, Observed};
+use crate::observation::Observed;
 use crate::proofs::Proofs;
 use crate::tally;
 
@@ -43,9 +43,7 @@ pub fn accuracy(
             return Some(true);
         }
         let is_wrong = match leaf.class {
-            Class::Secure => {
-                observed.dnssec != Dnssec::Secure || !proofs.validates(question, observed, leaf.time_ms)
-            }
+            Class::Secure => !proofs.validates(question, observed, leaf.time_ms),
             Class::Strong => is_stable && is_alone(observations, observation),
             _ => false,
         };
