@@ -1,9 +1,9 @@
 //! The command line: one module a command, each from its arguments to its exit code.
 
+mod certificates;
 mod check;
 mod cluster;
 mod demo;
-mod evidence;
 mod layout;
 mod plugins;
 mod query;

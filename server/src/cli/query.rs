@@ -16,7 +16,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use thiserror::Error;
 
-use super::evidence::{InputError, describe, parse_class, read_cluster, to_json};
+use super::certificates::{InputError, describe, parse_class, read_cluster, to_json};
 use super::verify::{now_ms, parse_question};
 
 /// How long a server may take to answer.

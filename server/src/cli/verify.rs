@@ -7,7 +7,7 @@ use certificate::leaf::{Class, Question};
 use certificate::verify::{GRACE_MS, verify};
 use clap::Args;
 
-use super::evidence::{InputError, describe, parse_class, read_certificate, read_cluster, to_json};
+use super::certificates::{InputError, describe, parse_class, read_certificate, read_cluster, to_json};
 
 /// Checks a saved certificate.
 #[derive(Debug, Args)]
