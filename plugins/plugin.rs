@@ -59,6 +59,11 @@ pub trait Plugin: Send + Sync + 'static {
         None
     }
 
+    /// Does what `POST path?query` of the JSON API asks for, if `path` is this plugin's. The request is that of an operator on this machine.
+    fn change(&self, _path: &str, _query: &str) -> Option<(u16, String)> {
+        None
+    }
+
     /// Ends what `start` began: the configuration was replaced or the program ends.
     fn stop(&self) {}
 }

@@ -1,7 +1,9 @@
-//! HTTP for operators: `/health`, `/ready`, `/metrics` and the JSON API of the plugins below `/v1/`. Plain HTTP/1.1, bounded.
+//! HTTP for operators: `/health`, `/ready`, `/metrics` and the JSON API of the plugins below `/v1/`. Plain HTTP/1.1, bounded. Whoever reaches a listener may
+//! read; `operator` says who may change something.
 //!
 //! Listeners are known by their address and outlive a reload; what they serve is looked up with each request.
 
+mod operator;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};

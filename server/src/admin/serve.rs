@@ -1,25 +1,27 @@
 //! The HTTP side of `admin`: connections, limits, and what each path answers.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode, Uri};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use plugins::plugin::Plugin;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Path, State};
+use super::{Current, Path, State, operator};
 
 /// Serves a listener until `stop`. `configured` is its address in the Corefile.
 pub async fn listen(socket: TcpListener, configured: SocketAddr, state: Arc<State>, stop: CancellationToken) {
@@ -50,8 +52,11 @@ pub async fn listen(socket: TcpListener, configured: SocketAddr, state: Arc<Stat
 }
 
 async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
+    // Who that is decides what it may do; without an address it is nobody on this machine.
+    let client = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let response = respond(request.method(), request.uri(), configured, &state);
+        let (request, _) = request.into_parts();
+        let response = respond(&request, client, configured, &state);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -63,36 +68,60 @@ async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
     }
 }
 
-/// Answers a request on the listener that the Corefile calls `configured`.
-pub fn respond(method: &Method, uri: &Uri, configured: SocketAddr, state: &State) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".into());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
+/// Answers a request of `client` on the listener that the Corefile calls `configured`. What a request carries beside its head is not looked at.
+pub fn respond(
+    request: &Parts,
+    client: IpAddr,
+    configured: SocketAddr,
+    state: &State,
+) -> Response<Full<Bytes>> {
     let current = state.current.load();
     let has = |path| current.paths.get(&configured).is_some_and(|paths| paths.contains(&path));
-    match uri.path() {
+    let path = request.uri.path();
+    let is_api = path.starts_with("/v1/") && has(Path::Metrics);
+    if request.method == Method::POST && is_api {
+        return change(request, client, &current);
+    }
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return only("only GET is answered\n", "GET, HEAD");
+    }
+    match path {
         "/health" if has(Path::Health) => text(StatusCode::OK, "OK\n".into()),
         "/ready" if has(Path::Ready) => match missing(state) {
             missing if missing.is_empty() => text(StatusCode::OK, "OK\n".into()),
             missing => text(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
         },
         "/metrics" if has(Path::Metrics) => typed(StatusCode::OK, OPEN_METRICS, state.metrics.encode()),
-        path if path.starts_with("/v1/") && has(Path::Metrics) => {
-            let query = uri.query().unwrap_or_default();
-            let plugins = current.chains.iter().flat_map(|chain| chain.plugins());
-            match plugins.filter_map(|plugin| plugin.api(path, query)).next() {
-                Some((status, json)) => {
-                    typed(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), "application/json", json)
-                }
-                None => {
-                    typed(StatusCode::NOT_FOUND, "application/json", r#"{"error":"no such resource"}"#.into())
-                }
-            }
+        _ if is_api => {
+            let query = request.uri.query().unwrap_or_default();
+            of_plugins(&current, |plugin| plugin.api(path, query))
+                .unwrap_or_else(|| json(404, NO_SUCH_RESOURCE))
         }
         _ => text(StatusCode::NOT_FOUND, "no such page\n".into()),
     }
+}
+
+/// Does what an operator of this machine asks for.
+fn change(request: &Parts, client: IpAddr, current: &Current) -> Response<Full<Bytes>> {
+    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+    if let Err(why) = operator::admit(client, &request.headers) {
+        debug!(%client, path, why, "a change was refused");
+        return json(403, serde_json::json!({ "error": why }).to_string());
+    }
+    let changed = of_plugins(current, |plugin| plugin.change(path, query));
+    changed.unwrap_or_else(|| match of_plugins(current, |plugin| plugin.api(path, query)) {
+        Some(_) => only("nothing can be changed here; only GET is answered\n", "GET, HEAD"),
+        None => json(404, NO_SUCH_RESOURCE),
+    })
+}
+
+/// The answer of the first plugin that has one.
+fn of_plugins(
+    current: &Current,
+    ask: impl Fn(&dyn Plugin) -> Option<(u16, String)>,
+) -> Option<Response<Full<Bytes>>> {
+    let plugins = current.chains.iter().flat_map(|chain| chain.plugins());
+    plugins.filter_map(|plugin| ask(plugin.as_ref())).next().map(|(status, body)| json(status, body))
 }
 
 /// What is not ready, each with the reason.
@@ -111,6 +140,16 @@ fn missing(state: &State) -> Vec<String> {
     missing
 }
 
+fn only(why: &str, allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, why.to_owned());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn json(status: u16, body: impl Into<String>) -> Response<Full<Bytes>> {
+    typed(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), "application/json", body.into())
+}
+
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     typed(status, "text/plain; charset=utf-8", body)
 }
@@ -124,6 +163,7 @@ fn typed(status: StatusCode, content_type: &'static str, body: String) -> Respon
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const NO_SUCH_RESOURCE: &str = r#"{"error":"no such resource"}"#;
 /// Connections of one listener.
 const CONNECTIONS_MAX: usize = 64;
 /// Pause after `accept` failed.

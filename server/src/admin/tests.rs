@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use http::{Method, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use plugins::{Next, Plugin, Query, ServeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,9 +33,11 @@ impl Plugin for Scripted {
     fn api(&self, path: &str, query: &str) -> Option<(u16, String)> {
         (path == "/v1/things").then(|| (200, format!("\"{query}\"")))
     }
-}
 
-const ADDRESS: &str = "127.0.0.1:9000";
+    fn change(&self, path: &str, query: &str) -> Option<(u16, String)> {
+        (path == "/v1/things/move").then(|| (200, format!("\"moved {query}\"")))
+    }
+}
 
 fn admin(services: &[Service]) -> (Admin, Arc<Scripted>) {
     let plugin = Arc::new(Scripted::default());
@@ -57,12 +59,23 @@ fn all() -> [Service; 3] {
 }
 
 async fn get(admin: &Admin, target: &str) -> (u16, String) {
+    ask(admin, Request::get(target), "192.0.2.1").await
+}
+
+/// What is answered to a request of `client`.
+async fn ask(admin: &Admin, request: http::request::Builder, client: &str) -> (u16, String) {
     let configured = "127.0.0.1:0".parse().unwrap();
-    let uri: Uri = target.parse().unwrap();
-    let response: Response<Full<bytes::Bytes>> = serve::respond(&Method::GET, &uri, configured, &admin.state);
+    let (request, ()) = request.body(()).unwrap().into_parts();
+    let response: Response<Full<bytes::Bytes>> =
+        serve::respond(&request, client.parse().unwrap(), configured, &admin.state);
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// A change as `quorate` asks for it.
+fn post(target: &str) -> http::request::Builder {
+    Request::post(target).header("host", "127.0.0.1:9153").header("quorate-operator", "yes")
 }
 
 #[tokio::test]
@@ -100,9 +113,42 @@ async fn paths_are_served_only_where_they_are_configured() {
 #[tokio::test]
 async fn other_methods_are_refused() {
     let (admin, _) = admin(&all());
-    let configured = ADDRESS.parse().unwrap();
-    let response = serve::respond(&Method::POST, &"/health".parse().unwrap(), configured, &admin.state);
-    assert_eq!(response.status().as_u16(), 405);
+    for request in [Request::post("/health"), Request::put("/v1/things"), Request::delete("/v1/things/move")]
+    {
+        assert_eq!(ask(&admin, request, "127.0.0.1").await, (405, "only GET is answered\n".into()));
+    }
+}
+
+#[tokio::test]
+async fn operator_on_this_machine_changes_what_plugins_let_change() {
+    let (admin, _) = admin(&all());
+    let changed = ask(&admin, post("/v1/things/move?to=b"), "127.0.0.1").await;
+    assert_eq!(changed, (200, "\"moved to=b\"".into()));
+    assert_eq!(ask(&admin, post("/v1/things"), "127.0.0.1").await.0, 405);
+    assert_eq!(ask(&admin, post("/v1/others"), "127.0.0.1").await.0, 404);
+}
+
+#[tokio::test]
+async fn change_from_elsewhere_is_refused_with_the_reason() {
+    let (admin, _) = admin(&all());
+    let (status, body) = ask(&admin, post("/v1/things/move"), "192.0.2.1").await;
+    assert_eq!(status, 403);
+    assert!(body.starts_with(r#"{"error":"changes are made from the machine itself"#), "{body}");
+    let form = Request::post("/v1/things/move").header("host", "127.0.0.1:9153");
+    assert_eq!(ask(&admin, form, "127.0.0.1").await.0, 403);
+}
+
+#[tokio::test]
+async fn change_is_not_made_by_reading() {
+    let (admin, _) = admin(&all());
+    let request = Request::get("/v1/things/move").header("quorate-operator", "yes");
+    assert_eq!(ask(&admin, request, "127.0.0.1").await.0, 404);
+}
+
+#[tokio::test]
+async fn change_is_answered_only_where_the_api_is_configured() {
+    let (admin, _) = admin(&all()[..1]);
+    assert_eq!(ask(&admin, post("/v1/things/move"), "127.0.0.1").await.0, 405);
 }
 
 #[tokio::test]
