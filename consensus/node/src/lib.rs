@@ -10,7 +10,7 @@ mod chronicle;
 mod clock;
 mod counters;
 mod driver;
-mod evidence;
+pub mod evidence;
 pub mod frame;
 mod genesis;
 mod handle;
@@ -21,6 +21,7 @@ mod keyring;
 pub mod log;
 mod node;
 mod recall;
+mod rules;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -29,7 +30,6 @@ mod tests;
 mod transport;
 
 pub use counters::Counters;
-pub use evidence::{EVIDENCE_FILES_MAX, PROOFS_PER_KIND_MAX, REFUSALS_PER_REPLICA_MAX};
 pub use genesis::{InitialiseError, initialise, initialise_sized};
 pub use handle::NodeHandle;
 pub use host::Host;

@@ -17,12 +17,13 @@ use crate::chronicle::Chronicle;
 use crate::clock::Clock;
 use crate::counters::LiveCounters;
 use crate::driver::{AnyApplication, AnyReplica, Driver};
-use crate::evidence::Evidence;
+use crate::evidence::{EVIDENCE_FOLDER, Evidence};
 use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::Inbox;
 use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage};
 use crate::recall;
+use crate::rules::rules;
 use crate::status::NodeStatus;
 use crate::transport::{Peers, PeersConfig, PeersError, peer_socket};
 
@@ -241,7 +242,7 @@ impl Node {
             #[cfg(feature = "adversary")]
             voice,
             evidence: Evidence::start(
-                config.state.join("evidence"),
+                config.state.join(EVIDENCE_FOLDER),
                 config.cluster.domain(),
                 counters.clone(),
             ),
@@ -282,33 +283,21 @@ fn check_key(config: &NodeConfig) -> Result<(), StartError> {
 
 fn parameters(config: &NodeConfig) -> Result<Parameters, StartError> {
     let cluster = &config.cluster;
-    let entries = usize::from(cluster.batch_entries);
-    let pipeline = u64::from(cluster.pipeline);
-    let pace = config.pace.unwrap_or(Pace { entries, pipeline });
+    let rules = rules(cluster, config.me);
+    let pace = config.pace.unwrap_or(rules.pace);
     let batch_bytes_most = (pbft::MESSAGE_BYTES_MAX - 4096) as u64;
     for (field, most, found) in [
-        ("batch-bytes", batch_bytes_most, u64::from(cluster.batch_bytes)),
-        ("batch-entries", pbft::BATCH_ENTRIES_MAX as u64, entries as u64),
-        ("pipeline", cluster.checkpoint_interval, pipeline),
-        ("batch", entries as u64, pace.entries as u64),
-        ("pipeline", pipeline, pace.pipeline),
+        ("batch-bytes", batch_bytes_most, rules.batch_bytes as u64),
+        ("batch-entries", pbft::BATCH_ENTRIES_MAX as u64, rules.batch_entries as u64),
+        ("pipeline", cluster.checkpoint_interval, rules.pipeline),
+        ("batch", rules.batch_entries as u64, pace.entries as u64),
+        ("pipeline", rules.pipeline, pace.pipeline),
     ] {
         if found == 0 || found > most {
             return Err(StartError::Limit { field, most, found });
         }
     }
-    Ok(Parameters {
-        checkpoint_interval: cluster.checkpoint_interval,
-        window: cluster.window(),
-        batch_entries: entries,
-        batch_bytes: cluster.batch_bytes as usize,
-        pipeline,
-        observation_window_ms: cluster.observation_window_ms,
-        pace,
-        timeouts: config.timeouts,
-        fast_path: config.fast_path,
-        ..Parameters::new(config.me, cluster.replicas, cluster.domain(), cluster.digest())
-    })
+    Ok(Parameters { pace, timeouts: config.timeouts, fast_path: config.fast_path, ..rules })
 }
 
 fn bind(config: &mut NodeConfig) -> Result<(UdpSocket, SocketAddr), StartError> {

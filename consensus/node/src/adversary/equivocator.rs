@@ -24,35 +24,39 @@ enum Shown {
 
 impl Adversary for Equivocator {
     fn speak(&mut self, liar: &Liar, to: Recipients, message: Message) -> Vec<Said> {
-        let pair = match &message {
-            // The second vote goes first: it does not help to decide the slot, after which nobody compares.
-            Message::Prepare(vote) => {
-                let second = second_vote(liar, MessageType::Prepare, vote);
-                Some((vote.sequence, [Message::Prepare(second), message.clone()]))
-            }
-            Message::Commit(vote) => {
-                let second = second_vote(liar, MessageType::Commit, vote);
-                Some((vote.sequence, [Message::Commit(second), message.clone()]))
-            }
-            Message::PrePrepare(proposal) => second_proposal(liar, proposal)
-                .map(|second| (proposal.header.sequence, [Message::PrePrepare(second), message.clone()])),
-            _ => None,
-        };
-        let Some((sequence, [second, first])) = pair else {
+        let Some((sequence, second)) = second(liar, &message) else {
             return vec![(to, message, Duration::ZERO)];
         };
         let mut said = Vec::new();
         for peer in liar.each(to) {
-            let shown = shown(liar, peer, sequence);
-            if shown != Shown::First {
-                said.push((Recipients::One(peer), second.clone(), Duration::ZERO));
-            }
-            if shown != Shown::Second {
-                said.push((Recipients::One(peer), first.clone(), Duration::ZERO));
-            }
+            let words = match shown(liar, peer, sequence) {
+                Shown::First => vec![&message],
+                Shown::Second => vec![&second],
+                // The first proposal is what it votes for, with the liar: so the slot is decided, and the liar is primary of the next.
+                Shown::Both if matches!(message, Message::PrePrepare(_)) => vec![&message, &second],
+                // Of votes the second goes first: it does not help to decide the slot, after which nobody compares.
+                Shown::Both => vec![&second, &message],
+            };
+            said.extend(words.into_iter().map(|word| (Recipients::One(peer), word.clone(), Duration::ZERO)));
         }
         said
     }
+}
+
+/// What contradicts the message, and for which slot; `None` for what is no vote.
+fn second(liar: &Liar, message: &Message) -> Option<(Sequence, Message)> {
+    Some(match message {
+        Message::Prepare(vote) => {
+            (vote.sequence, Message::Prepare(second_vote(liar, MessageType::Prepare, vote)))
+        }
+        Message::Commit(vote) => {
+            (vote.sequence, Message::Commit(second_vote(liar, MessageType::Commit, vote)))
+        }
+        Message::PrePrepare(proposal) => {
+            (proposal.header.sequence, Message::PrePrepare(second_proposal(liar, proposal)?))
+        }
+        _ => return None,
+    })
 }
 
 fn shown(liar: &Liar, peer: ReplicaId, sequence: Sequence) -> Shown {

@@ -16,8 +16,8 @@ const QUESTIONS: u64 = OPEN_REQUESTS_PER_ORIGIN_MAX as u64 + 512;
 const BURST_EVERY: Duration = Duration::from_secs(4);
 /// Other messages at a time: a thousand a second.
 const MESSAGES: u64 = 25;
-/// Datagrams to each peer at a time, of each kind: two thousand a second.
-const DATAGRAMS: u64 = 50;
+/// Datagrams to each peer at a time, of each kind: eight hundred a second.
+const DATAGRAMS: u64 = 20;
 /// Bytes of a datagram that looks like the beginning of a connection: RFC 9000 §14.1.
 const INITIAL_BYTES: usize = 1200;
 /// Letters of a question that are changed to make another one.
@@ -45,22 +45,16 @@ impl Adversary for Flooder {
     }
 
     fn stir(&mut self, liar: &Liar) -> Vec<Said> {
-        self.send_datagrams(liar);
+        // It begins when the cluster is in use.
+        let Some(question) = &self.question else { return Vec::new() };
         let mut messages: Vec<Message> = (0..MESSAGES).map(work).collect();
-        let burst = BURST_EVERY.as_millis() / STIR_EVERY.as_millis();
-        if self.stirs.is_multiple_of(burst)
-            && let Some(question) = &self.question
-        {
-            let numbers = self.asked..self.asked + QUESTIONS;
-            messages.extend(
-                numbers.map(|number| Message::Resolve {
-                    operation: another(question, number),
-                    after: Sequence(0),
-                }),
-            );
+        if self.stirs.is_multiple_of(BURST_EVERY.as_millis() / STIR_EVERY.as_millis()) {
+            let ask = |number| Message::Resolve { operation: another(question, number), after: Sequence(0) };
+            messages.extend((self.asked..self.asked + QUESTIONS).map(ask));
             self.asked += QUESTIONS;
         }
-        self.stirs += u128::from(self.stirs > 0 || self.question.is_some());
+        self.stirs += 1;
+        self.send_datagrams(liar);
         messages.into_iter().map(|message| (Recipients::All, message, Duration::ZERO)).collect()
     }
 }

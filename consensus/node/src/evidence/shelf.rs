@@ -4,13 +4,16 @@
 //! later proofs nor with what proves nothing. Of refused proposals, which prove nothing, the last ones of each replica.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
 use std::io;
 use std::path::Path;
 
-use certificate::ReplicaId;
 use certificate::replicas::REPLICAS_MAX;
+use certificate::{Digest, ReplicaId};
 use pbft::Fault;
+
+use super::file::EvidenceFile;
+use super::kind::EvidenceKind;
+use super::listing;
 
 /// Proofs of one kind against one replica that are kept.
 pub const PROOFS_PER_KIND_MAX: usize = 4;
@@ -25,74 +28,34 @@ pub const EVIDENCE_FILES_MAX: usize =
 /// Refused proposals of one replica that may wait to be written. Of proofs as many may wait as are kept.
 const REFUSALS_WAITING_MAX: usize = 4;
 
-const PROOF_KINDS: usize = 4;
-
-/// The faults that hold something signed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Kind {
-    Equivocation,
-    CheckpointEquivocation,
-    ViewChangeEquivocation,
-    MalformedObservation,
-    RefusedProposal,
-}
-
-impl Kind {
-    const ALL: [Kind; PROOF_KINDS + 1] = [
-        Kind::Equivocation,
-        Kind::CheckpointEquivocation,
-        Kind::ViewChangeEquivocation,
-        Kind::MalformedObservation,
-        Kind::RefusedProposal,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Equivocation => "equivocation",
-            Kind::CheckpointEquivocation => "checkpoint-equivocation",
-            Kind::ViewChangeEquivocation => "view-change-equivocation",
-            Kind::MalformedObservation => "malformed-observation",
-            Kind::RefusedProposal => "refused-proposal",
-        }
-    }
-
-    fn is_proof(self) -> bool {
-        self != Kind::RefusedProposal
-    }
-}
+/// All kinds but refused proposals.
+const PROOF_KINDS: usize = EvidenceKind::ALL.len() - 1;
 
 /// What a file is about: who did what.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Topic {
-    culprit: ReplicaId,
-    kind: Kind,
+    pub(super) culprit: ReplicaId,
+    pub(super) kind: EvidenceKind,
 }
 
 impl Topic {
     /// What evidence of `fault` is about; `None` when it holds nothing signed.
     pub(super) fn of(fault: &Fault) -> Option<Topic> {
-        let kind = match fault {
-            Fault::Equivocation { .. } => Kind::Equivocation,
-            Fault::CheckpointEquivocation { .. } => Kind::CheckpointEquivocation,
-            Fault::ViewChangeEquivocation { .. } => Kind::ViewChangeEquivocation,
-            Fault::MalformedObservation { .. } => Kind::MalformedObservation,
-            Fault::RefusedProposal { .. } => Kind::RefusedProposal,
-            _ => return None,
-        };
+        let kind = EvidenceKind::of(fault)?;
         debug_assert_eq!(kind.is_proof(), fault.is_proof(), "kinds are kept by what they prove");
         Some(Topic { culprit: fault.replica()?, kind })
     }
 
     /// The name of its file with this number.
     pub(super) fn file_name(self, number: u64) -> String {
-        format!("{number:010}-{}-{}.txt", self.kind.name(), self.culprit)
+        format!("{number:010}-{}-{}.txt", self.kind, self.culprit)
     }
 
     /// Reads a name back.
-    fn from_file_name(name: &str) -> Option<(u64, Topic)> {
+    pub(super) fn from_file_name(name: &str) -> Option<(u64, Topic)> {
         let (number, rest) = name.strip_suffix(".txt")?.split_once('-')?;
         let (kind, culprit) = rest.rsplit_once('-')?;
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+        let kind = kind.parse().ok()?;
         Some((number.parse().ok()?, Topic { culprit: ReplicaId(culprit.parse().ok()?), kind }))
     }
 }
@@ -106,9 +69,17 @@ pub(super) struct Shelf {
 
 #[derive(Default)]
 struct Row {
-    /// The numbers of the files, oldest first.
-    kept: VecDeque<u64>,
-    waiting: usize,
+    /// The files, oldest first.
+    kept: VecDeque<Kept>,
+    /// What waits to be written, by number.
+    waiting: BTreeMap<u64, Digest>,
+}
+
+/// One file.
+struct Kept {
+    number: u64,
+    /// What tells it from others; `None` when an earlier run wrote it and it cannot be read.
+    digest: Option<Digest>,
 }
 
 /// Whether a piece of evidence is to be written.
@@ -116,7 +87,7 @@ struct Row {
 pub(super) enum Place {
     /// Under this number.
     Take(u64),
-    /// There is enough of its kind.
+    /// There is enough of its kind, or the very same.
     Enough,
     /// Too much waits.
     Busy,
@@ -125,52 +96,48 @@ pub(super) enum Place {
 impl Shelf {
     /// Finds what earlier runs have left in `folder`, which may not exist yet.
     pub(super) fn open(folder: &Path) -> io::Result<Shelf> {
-        let mut found = Vec::new();
-        match fs::read_dir(folder) {
-            Ok(entries) => {
-                for entry in entries {
-                    found.extend(entry?.file_name().to_str().and_then(Topic::from_file_name));
-                }
-            }
-            Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
-            Err(reason) => return Err(reason),
-        }
-        found.sort_unstable();
         let mut shelf = Shelf::default();
-        for (number, topic) in found {
-            shelf.last = number;
-            shelf.rows.entry(topic).or_default().kept.push_back(number);
+        for listed in listing::list(folder)? {
+            let digest = EvidenceFile::read(&listed.path).ok().map(|file| file.exhibit.digest());
+            shelf.last = listed.number;
+            let topic = Topic { culprit: listed.replica, kind: listed.kind };
+            shelf.rows.entry(topic).or_default().kept.push_back(Kept { number: listed.number, digest });
         }
         Ok(shelf)
     }
 
-    /// Finds a place for a new file.
-    pub(super) fn place(&mut self, topic: Topic) -> Place {
+    /// Finds a place for a new file; `digest` tells what is in it, and is asked only when there is room.
+    pub(super) fn place(&mut self, topic: Topic, digest: impl FnOnce() -> Digest) -> Place {
         let row = self.rows.entry(topic).or_default();
         if topic.kind.is_proof() {
-            if row.kept.len() + row.waiting >= PROOFS_PER_KIND_MAX {
+            if row.kept.len() + row.waiting.len() >= PROOFS_PER_KIND_MAX {
                 return Place::Enough;
             }
-        } else if row.waiting >= REFUSALS_WAITING_MAX {
+        } else if row.waiting.len() >= REFUSALS_WAITING_MAX {
             return Place::Busy;
         }
-        row.waiting += 1;
+        let digest = digest();
+        let known = row.kept.iter().any(|kept| kept.digest == Some(digest));
+        if known || row.waiting.values().any(|waiting| *waiting == digest) {
+            return Place::Enough;
+        }
         self.last += 1;
+        row.waiting.insert(self.last, digest);
         Place::Take(self.last)
     }
 
     /// The file is on disk. Returns the number of the one that it replaces, if it does.
     pub(super) fn written(&mut self, topic: Topic, number: u64) -> Option<u64> {
         let row = self.rows.entry(topic).or_default();
-        row.waiting -= 1;
-        row.kept.push_back(number);
+        let digest = row.waiting.remove(&number);
+        row.kept.push_back(Kept { number, digest });
         let full = !topic.kind.is_proof() && row.kept.len() > REFUSALS_PER_REPLICA_MAX;
-        if full { row.kept.pop_front() } else { None }
+        if full { row.kept.pop_front().map(|oldest| oldest.number) } else { None }
     }
 
     /// The disk refused the file.
-    pub(super) fn failed(&mut self, topic: Topic) {
-        self.rows.entry(topic).or_default().waiting -= 1;
+    pub(super) fn failed(&mut self, topic: Topic, number: u64) {
+        self.rows.entry(topic).or_default().waiting.remove(&number);
     }
 }
 
@@ -180,7 +147,7 @@ mod tests {
 
     #[test]
     fn file_names_are_read_back() {
-        for kind in Kind::ALL {
+        for kind in EvidenceKind::ALL {
             let topic = Topic { culprit: ReplicaId(30), kind };
             assert_eq!(Topic::from_file_name(&topic.file_name(77)), Some((77, topic)));
         }
@@ -194,25 +161,40 @@ mod tests {
     #[test]
     fn refusals_that_wait_are_bounded_for_each_replica() {
         let mut shelf = Shelf::default();
-        let topic = |id| Topic { culprit: ReplicaId(id), kind: Kind::RefusedProposal };
+        let topic = |id| Topic { culprit: ReplicaId(id), kind: EvidenceKind::RefusedProposal };
         for number in 1..=REFUSALS_WAITING_MAX as u64 {
-            assert_eq!(shelf.place(topic(2)), Place::Take(number));
+            assert_eq!(shelf.place(topic(2), piece(number)), Place::Take(number));
         }
-        assert_eq!(shelf.place(topic(2)), Place::Busy);
-        assert!(matches!(shelf.place(topic(1)), Place::Take(_)));
+        assert_eq!(shelf.place(topic(2), piece(90)), Place::Busy);
+        assert!(matches!(shelf.place(topic(1), piece(91)), Place::Take(_)));
         shelf.written(topic(2), 1);
-        assert!(matches!(shelf.place(topic(2)), Place::Take(_)));
+        assert!(matches!(shelf.place(topic(2), piece(92)), Place::Take(_)));
     }
 
     #[test]
     fn proof_that_the_disk_refused_leaves_room_for_another() {
         let mut shelf = Shelf::default();
-        let topic = Topic { culprit: ReplicaId(2), kind: Kind::Equivocation };
-        for _ in 0..PROOFS_PER_KIND_MAX {
-            assert!(matches!(shelf.place(topic), Place::Take(_)));
+        let topic = Topic { culprit: ReplicaId(2), kind: EvidenceKind::Equivocation };
+        for number in 1..=PROOFS_PER_KIND_MAX as u64 {
+            assert_eq!(shelf.place(topic, piece(number)), Place::Take(number));
         }
-        assert_eq!(shelf.place(topic), Place::Enough);
-        shelf.failed(topic);
-        assert!(matches!(shelf.place(topic), Place::Take(_)));
+        assert_eq!(shelf.place(topic, piece(90)), Place::Enough);
+        shelf.failed(topic, 2);
+        assert!(matches!(shelf.place(topic, piece(2)), Place::Take(_)));
+    }
+
+    #[test]
+    fn same_evidence_takes_one_place() {
+        let mut shelf = Shelf::default();
+        let topic = Topic { culprit: ReplicaId(2), kind: EvidenceKind::InvalidNewView };
+        assert_eq!(shelf.place(topic, piece(7)), Place::Take(1));
+        assert_eq!(shelf.place(topic, piece(7)), Place::Enough, "while it waits");
+        shelf.written(topic, 1);
+        assert_eq!(shelf.place(topic, piece(7)), Place::Enough, "when it is written");
+        assert_eq!(shelf.place(topic, piece(8)), Place::Take(2));
+    }
+
+    fn piece(number: u64) -> impl FnOnce() -> Digest {
+        move || Digest::of(&number.to_be_bytes())
     }
 }

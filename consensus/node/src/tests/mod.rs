@@ -1,5 +1,7 @@
 //! Whole nodes over QUIC and disk: they decide, survive each other's absence and their own restarts, and stop when the disk fails.
 
+#[cfg(feature = "adversary")]
+mod adversaries;
 mod catch_up;
 mod cluster;
 mod gate;
