@@ -46,15 +46,9 @@ impl Adversary for Flooder {
 
     fn stir(&mut self, liar: &Liar) -> Vec<Said> {
         // It begins when the cluster is in use.
-        let Some(question) = &self.question else { return Vec::new() };
-        let mut messages: Vec<Message> = (0..MESSAGES).map(work).collect();
-        if self.stirs.is_multiple_of(BURST_EVERY.as_millis() / STIR_EVERY.as_millis()) {
-            let ask = |number| Message::Resolve { operation: another(question, number), after: Sequence(0) };
-            messages.extend((self.asked..self.asked + QUESTIONS).map(ask));
-            self.asked += QUESTIONS;
-        }
-        self.stirs += 1;
+        let Some(question) = self.question.clone() else { return Vec::new() };
         self.send_datagrams(liar);
+        let messages = self.messages(&question);
         messages.into_iter().map(|message| (Recipients::All, message, Duration::ZERO)).collect()
     }
 }
@@ -72,6 +66,18 @@ impl Flooder {
             }),
             _ => None,
         };
+    }
+
+    /// What it says this time.
+    fn messages(&mut self, question: &Operation) -> Vec<Message> {
+        let mut messages: Vec<Message> = (0..MESSAGES).map(work).collect();
+        if self.stirs.is_multiple_of(BURST_EVERY.as_millis() / STIR_EVERY.as_millis()) {
+            let ask = |number| Message::Resolve { operation: another(question, number), after: Sequence(0) };
+            messages.extend((self.asked..self.asked + QUESTIONS).map(ask));
+            self.asked += QUESTIONS;
+        }
+        self.stirs += 1;
+        messages
     }
 
     fn send_datagrams(&mut self, liar: &Liar) {
@@ -133,13 +139,30 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn questions_of_a_flood_differ_and_keep_their_form() {
+    fn question() -> Operation {
         let subject = b"\x11\x03www\x07example\x03org\x00\x00\x01\x00\x01\x00".to_vec();
-        let question = Operation { kind: OperationKind::Resolve, subject };
-        let asked: BTreeSet<Vec<u8>> = (0..5000).map(|number| another(&question, number).subject).collect();
-        assert_eq!(asked.len(), 5000);
+        Operation { kind: OperationKind::Resolve, subject }
+    }
+
+    #[test]
+    fn questions_of_a_burst_differ_keep_their_form_and_pass_the_quota() {
+        let messages = Flooder::default().messages(&question());
+        let asked: BTreeSet<Vec<u8>> = messages
+            .into_iter()
+            .filter_map(|message| match message {
+                Message::Resolve { operation, .. } => Some(operation.subject),
+                _ => None,
+            })
+            .collect();
+        assert!(asked.len() > OPEN_REQUESTS_PER_ORIGIN_MAX, "{}", asked.len());
         let form = |subject: &[u8]| subject.iter().map(|byte| byte.is_ascii_lowercase()).collect::<Vec<_>>();
-        assert!(asked.iter().all(|subject| form(subject) == form(&question.subject)));
+        assert!(asked.iter().all(|subject| form(subject) == form(&question().subject)));
+    }
+
+    #[test]
+    fn messages_go_on_between_bursts() {
+        let mut flooder = Flooder::default();
+        flooder.messages(&question());
+        assert_eq!(flooder.messages(&question()).len(), MESSAGES as usize);
     }
 }
