@@ -3,7 +3,8 @@
 //! - From the moment a replica sends VIEW-CHANGE it sends no PREPARE and no COMMIT of a lower view; the record that says so is stored before.
 //! - f+1 replicas in higher views are followed to the lowest of these: one of them is honest, so the move is right, and liars alone move nobody.
 //! - The wait for the NEW-VIEW begins when n-f replicas want the view, and doubles with each view that comes to nothing.
-//! - A replica that is alone with its suspicion is taken along into the next view after a while.
+//! - A replica that is alone with its suspicion is taken along into the next view after a while, but not out of a view that follows failed ones
+//!   and is young: each view doubles the waits, and a liar who is alone before one replica after the other would make them as long as it likes.
 //! - The own message is sent again until the view begins: a lost one must not stop the cluster.
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const CALM_MS: u64 = 30_000;
 const ALONE_MS: u64 = 2000;
 /// One that is further ahead than this is not: by itself a replica moves no further than one view beyond what n-f want.
 const AHEAD_MAX: u64 = 2;
-/// A view is begun for the sake of one replica at most so often, in milliseconds.
+/// A replica begins a view for the sake of another one at most so often, in milliseconds. Each for itself: it is not seen why others move.
 const HELP_MS: u64 = 600_000;
 
 impl<A: Application, K: Keyring> Replica<A, K> {
@@ -145,7 +146,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     /// Whether a view may be begun for the sake of one replica. Notes that it is, when the replica is back in with it.
     pub(crate) fn may_help(&mut self, replica: ReplicaId, arrives: bool) -> bool {
         let now = self.now.monotonic_ms;
-        let Some(peer) = self.peers.get_mut(&replica) else { return false };
+        // By then a view that decides has halved the waits that the last one doubled.
+        let calm = self.views.failed == 0 || now >= self.views.entered_ms.saturating_add(CALM_MS);
+        let Some(peer) = self.peers.get_mut(&replica).filter(|_| calm) else { return false };
         let rested = peer.helped_ms.is_none_or(|before| now >= before.saturating_add(HELP_MS));
         if rested && arrives {
             peer.helped_ms = Some(now);

@@ -252,6 +252,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.counts.new_views += 1;
         self.install(message, view_changes, plan);
         self.views.new_view_due_ms = None;
+        self.views.entered_ms = self.now.monotonic_ms;
         self.views.calm_from_ms = self.now.monotonic_ms;
         self.judge_anew();
         self.renew_requests();

@@ -81,6 +81,8 @@ pub(crate) struct Views {
     pub(crate) asked_bodies: usize,
     /// How many views in a row came to nothing; waits double with each.
     pub(crate) failed: u32,
+    /// When the current view was entered.
+    pub(crate) entered_ms: u64,
     /// Since when the current view lasts, or the waits were last halved.
     pub(crate) calm_from_ms: u64,
     /// When the NEW-VIEW is waited for no longer. Set once n-f replicas want the view.

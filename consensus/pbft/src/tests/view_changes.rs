@@ -524,6 +524,39 @@ fn replica_that_gave_up_its_view_alone_is_taken_along_after_two_seconds() {
 }
 
 #[test]
+fn replica_that_gave_up_alone_waits_while_a_view_that_followed_a_failure_is_young() {
+    let mut bench = after_three_failures();
+    let began = bench.now;
+    while gave_up(&bench.hear_view_change(&gives_up(3, 5))).is_empty() {
+        bench.wait(500);
+        assert!(bench.now < began + 60_000, "it is taken along at all");
+    }
+    assert_eq!(bench.now - began, 30_000);
+}
+
+#[test]
+fn one_voice_that_is_heard_by_one_after_the_other_brings_no_view_after_view() {
+    let mut cluster = Cluster::calm(4, 1);
+    cluster.liars.insert(3);
+    for number in 0..100 {
+        cluster.request(0, number);
+        // Who has not heard it yet is told that it waits; once somebody moved, all hear that it wanted the same.
+        let newest = (0..3).map(|id| cluster.status(id).view).max().unwrap();
+        for to in 0..3 {
+            let behind = cluster.status(to).view < newest;
+            if behind || to as u64 == newest.0 {
+                let wanted = if behind { newest } else { newest.next() };
+                cluster.whisper(3, to, &Message::ViewChange(Arc::new(gives_up(3, wanted.0))));
+            }
+        }
+        cluster.run_for(200);
+    }
+    for id in 0..3 {
+        assert_eq!((cluster.status(id).view, cluster.operations(id).len()), (View(1), 100), "node {id}");
+    }
+}
+
+#[test]
 fn one_voice_moves_others_once_in_ten_minutes() {
     let mut bench = Bench::new(1);
     let mut moved = Vec::new();
