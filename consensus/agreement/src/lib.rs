@@ -2,10 +2,9 @@
 //!
 //! [`canonical::read`] turns a DNS response into a value that can be compared; [`observation::Observed`] is what a replica signs;
 //! [`check::check`] judges what a peer signed; [`decide::decide`] computes the leaf of a certificate from at least a quorum of observations, the same at
-//! every replica; [`serve::serve`] turns a leaf back into records; [`accuracy()`] says which observers it proves right or wrong. Knows no protocol,
-//! clock, socket or file.
+//! every replica; [`serve::serve`] turns a leaf back into records; [`testimonies`] is what each observer of a decision said. Knows no protocol, clock,
+//! socket or file.
 
-pub mod accuracy;
 pub mod canonical;
 mod chain;
 pub mod check;
@@ -25,8 +24,8 @@ pub mod rdata;
 mod record;
 pub mod serve;
 mod tally;
+pub mod testimony;
 
-pub use accuracy::accuracy;
 pub use chain::CHAIN_LINKS_MAX;
 pub use check::{CheckError, check};
 pub use counted::Observation;
@@ -36,3 +35,4 @@ pub use observation::{Dnssec, Observed, ObservedOutcome};
 pub use proofs::{NoProofs, Proofs};
 pub use record::to_hickory;
 pub use serve::{Served, serve};
+pub use testimony::{Testimony, testimonies};
