@@ -48,12 +48,13 @@ fn observation_out_of_time_is_not_heard() {
     assert_eq!(heard, [0, 1, 2]);
 }
 
-/// Validates the addresses 1 and 2, as the key of a zone with two signed answers would.
+/// Validates the addresses 1 and 2 with their signatures, as the key of a zone with two signed answers would.
 struct ZoneKey;
 
 impl Proofs for ZoneKey {
     fn validates(&self, _: &Question, observed: &Observed, _: u64) -> bool {
-        [1, 2].iter().any(|host| observed.outcome.same_value(&addresses(&[*host], 60)))
+        let is_true = |host: &u8| observed.outcome.same_value(&addresses(&[*host], 60));
+        observed.dnssec == Dnssec::Secure && [1, 2].iter().any(is_true)
     }
 }
 
