@@ -7,6 +7,7 @@ use certificate::Cluster;
 use corefile::Span;
 use corefile::options::{self, Mismatch, Options, Value};
 
+use super::adversary::{Vice, adversary};
 use super::handler::OnDisagreement;
 use super::nodes::{FastPath, Filter, NodeSettings};
 
@@ -21,8 +22,6 @@ const VIEW_CHANGE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const REPUTATION_THRESHOLD: f64 = 0.5;
 /// The longest name of a network interface: IFNAMSIZ less its end.
 const INTERFACE_NAME_MAX: usize = 15;
-/// The ways to misbehave on purpose.
-pub(super) const ADVERSARIES: [&str; 6] = ["equivocator", "flooder", "forger", "late", "replayer", "silent"];
 
 /// Everything the directive says.
 pub(super) struct Words {
@@ -43,6 +42,7 @@ pub(super) struct Words {
     filter: Filter,
     compression: bool,
     bind: Option<std::net::SocketAddr>,
+    adversary: Option<Vice>,
 }
 
 pub(super) fn read(options: &mut Options<'_>) -> Words {
@@ -59,8 +59,8 @@ pub(super) fn read(options: &mut Options<'_>) -> Words {
     let code = certificate::delivery::OPTION_CODE;
     let timeout = options.value("timeout", options::duration(ms(10)..=ms(60_000))).unwrap_or(ms(100));
     let detector = options.value("detector", options::on_off()).unwrap_or(true);
-    adversary(options);
     Words {
+        adversary: adversary(options),
         cluster,
         identity,
         state: state.map(|(path, _)| path).unwrap_or_default(),
@@ -161,18 +161,6 @@ fn interface() -> Value<String> {
     })
 }
 
-/// Reads `adversary NAME`, which no program for use knows.
-fn adversary(options: &mut Options<'_>) {
-    options.property("adversary", |line| {
-        let word = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
-        line.required(options::one_of(ADVERSARIES.map(|name| (name, ()))))?;
-        let hint = "`cargo build --release --features adversary` makes one, for tests alone: it misbehaves on purpose";
-        let message = "expected a program that was built with the feature `adversary`, this one was not";
-        line.error_with_hint(&word, message, hint);
-        Some(())
-    });
-}
-
 /// Reads the property `name`, a path; its absence is an error.
 fn required_path(options: &mut Options<'_>, name: &'static str, what: &str) -> Option<(PathBuf, Span)> {
     let mut is_there = false;
@@ -208,5 +196,6 @@ pub(super) fn node_settings(words: &Words, cluster: &Cluster) -> NodeSettings {
         detector: words.detector,
         reputation_threshold: words.reputation_threshold,
         filter: words.filter.clone(),
+        adversary: words.adversary,
     }
 }

@@ -11,6 +11,7 @@ use pbft::Pace;
 use thiserror::Error;
 use tracing::info;
 
+use super::adversary::Vice;
 use super::consensus::{Callbacks, Consensus};
 use super::metrics::ConsensusMetrics;
 
@@ -56,6 +57,8 @@ pub struct NodeSettings {
     pub reputation_threshold: f64,
     /// What stands before the peer port.
     pub filter: Filter,
+    /// How the replica misbehaves on purpose, if it does.
+    pub adversary: Option<Vice>,
 }
 
 /// When answers go out before their commits are in.
@@ -136,6 +139,7 @@ pub(super) fn config(identity: &Identity) -> NodeConfig {
     config.timeouts.suspect_ms = ms(settings.timeout);
     config.timeouts.view_change_ms = ms(settings.view_change_timeout);
     config.fast_path = settings.fast_path != FastPath::Off;
+    super::adversary::tell(&mut config, settings.adversary);
     config
 }
 

@@ -117,6 +117,7 @@ impl Four {
                 detector: true,
                 reputation_threshold: 0.5,
                 filter: Filter::Off,
+                adversary: None,
             },
             metrics: ConsensusMetrics::new(&Metrics::new()),
         }

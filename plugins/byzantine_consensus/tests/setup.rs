@@ -9,7 +9,9 @@ use corefile::{MemorySources, ParseOptions};
 use tempfile::TempDir;
 
 use super::setting::Setting;
-use crate::byzantine_consensus::directive::{ADVERSARIES, node_settings, read};
+#[cfg(not(feature = "adversary"))]
+use crate::byzantine_consensus::adversary::ADVERSARIES;
+use crate::byzantine_consensus::directive::{node_settings, read};
 use crate::byzantine_consensus::nodes::{FastPath, Filter, NodeSettings};
 use crate::registry;
 use crate::setup::Context;
@@ -405,6 +407,20 @@ fn every_filter_has_its_word() {
     }
 }
 
+#[cfg(feature = "adversary")]
+#[test]
+fn adversary_is_named_and_may_be_told_how_late() {
+    use std::time::Duration;
+
+    use crate::byzantine_consensus::adversary::Vice;
+
+    assert_eq!(node("").adversary, None);
+    assert_eq!(node("adversary equivocator").adversary, Some(Vice::Equivocator));
+    assert_eq!(node("adversary late").adversary, Some(Vice::Late(::node::adversary::LATE)));
+    assert_eq!(node("adversary late 90ms").adversary, Some(Vice::Late(Duration::from_millis(90))));
+}
+
+#[cfg(not(feature = "adversary"))]
 #[test]
 fn adversary_is_known_to_no_program_for_use() {
     for name in ADVERSARIES {
