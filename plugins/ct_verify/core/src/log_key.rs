@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::der::{self, DerError, Reader};
 use crate::digest::{LogId, Sha256};
+use crate::merkle::hash_leaf;
 use crate::moment::Moment;
 use crate::precertificate::LogEntry;
 use crate::sct::{DigitallySigned, Sct};
@@ -126,6 +127,11 @@ fn leaf_body(kind: u8, timestamp: Moment, entry: &[u8], extensions: &[u8]) -> Op
 /// Source: RFC 6962 §3.4.
 pub fn merkle_tree_leaf(timestamp: Moment, entry: &LogEntry<'_>, extensions: &[u8]) -> Option<Vec<u8>> {
     leaf_body(TIMESTAMPED_ENTRY, timestamp, &entry.encode()?, extensions)
+}
+
+/// The hash of the leaf that a timestamp promises, for an encoded entry.
+pub(crate) fn leaf_hash(sct: &Sct<'_>, entry: &[u8]) -> Option<Sha256> {
+    leaf_body(TIMESTAMPED_ENTRY, sct.timestamp, entry, sct.extensions).map(|leaf| hash_leaf(&leaf))
 }
 
 fn check_rsa_size(key: &[u8]) -> Result<(), LogKeyError> {

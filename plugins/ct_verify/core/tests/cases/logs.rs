@@ -1,0 +1,217 @@
+//! Tree heads, checkpoints, proofs and lists of logs, real and synthetic.
+
+use serde_json::Value;
+use transparency::checkpoint::Checkpoint;
+use transparency::digest::Sha256;
+use transparency::inclusion::{Inclusion, audit_absence, audit_proof};
+use transparency::log_key::LogKey;
+use transparency::log_list::{LogList, SetAsideWhy, UpdateProblem, check_update};
+use transparency::merkle::{hash_leaf, root, verify_consistency, verify_inclusion};
+use transparency::moment::Moment;
+use transparency::tile::{Promise, TileId, audit, parse_data_tile, parse_leaf_input, tiles_for};
+use transparency::tree_head::{Progress, SignedTreeHead, TreeHead};
+
+use crate::place::{base64, data, json};
+
+fn now() -> Moment {
+    "2026-08-01T00:00:00Z".parse().unwrap()
+}
+
+fn key(value: &Value) -> LogKey {
+    LogKey::from_spki(&base64(value)).unwrap()
+}
+
+fn hash(value: &Value) -> Sha256 {
+    Sha256::from_slice(&base64(value)).unwrap()
+}
+
+fn hashes(value: &Value) -> Vec<Sha256> {
+    value.as_array().unwrap().iter().map(hash).collect()
+}
+
+fn head(value: &Value, key: &LogKey) -> Option<TreeHead> {
+    SignedTreeHead::from_json(value.to_string().as_bytes()).unwrap().verify(key, now()).ok()
+}
+
+#[test]
+fn real_tree_head_of_google_pilot_verifies() {
+    let Some(data) = data() else { return };
+    let sth = json(data.join("real-sth/google-pilot-2014.json"));
+    println!("{sth}");
+    let field = ["key", "log_key", "public_key"].into_iter().find(|name| !sth[*name].is_null()).expect("a key");
+    let answer = if sth["sth"].is_object() { &sth["sth"] } else { &sth };
+    assert!(head(answer, &key(&sth[field])).is_some());
+}
+
+#[test]
+fn answers_of_the_rfc6962_log_verify() {
+    let Some(data) = data() else { return };
+    let folder = data.join("synthetic/rfc6962-log");
+    let log = json(folder.join("log.json"));
+    let key = key(&log["key"]);
+    let heads: Vec<TreeHead> =
+        [16, 44, 57].map(|size| head(&json(folder.join(format!("get-sth.{size}.json"))), &key).unwrap()).to_vec();
+    for (old, new) in [(0, 1), (0, 2), (1, 2)] {
+        let name = format!("get-sth-consistency.{}-{}.json", heads[old].size, heads[new].size);
+        let proof = hashes(&json(folder.join(name))["consistency"]);
+        assert_eq!(heads[old].progress(&heads[new], &proof), Progress::Grown);
+    }
+    let entries = json(folder.join("get-entries.json"));
+    let inputs: Vec<Vec<u8>> =
+        entries["entries"].as_array().unwrap().iter().map(|entry| base64(&entry["leaf_input"])).collect();
+    assert!(inputs.iter().all(|input| parse_leaf_input(input).is_some()));
+    let leaves: Vec<Sha256> = inputs.iter().map(|input| hash_leaf(input)).collect();
+    heads.iter().for_each(|head| assert_eq!(root(&leaves[..head.size as usize]), head.root));
+    let proofs = json(folder.join("get-proof-by-hash.json"));
+    let mut count = 0;
+    for case in proofs.as_object().unwrap().values() {
+        for (size, proof) in case["proofs"].as_object().unwrap() {
+            let head = heads.iter().find(|head| head.size.to_string() == *size).unwrap();
+            let index = proof["leaf_index"].as_u64().unwrap();
+            let found = audit_proof(&hash(&case["leaf_hash"]), index, &hashes(&proof["audit_path"]), head).unwrap();
+            assert_eq!(found.inclusion, Inclusion::Proved);
+            count += 1;
+        }
+    }
+    println!("{count} inclusion proofs");
+    assert!(count > 30);
+}
+
+#[test]
+fn lies_of_the_rfc6962_log_are_seen() {
+    let Some(data) = data() else { return };
+    let negative = json(data.join("synthetic/rfc6962-log/negative.json"));
+    let key = key(&negative["log_key"]);
+    for case in negative["cases"].as_array().unwrap() {
+        let id = case["id"].as_str().unwrap();
+        if case["sth"].is_object() {
+            assert_eq!(head(&case["sth"], &key), None, "{id}");
+        } else if case["leaf_hash"].is_string() {
+            let (index, size) = (case["leaf_index"].as_u64().unwrap(), case["tree_size"].as_u64().unwrap());
+            let path = hashes(&case["audit_path"]);
+            assert!(verify_inclusion(&hash(&case["leaf_hash"]), index, size, &path, &hash(&case["root"])).is_err(), "{id}");
+        } else {
+            let heads = [&case["sth1"], &case["sth2"]].map(|sth| head(sth, &key).unwrap_or_else(|| panic!("{id}")));
+            let proof = case["consistency"].as_array().map(|_| hashes(&case["consistency"])).unwrap_or_default();
+            let progress = heads[0].progress(&heads[1], &proof);
+            match id {
+                "split-view-same-size" => assert_eq!(progress, Progress::Equivocation),
+                "sth-shrunk" => assert_eq!(progress, Progress::WentBack),
+                _ => assert!(matches!(progress, Progress::Inconsistent(_)), "{id}: {progress:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_absent_leaf_is_pending_for_a_merge_delay_and_then_a_broken_promise() {
+    let promised = Moment::from_seconds(1_000);
+    let head = |seconds| TreeHead { size: 1, timestamp: Moment::from_seconds(seconds), root: Sha256::of(b"") };
+    let leaf = hash_leaf(b"leaf");
+    assert_eq!(audit_absence(&leaf, promised, 60, &head(1_060)).inclusion, Inclusion::Pending);
+    assert_eq!(audit_absence(&leaf, promised, 60, &head(1_061)).inclusion, Inclusion::BrokenPromise);
+}
+
+#[test]
+fn checkpoints_and_tiles_of_the_static_log_verify() {
+    let Some(data) = data() else { return };
+    let folder = data.join("synthetic/static-ct-log");
+    let log = json(folder.join("log.json"));
+    let (key, origin) = (key(&log["key"]), log["origin"].as_str().unwrap());
+    let heads = ["checkpoint.300", "mon/checkpoint"].map(|name| {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        Checkpoint::parse(&bytes).unwrap().verify(&key, origin, now()).unwrap()
+    });
+    assert_eq!(heads.map(|head| head.size), [300, 523]);
+    assert_eq!(heads[1].root, hash(&log["roots"]["523"]));
+    let proof = hashes(&log["consistency_proof"]["proof"]);
+    assert_eq!(verify_consistency((300, &heads[0].root), (523, &heads[1].root), &proof), Ok(()));
+
+    let mut files = std::collections::BTreeMap::new();
+    for tile in (0..523).flat_map(|index| tiles_for(index, 523)) {
+        files.entry(tile).or_insert_with(|| std::fs::read(folder.join("mon").join(tile.path())).unwrap());
+    }
+    let take = |id: TileId| files.get(&id).map(Vec::as_slice);
+    let mut leaves = Vec::new();
+    for path in ["data/000", "data/001", "data/002.p/11"] {
+        let bytes = std::fs::read(folder.join("mon/tile").join(path)).unwrap();
+        leaves.extend(parse_data_tile(&bytes).unwrap().iter().map(|entry| entry.leaf_hash().unwrap()));
+    }
+    assert_eq!(root(&leaves), heads[1].root);
+    let promise = |leaf, index| Promise { leaf, index, promised: now(), mmd_seconds: 60 };
+    for (index, leaf) in leaves.iter().enumerate() {
+        let found = audit(&promise(*leaf, index as u64), &heads[1], &take).unwrap();
+        assert_eq!(found.inclusion, Inclusion::Proved, "{index}");
+    }
+    let elsewhere = audit(&promise(leaves[3], 4), &heads[1], &take).unwrap();
+    assert_eq!(elsewhere.inclusion, Inclusion::BrokenPromise, "another leaf has its place");
+    let forged = |id: TileId| (id.level == 1).then_some(&[7; 64][..]).or_else(|| take(id));
+    assert!(audit(&promise(leaves[3], 3), &heads[1], &forged).is_err(), "tiles that lead elsewhere prove nothing");
+    let of_case = log["inclusion_proof_of_case"].as_object().unwrap();
+    for (case, path) in of_case {
+        let index = log["leaf_index_of_case"][case].as_u64().unwrap();
+        let ours = transparency::tile::inclusion_path(index, 523, &take).unwrap();
+        assert_eq!(ours, hashes(path), "{case}");
+    }
+}
+
+#[test]
+fn lies_of_the_static_log_are_seen() {
+    let Some(data) = data() else { return };
+    let negative = json(data.join("synthetic/static-ct-log/negative.json"));
+    let (key, origin) = (key(&negative["key"]), negative["origin"].as_str().unwrap());
+    let head = |value: &Value| {
+        Checkpoint::parse(value.as_str().unwrap().as_bytes()).and_then(|read| read.verify(&key, origin, now()))
+    };
+    for case in negative["cases"].as_array().unwrap() {
+        let id = case["id"].as_str().unwrap();
+        if case["checkpoint"].is_string() {
+            let accepted = head(&case["checkpoint"]).is_ok();
+            assert_eq!(accepted, case["expect"].as_str().unwrap().starts_with("accept"), "{id}");
+        } else {
+            let heads = [&case["checkpoint1"], &case["checkpoint2"]].map(|text| head(text).unwrap());
+            assert_eq!(heads[0].progress(&heads[1], &[]), Progress::Equivocation, "{id}");
+        }
+    }
+}
+
+#[test]
+fn real_checkpoint_of_sunlight_verifies_for_its_own_origin_alone() {
+    let Some(data) = data() else { return };
+    let folder = data.join("static-ct-real/rome2026h1");
+    let bytes = std::fs::read(folder.join("checkpoint")).unwrap();
+    let log = json(folder.join("log.v3.json"));
+    let checkpoint = Checkpoint::parse(&bytes).unwrap();
+    let head = checkpoint.verify(&key(&log["key"]), "rome2026h1.example.org", now()).unwrap();
+    assert_eq!(head.root, hash(&log["final_tree_head"]["sha256_root_hash"]));
+    assert!(checkpoint.verify(&key(&log["key"]), "rome2026h2.example.org", now()).is_err());
+    let early = Moment::from_seconds(1_700_000_000);
+    assert!(checkpoint.verify(&key(&log["key"]), "rome2026h1.example.org", early).is_err());
+}
+
+#[test]
+fn real_log_lists_are_read_and_may_follow_each_other_forwards_alone() {
+    let Some(data) = data() else { return };
+    let list = |name: &str| LogList::parse(&std::fs::read(data.join("log-lists").join(name)).unwrap()).unwrap();
+    let (spring, winter, newest) = (list("2025-04-10.json"), list("2025-12-14.json"), list("2026-01-20.json"));
+    assert_eq!(newest.identity().logs, 75);
+    assert!(newest.set_aside().is_empty(), "{:?}", newest.set_aside());
+    assert_eq!(check_update(&winter, &newest, 3), Ok(()));
+    let problems = check_update(&newest, &winter, 3).unwrap_err();
+    assert!(matches!(problems[0], UpdateProblem::Older { .. }), "{problems:?}");
+    assert!(check_update(&spring, &newest, 1000).is_ok());
+    list("2023-06-20.json");
+    LogList::parse(&std::fs::read(data.join("log-lists/signed/log_list.json")).unwrap()).unwrap();
+    let old = list("old-v3-sample-2022.json");
+    assert!(old.set_aside().iter().any(|log| log.description.contains("Racketeer")), "its key is no key");
+}
+
+#[test]
+fn logs_whose_private_key_is_public_are_never_used() {
+    let Some(data) = data() else { return };
+    let list = std::fs::read(data.join("synthetic/log_list_with_mimics.json")).unwrap();
+    let list = LogList::parse(&list).unwrap();
+    let denied = list.set_aside().iter().filter(|log| log.why == SetAsideWhy::Denied).count();
+    assert_eq!(denied, 2);
+    assert!(list.logs().all(|log| !transparency::log_list::is_denied(&log.key.id())));
+}

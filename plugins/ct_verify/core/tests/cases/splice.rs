@@ -1,0 +1,138 @@
+//! What the logs saw of a certificate: golden TBSCertificates, and pre-certificates with their final ones.
+
+use rustls_pki_types::CertificateDer;
+use transparency::digest::Sha256;
+use transparency::log_key::{LogKey, merkle_tree_leaf};
+use transparency::merkle::hash_leaf;
+use transparency::precertificate::{self, LogEntry, SpliceError};
+use transparency::sct::{ListError, parse_extension, parse_sct};
+use transparency::skeleton::Skeleton;
+
+use crate::place::{chain, data};
+
+fn skeleton<'a>(certificate: &'a CertificateDer<'_>) -> Skeleton<'a> {
+    Skeleton::parse(certificate).expect("a certificate")
+}
+
+#[test]
+fn tbs_without_timestamps_is_the_golden_one() {
+    let Some(data) = data() else { return };
+    for (pem, golden) in [
+        ("azul/cloudflare.pem", "azul/cloudflare-tbs-without-sct.der"),
+        ("cryptography-vectors/cryptography-scts.pem", "cryptography-vectors/cryptography-scts-tbs-precert.der"),
+    ] {
+        let chain = chain(data.join(pem));
+        let tbs = precertificate::tbs_without_scts(&skeleton(&chain[0])).unwrap();
+        assert!(tbs == std::fs::read(data.join(golden)).unwrap(), "{pem}");
+    }
+}
+
+#[test]
+fn a_final_certificate_corresponds_to_its_precertificate_alone() {
+    let Some(data) = data() else { return };
+    let precertificate = chain(data.join("boulder-precert/good/precert.pem"));
+    let last = chain(data.join("boulder-precert/good/final.pem"));
+    let other = chain(data.join("azul/cloudflare.pem"));
+    let corresponds = |to: &CertificateDer<'_>| precertificate::corresponds(&skeleton(&precertificate[0]), &skeleton(to));
+    assert_eq!(corresponds(&last[0]), Ok(true));
+    assert_eq!(corresponds(&other[0]), Ok(false));
+    assert_eq!(
+        precertificate::corresponds(&skeleton(&last[0]), &skeleton(&precertificate[0])),
+        Err(SpliceError::Absent)
+    );
+}
+
+#[test]
+fn a_timestamp_of_a_precertificate_is_that_of_the_final_one() {
+    let Some(data) = data() else { return };
+    let google = data.join("google-ct-testdata");
+    let [issuer, precert, last] = ["ca-cert.pem", "test-embedded-pre-cert.pem", "test-embedded-cert.pem"]
+        .map(|name| chain(google.join(name)).remove(0));
+    let key = std::fs::read(google.join("ct-server-key-public.pem")).unwrap();
+    let key = rustls_pki_types::pem::PemObject::from_pem_slice(&key);
+    let key: rustls_pki_types::SubjectPublicKeyInfoDer<'_> = key.unwrap();
+    let key = LogKey::from_spki(&key).unwrap();
+    let proof = std::fs::read(google.join("test-embedded-pre-cert.proof")).unwrap();
+    let sct = parse_sct(&proof).unwrap();
+    let tbs = precertificate::tbs_without_poison(&skeleton(&precert)).unwrap();
+    assert_eq!(precertificate::tbs_without_scts(&skeleton(&last)).as_ref(), Ok(&tbs));
+    let entry = LogEntry::Precertificate { issuer_key_hash: skeleton(&issuer).key_hash(), tbs: &tbs };
+    assert_eq!(key.verify_sct(&sct, &entry), Ok(()));
+    let foreign = LogEntry::Precertificate { issuer_key_hash: Sha256::of(b""), tbs: &tbs };
+    assert!(key.verify_sct(&sct, &foreign).is_err());
+    let invalid = chain(google.join("test-invalid-embedded-cert.pem")).remove(0);
+    let tbs = precertificate::tbs_without_scts(&skeleton(&invalid)).unwrap();
+    let entry = LogEntry::Precertificate { issuer_key_hash: skeleton(&issuer).key_hash(), tbs: &tbs };
+    let list = precertificate::sct_list(&skeleton(&invalid)).unwrap().unwrap();
+    let entries = parse_extension(list).unwrap();
+    let transparency::sct::ListEntry::V1(sct) = entries[0] else { panic!("{entries:?}") };
+    assert!(key.verify_sct(&sct, &entry).is_err());
+}
+
+#[test]
+fn timestamps_of_whole_certificates_verify_as_entries_of_their_own() {
+    let Some(data) = data() else { return };
+    let folder = data.join("sct-rs-x509entry");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let (google, pilot, symantec) = (read("google-cert.bin"), read("google-pilot-pubkey.bin"), read("symantec-log-pubkey.bin"));
+    for (sct, key) in [("google-sct0.bin", &pilot), ("google-sct1.bin", &symantec)] {
+        let (bytes, key) = (read(sct), LogKey::from_spki(key).or_else(|_| LogKey::from_spki(&spki_of_point(key))).unwrap());
+        let parsed = parse_sct(&bytes).unwrap();
+        assert_eq!(key.verify_sct(&parsed, &LogEntry::X509(&google)), Ok(()), "{sct}");
+        assert!(merkle_tree_leaf(parsed.timestamp, &LogEntry::X509(&google), parsed.extensions).is_some());
+    }
+    let key = LogKey::from_spki(&spki_of_point(&read("ecdsa-prime256v1-pub.raw"))).unwrap();
+    let outcome = |name: &str| match parse_sct(&read(name)) {
+        None => "malformed",
+        Some(sct) if sct.log_id != key.id() => "unknown",
+        Some(sct) if key.verify_sct(&sct, &LogEntry::X509(b"cert")).is_err() => "invalid",
+        Some(_) => "valid",
+    };
+    for (name, expected) in [
+        ("basic", "valid"),
+        ("future", "valid"),
+        ("wrongcert", "invalid"),
+        ("wrongtime", "invalid"),
+        ("wrongext", "invalid"),
+        ("badsigalg", "invalid"),
+        ("wrongid", "unknown"),
+        ("junk", "malformed"),
+        ("short", "malformed"),
+        ("version", "malformed"),
+    ] {
+        assert_eq!(outcome(&format!("ecdsa_p256-{name}-sct.bin")), expected, "{name}");
+    }
+}
+
+/// SubjectPublicKeyInfo of a bare point on P-256.
+fn spki_of_point(point: &[u8]) -> Vec<u8> {
+    let head = [
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+        0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    [&head[..], point].concat()
+}
+
+#[test]
+fn classic_malformed_lists_are_refused() {
+    let Some(data) = data() else { return };
+    let der = std::fs::read(data.join("cryptography-vectors/invalid-sct-length.der")).unwrap();
+    let list = precertificate::sct_list(&Skeleton::parse(&der).unwrap()).unwrap().unwrap().to_vec();
+    assert_eq!(parse_extension(&list), Err(ListError::Length));
+}
+
+#[test]
+fn every_leaf_of_a_real_data_tile_has_the_hash_of_its_level_0_tile() {
+    let Some(data) = data() else { return };
+    let tiles = data.join("static-ct-real/navigli2025h2/tile");
+    let (entries, hashes) = (std::fs::read(tiles.join("data/000")).unwrap(), std::fs::read(tiles.join("0/000")).unwrap());
+    let entries = transparency::tile::parse_data_tile(&entries).unwrap();
+    assert_eq!(entries.len(), 256);
+    for (entry, hash) in entries.iter().zip(hashes.chunks_exact(32)) {
+        assert_eq!(entry.leaf_hash(), Sha256::from_slice(hash));
+        let leaf = merkle_tree_leaf(entry.timestamp, &entry.entry, entry.extensions).unwrap();
+        let read = transparency::tile::parse_leaf_input(&leaf).unwrap();
+        assert_eq!(read, (entry.timestamp, entry.entry, entry.extensions));
+        assert_eq!(hash_leaf(&leaf).0, hash);
+    }
+}
