@@ -258,7 +258,9 @@ impl Consensus {
             error!(slot = %held.sequence, "decided another answer than was released: more replicas are faulty than tolerated");
         }
         if now_ms < held.leaf.not_after_ms.saturating_add(TOLD_AFTER_EXPIRY_MS) {
-            self.waiting.tell(&key, &held);
+            self.waiting.tell(&key, &held, Instant::now());
+        } else {
+            self.waiting.not_taken(&key);
         }
     }
 
@@ -337,6 +339,9 @@ impl Host for Callbacks {
 
     fn refused(&self, operation: Digest) {
         debug!(%operation, "the replica took no more requests");
+        if let Some(consensus) = self.0.upgrade() {
+            consensus.waiting.not_taken(&operation);
+        }
     }
 
     fn fault(&self, _fault: &Fault) {

@@ -88,8 +88,12 @@ impl ByzantineConsensus {
     ) -> Result<Option<Arc<Held>>, ServeError> {
         let key = key(question);
         // A place is taken before the store is looked at, so that no decision falls between the two.
-        let too_many = || ServeError::NotReady("too many questions wait for a decision".to_owned());
-        let mut place = consensus.waiting.join(key, Instant::now()).ok_or_else(too_many)?;
+        let mut place = match consensus.waiting.join(key, Instant::now()) {
+            Ok(place) => place,
+            // Then nothing is decided, however little is asked: the answer says who is missing.
+            Err(_) if !consensus.node().can_reach_quorum() => return Ok(None),
+            Err(overloaded) => return Err(ServeError::NotReady(overloaded.to_string())),
+        };
         if let Some(held) = consensus.store.valid(&key, wall_ms()) {
             consensus.metrics.held.inc();
             return Ok(Some(held));
@@ -97,6 +101,7 @@ impl ByzantineConsensus {
         if place.asks {
             let requested = consensus.node().request(operation(question));
             requested.map_err(|busy| ServeError::NotReady(busy.to_string()))?;
+            place.handed();
         }
         let started = Instant::now();
         // A peer may come back at any moment, so there is a wait, but a short one.
@@ -190,12 +195,14 @@ impl ByzantineConsensus {
             return Ok(response);
         }
         // Who has to ask also compares: one task for a question, however many ask it.
-        let Some(mut place) = consensus.waiting.join(key, Instant::now()).filter(|place| place.asks) else {
+        let Some(mut place) = consensus.waiting.join(key, Instant::now()).ok().filter(|place| place.asks)
+        else {
             return Ok(response);
         };
         if consensus.node().request(operation(&question)).is_err() {
             return Ok(response);
         }
+        place.handed();
         let (consensus, own) = (consensus.clone(), response.clone());
         tokio::spawn(async move {
             if let Ok(held) = tokio::time::timeout(COMPARE_WAIT, place.decision()).await {

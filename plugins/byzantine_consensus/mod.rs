@@ -23,5 +23,6 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+pub use judge::Judge;
 pub use nodes::Nodes;
 pub use setup::setup;

@@ -1,6 +1,6 @@
-//! Queries that wait for a decision, by question.
+//! Queries that wait for a decision, by question; and the questions that are open although nobody waits any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,30 +8,45 @@ use certificate::Digest;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::admission::{Admission, OVERDUE, Overloaded};
 use super::store::Held;
-
-/// Questions that may be waited for at once.
-pub const QUESTIONS_MAX: usize = 4096;
 
 /// So long after the cluster was asked the next query asks again: a request may have been lost or given up, and a name that is
 /// asked for all the time always has somebody who waits.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-type Waiters = HashMap<Digest, Question>;
+/// A question for which nobody waits any more counts as open for so long: the cluster goes on deciding it, and what comes behind it waits.
+pub const ABANDONED: Duration = Duration::from_secs(10);
+
+/// Questions are counted by the tenth of a second in which they were first asked.
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Default)]
+struct Waiters {
+    questions: HashMap<Digest, Question>,
+    /// How many of them there are of each tick.
+    ages: BTreeMap<u128, usize>,
+    admission: Admission,
+}
 
 struct Question {
     sender: watch::Sender<Option<Arc<Held>>>,
     /// When a query last asked the cluster.
     asked: Instant,
+    /// When the first one did, since the origin.
+    since: Duration,
+    /// Whether the cluster has it: then it is open until it is decided.
+    handed: bool,
 }
 
 /// The questions that are waited for. Any number of queries may wait for one.
-#[derive(Default)]
 pub struct Waiting {
-    questions: Mutex<Waiters>,
+    waiters: Mutex<Waiters>,
+    /// Where times are counted from.
+    origin: Instant,
 }
 
-/// One query's place. Dropping the last place of a question forgets the question.
+/// One query's place. Dropping the last place of a question that was not handed to the cluster forgets the question.
 pub struct Place {
     waiting: Arc<Waiting>,
     key: Digest,
@@ -40,47 +55,124 @@ pub struct Place {
     pub asks: bool,
 }
 
+impl Default for Waiting {
+    fn default() -> Waiting {
+        Waiting { waiters: Mutex::default(), origin: Instant::now() }
+    }
+}
+
+impl Waiters {
+    fn insert(&mut self, key: Digest, question: Question) {
+        *self.ages.entry(tick(question.since)).or_default() += 1;
+        self.questions.insert(key, question);
+    }
+
+    fn remove(&mut self, key: &Digest) -> Option<Question> {
+        let question = self.questions.remove(key)?;
+        let tick = tick(question.since);
+        if let Some(count) = self.ages.get_mut(&tick) {
+            *count -= 1;
+            if *count == 0 {
+                self.ages.remove(&tick);
+            }
+        }
+        Some(question)
+    }
+
+    /// Forgets what the cluster has not decided in all that time.
+    fn give_up(&mut self, now: Duration) {
+        let Some(due) = now.checked_sub(ABANDONED).map(tick) else { return };
+        if self.ages.keys().next().is_none_or(|oldest| *oldest >= due) {
+            return;
+        }
+        let is_given_up = |question: &Question| tick(question.since) < due && !question.is_waited_for();
+        let old = self.questions.iter().filter(|(_, question)| is_given_up(question));
+        let keys: Vec<Digest> = old.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.remove(&key);
+        }
+    }
+
+    fn overdue(&self, now: Duration) -> usize {
+        let (since, due) = (tick(self.admission.since()), tick(now.saturating_sub(OVERDUE)));
+        if since >= due { 0 } else { self.ages.range(since..due).map(|(_, count)| count).sum() }
+    }
+}
+
+impl Question {
+    fn is_waited_for(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+}
+
 impl Waiting {
-    /// Takes a place at the time `now`, or `None` when too many questions are waited for.
-    pub fn join(self: &Arc<Waiting>, key: Digest, now: Instant) -> Option<Place> {
-        let mut questions = self.lock();
-        let is_full = questions.len() >= QUESTIONS_MAX;
-        let (receiver, asks) = match questions.get_mut(&key) {
-            Some(question) => {
-                let asks = now.saturating_duration_since(question.asked) >= ASK_AGAIN;
-                if asks {
-                    question.asked = now;
-                }
-                (question.sender.subscribe(), asks)
+    /// Takes a place at the time `now`.
+    ///
+    /// Errors: more questions are open than are decided in time. One that is open already has room for everybody.
+    pub fn join(self: &Arc<Waiting>, key: Digest, now: Instant) -> Result<Place, Overloaded> {
+        let since = self.since_origin(now);
+        let mut waiters = self.lock();
+        let (receiver, asks) = if let Some(question) = waiters.questions.get_mut(&key) {
+            let asks = now.saturating_duration_since(question.asked) >= ASK_AGAIN;
+            if asks {
+                question.asked = now;
             }
-            None if is_full => return None,
-            None => {
-                let (sender, receiver) = watch::channel(None);
-                questions.insert(key, Question { sender, asked: now });
-                (receiver, true)
-            }
+            (question.sender.subscribe(), asks)
+        } else {
+            waiters.give_up(since);
+            let (open, overdue) = (waiters.questions.len(), waiters.overdue(since));
+            waiters.admission.admit(open, overdue, since)?;
+            let (sender, receiver) = watch::channel(None);
+            waiters.insert(key, Question { sender, asked: now, since, handed: false });
+            (receiver, true)
         };
-        Some(Place { waiting: self.clone(), key, receiver: Some(receiver), asks })
+        Ok(Place { waiting: self.clone(), key, receiver: Some(receiver), asks })
     }
 
     /// Tells everybody who waits for the question. Who comes later waits for the next decision.
-    pub fn tell(&self, key: &Digest, held: &Arc<Held>) {
-        if let Some(question) = self.lock().remove(key) {
+    pub fn tell(&self, key: &Digest, held: &Arc<Held>, now: Instant) {
+        let mut waiters = self.lock();
+        if let Some(question) = waiters.remove(key) {
+            let (after, open) =
+                (self.since_origin(now).saturating_sub(question.since), waiters.questions.len());
+            waiters.admission.decided(after, open);
             question.sender.send_replace(Some(held.clone()));
         }
     }
 
-    /// How many questions are waited for.
+    /// The cluster does not decide the question: it was not taken. Who waits goes on waiting.
+    pub fn not_taken(&self, key: &Digest) {
+        let mut waiters = self.lock();
+        if let Some(question) = waiters.questions.get_mut(key) {
+            question.handed = false;
+            if !question.is_waited_for() {
+                waiters.remove(key);
+            }
+        }
+    }
+
+    /// How many questions are open.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().questions.len()
+    }
+
+    fn since_origin(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.origin)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiters> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
+    /// The cluster was asked: the question is open until it is decided, whoever waits.
+    pub fn handed(&self) {
+        if let Some(question) = self.waiting.lock().questions.get_mut(&self.key) {
+            question.handed = true;
+        }
+    }
+
     /// Waits for the decision.
     pub async fn decision(&mut self) -> Arc<Held> {
         let receiver = self.receiver.as_mut().expect("the receiver is there until the place is dropped");
@@ -92,10 +184,15 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut questions = self.waiting.lock();
+        let mut waiters = self.waiting.lock();
         self.receiver = None;
-        if questions.get(&self.key).is_some_and(|question| question.sender.receiver_count() == 0) {
-            questions.remove(&self.key);
+        let question = waiters.questions.get(&self.key);
+        if question.is_some_and(|question| !question.handed && !question.is_waited_for()) {
+            waiters.remove(&self.key);
         }
     }
+}
+
+fn tick(since: Duration) -> u128 {
+    since.as_nanos() / TICK.as_nanos()
 }

@@ -6,6 +6,7 @@ mod four;
 mod setting;
 mod upstream;
 
+mod admission;
 mod answering;
 mod api;
 mod asking;
