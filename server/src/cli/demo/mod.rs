@@ -1,5 +1,6 @@
 //! `quorate demo`: a live cluster on loopback, with everything it needs and no network.
 
+mod adversaries;
 mod liar;
 mod processes;
 mod show;
@@ -18,6 +19,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::adversaries::{Adversary, AdversaryArgs, AdversaryError};
 use self::liar::Lie;
 use self::processes::Server;
 use super::layout::{LayoutError, PORTS, Plan, Replica, faults_max, free_base_port};
@@ -49,6 +51,8 @@ pub struct DemoArgs {
     /// Give this replica an upstream that lies: `2`, `2:address`, `2:nxdomain` or `2:ttl`
     #[arg(long = "liar", value_name = "ID[:LIE]")]
     liars: Vec<Liar>,
+    #[command(flatten)]
+    adversaries: AdversaryArgs,
     /// Print one JSON object on one line when the cluster is ready, and nothing else
     #[arg(long)]
     json: bool,
@@ -59,6 +63,7 @@ Examples:
   quorate demo                  four replicas on ports 5300 to 5303; Ctrl-C ends them
   quorate demo --liar 2         the upstream of replica 2 lies about addresses: it is out-voted
   quorate demo --replicas 7     tolerates two faulty replicas
+  quorate demo --equivocator 2  replica 2 signs two things at once: it is proven, and shut out
   quorate demo --base-port 0 --json | jq .";
 
 /// A replica whose upstream lies, and how.
@@ -89,6 +94,9 @@ pub enum DemoError {
         /// n
         replicas: u32,
     },
+    /// Replicas that cannot misbehave as they shall.
+    #[error(transparent)]
+    Adversary(#[from] AdversaryError),
     /// The zone of the demo cannot be twisted.
     #[error("zone {ORIGIN} {0}")]
     Zone(String),
@@ -126,6 +134,7 @@ pub(crate) struct Demo {
     /// Upstream ports: the honest ones, then one for each liar.
     upstreams: Vec<u16>,
     liars: Vec<Liar>,
+    adversaries: Vec<Adversary>,
     servers: Vec<Server>,
     // Removed last, when the servers no longer write to it.
     temporary: Option<tempfile::TempDir>,
@@ -152,6 +161,8 @@ impl Demo {
         if let Some(liar) = args.liars.iter().find(|liar| u32::from(liar.id) >= args.replicas) {
             return Err(DemoError::Liar { id: liar.id, replicas: args.replicas });
         }
+        let liars: Vec<u8> = args.liars.iter().map(|liar| liar.id).collect();
+        let adversaries = args.adversaries.among(args.replicas, faults_max(args.replicas), &liars)?;
         let base_port = free_base_port(args.base_port)?;
         let (temporary, dir) = match &args.dir {
             Some(dir) => (None, dir.clone()),
@@ -167,8 +178,14 @@ impl Demo {
         let first_upstream = base_port + PORTS - 32;
         let upstreams: Vec<u16> = (0..2 + args.liars.len() as u16).map(|i| first_upstream + i).collect();
         let replicas = plan(args, &dir, base_port, &upstreams).write()?;
-        let mut demo =
-            Demo { dir, replicas, upstreams, liars: args.liars.clone(), servers: Vec::new(), temporary };
+        for adversary in &adversaries {
+            let folder = &replicas[usize::from(adversary.id)].dir;
+            let written = adversary.write(folder);
+            written.map_err(|source| DemoError::Io { what: format!("`{}`", folder.display()), source })?;
+        }
+        let liars = args.liars.clone();
+        let servers = Vec::new();
+        let mut demo = Demo { dir, replicas, upstreams, liars, adversaries, servers, temporary };
         if let Err(error) = demo.start_servers() {
             processes::stop(&mut demo.servers);
             return Err(error);

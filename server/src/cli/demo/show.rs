@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::super::layout::Replica;
 use super::Demo;
+use super::adversaries::Adversary;
 
 /// The longest answer of a replica's JSON API that is read.
 const BODY_BYTES_MAX: u64 = 1 << 20;
@@ -35,6 +36,7 @@ pub(super) fn json(demo: &Demo) -> Value {
         "upstream": format!("127.0.0.1:{}", demo.upstreams[0]),
         "upstreams": demo.upstreams.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>(),
         "liars": demo.liars.iter().map(|liar| liar.id).collect::<Vec<_>>(),
+        "adversaries": demo.adversaries.iter().map(|it| json!({ "id": it.id, "vice": it.name })).collect::<Vec<_>>(),
     })
 }
 
@@ -77,6 +79,9 @@ Try, in another terminal:
             demo.replicas[usize::from(liar.id)].ports.dns
         );
     }
+    for adversary in &demo.adversaries {
+        text += &trail(demo, adversary);
+    }
     let mut replicas = demo.servers.iter().filter(|server| server.label.starts_with("replica"));
     // Replica 0 is the primary of the first view.
     if let Some(primary) = replicas.next() {
@@ -87,6 +92,31 @@ Try, in another terminal:
         text += &format!("  kill -9 {}    a backup dies, which nobody notices\n", backup.pid());
     }
     text + "Ctrl-C ends everything.\n\n"
+}
+
+/// Where to see what a replica that misbehaves does, and what becomes of it.
+fn trail(demo: &Demo, adversary: &Adversary) -> String {
+    let honest = || demo.replicas.iter().filter(|replica| replica.id.0 != adversary.id);
+    let admins: Vec<String> = honest().map(|it| format!("127.0.0.1:{}", it.ports.admin)).collect();
+    let Some(witness) = honest().next() else { return String::new() };
+    let (id, program) = (adversary.id, program());
+    let (admin, dns) = (witness.ports.admin, witness.ports.dns);
+    format!(
+        "\
+Replica {id} {what}. The others stay right, and find out; ask a few names, then:
+  for i in $(seq 30); do dig @127.0.0.1 -p {dns} name-$i.example.org +short; done
+  {program} top --admin {admins}
+  {program} evidence list --state {state}
+      proofs that hold offline: {program} evidence verify FILE --cluster {cluster}
+  {program} quarantine list --admin 127.0.0.1:{admin}
+  curl -s http://127.0.0.1:{admin}/v1/assessments
+  curl -s http://127.0.0.1:{admin}/metrics | grep -E 'reputation|quarantine|filter'
+",
+        what = adversary.describe(),
+        admins = admins.join(" "),
+        state = witness.dir.join("state").display(),
+        cluster = demo.dir.join("cluster.toml").display(),
+    )
 }
 
 /// How the reader can call this program.
