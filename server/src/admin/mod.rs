@@ -6,6 +6,8 @@
 mod operator;
 mod serve;
 
+pub use operator::OPERATOR;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,13 +1,17 @@
 //! The command line: one module a command, each from its arguments to its exit code.
 
+mod admin_client;
 mod certificates;
 mod check;
 mod cluster;
 mod demo;
+mod evidence;
 mod layout;
 mod plugins;
+mod quarantine;
 mod query;
 mod serve;
+mod top;
 mod verify;
 
 use std::process::ExitCode;
@@ -40,6 +44,14 @@ enum Command {
     Query(query::QueryArgs),
     /// Verify a saved certificate, offline
     Verify(verify::VerifyArgs),
+    /// List, show and verify what replicas kept of the misbehaviour of others, offline
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
+    /// Watch a running cluster: who votes, who is trusted, who is shut out
+    Top(top::TopArgs),
+    /// Show whom a replica has shut out, and let one in again
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
 }
 
 /// Runs the command that the arguments name.
@@ -61,6 +73,11 @@ pub fn main() -> ExitCode {
         Command::Query(args) => {
             judged(query::run(&args).map_err(|error| (error.exit_code(), with_causes(&error))))
         }
+        Command::Evidence(command) => {
+            judged(evidence::run(&command).map_err(|error| (error.exit_code(), with_causes(&error))))
+        }
+        Command::Top(args) => ExitCode::from(top::run(&args)),
+        Command::Quarantine(command) => exit_code(told(quarantine::run(&command).map(|()| 0))),
         Command::Verify(args) => {
             judged(verify::run(&args).map_err(|error| (error.exit_code(), with_causes(&error))))
         }
@@ -107,7 +124,7 @@ Examples:
   quorate check Corefile                      is it right?
   quorate serve -c Corefile --dns-port 1053   serve; then: dig -p 1053 @127.0.0.1 example.org
 
-Exit codes: 0 done, 1 an error that was told on standard error, 64 wrong usage; `query` and `verify` have more.
+Exit codes: 0 done, 1 an error that was told on standard error, 64 wrong usage; `query`, `verify` and `evidence` have more.
 `quorate help COMMAND` says more about each.";
 
 #[cfg(test)]

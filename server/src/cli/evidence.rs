@@ -1,0 +1,383 @@
+//! `quorate evidence`: what replicas kept of the misbehaviour of others, listed, shown and verified offline.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use certificate::Cluster;
+use certificate::timestamp::Timestamp;
+use clap::{Args, Subcommand};
+use node::evidence::{EVIDENCE_FOLDER, EvidenceError, EvidenceFile, EvidenceReadError, Listed, Proven, list};
+use plugins::byzantine_consensus::Judge;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::certificates::{InputError, read_cluster};
+
+/// What to do with evidence.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// List the evidence in a state folder
+    List(ListArgs),
+    /// Show what a piece of evidence says; nothing is verified
+    Show(ShowArgs),
+    /// Check that evidence proves what it says, by the cluster file alone
+    #[command(after_long_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+}
+
+const VERIFY_HELP: &str = "\
+Examples:
+  quorate evidence verify state/evidence/0000000001-equivocation-2.txt --cluster cluster.toml
+  quorate evidence verify /var/lib/quorate --cluster cluster.toml --json | jq '.[] | select(.proven)'
+
+What is proven is that the key of a replica signed what the protocol forbids. Nothing else of the file is believed: neither its
+name nor its words nor its time. A refused proposal proves nothing and is kept for the operator's eyes.
+Exit codes: 0 proven (of a folder: there is proof in it, and all that claims to be proof is), 1 not proven,
+64 wrong usage or files.";
+
+/// Where the evidence is.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// A state folder, or its folder `evidence`
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which file.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A file of evidence
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to verify, and by what.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A file of evidence, or a state folder: all that is in it
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// The cluster file that you trust, of the epoch of the evidence
+    #[arg(long, value_name = "FILE")]
+    cluster: PathBuf,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, Error)]
+pub enum EvidenceInputError {
+    /// The cluster file.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A file or folder cannot be read.
+    #[error("`{}`", path.display())]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no evidence.
+    #[error("`{}`: no evidence", path.display())]
+    NoEvidence {
+        /// Its path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: EvidenceReadError,
+    },
+    /// The folder holds none.
+    #[error("no evidence in `{}`", path.display())]
+    Empty {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl EvidenceInputError {
+    /// The exit code: 1 for what is no evidence, 64 for what cannot be read at all.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            EvidenceInputError::NoEvidence { .. } | EvidenceInputError::Empty { .. } => 1,
+            EvidenceInputError::Input(_) | EvidenceInputError::Io { .. } => super::USAGE,
+        }
+    }
+}
+
+/// Runs the command, prints, and returns the exit code.
+///
+/// Errors: files that cannot be read, or that are no evidence.
+pub fn run(command: &EvidenceCommand) -> Result<u8, EvidenceInputError> {
+    match command {
+        EvidenceCommand::List(args) => {
+            let listed = find(&args.folder)?;
+            print!("{}", if args.json { format!("{}\n", list_json(&listed)) } else { list_text(&listed) });
+            Ok(0)
+        }
+        EvidenceCommand::Show(args) => {
+            let file = read(&args.file)?;
+            print!("{}", if args.json { format!("{}\n", show_json(&file)) } else { show_text(&file) });
+            Ok(0)
+        }
+        EvidenceCommand::Verify(args) => verify(args),
+    }
+}
+
+fn verify(args: &VerifyArgs) -> Result<u8, EvidenceInputError> {
+    let cluster = read_cluster(&args.cluster)?;
+    let is_folder = args.path.is_dir();
+    let paths = if is_folder {
+        find(&args.path)?.into_iter().map(|listed| listed.path).collect()
+    } else {
+        vec![args.path.clone()]
+    };
+    if paths.is_empty() {
+        return Err(EvidenceInputError::Empty { path: args.path.clone() });
+    }
+    let mut verdicts = Vec::with_capacity(paths.len());
+    for path in paths {
+        let verdict = judge(&path, &cluster)?;
+        verdicts.push((path, verdict));
+    }
+    if args.json {
+        let each = verdicts.iter().map(|(path, verdict)| verdict_json(path, verdict));
+        println!("{}", each.collect::<Value>());
+    } else {
+        verdicts.iter().for_each(|(path, verdict)| println!("{}", verdict_line(path, verdict, &cluster)));
+    }
+    let holds = |(_, verdict): &(PathBuf, Verdict)| match verdict {
+        Ok(_) => Some(true),
+        // Among others it is there for the operator's eyes, and claims no more.
+        Err(Unproven::Error(EvidenceError::NoProof)) if is_folder => None,
+        Err(_) => Some(false),
+    };
+    let judged: Vec<bool> = verdicts.iter().filter_map(holds).collect();
+    Ok(if judged.contains(&false) || judged.is_empty() { 1 } else { 0 })
+}
+
+/// What is proven, or why nothing is.
+type Verdict = Result<Proven, Unproven>;
+
+/// Why a file proves nothing.
+#[derive(Debug, Error)]
+enum Unproven {
+    #[error("no evidence: {0}")]
+    Unreadable(#[from] EvidenceReadError),
+    #[error(transparent)]
+    Error(#[from] EvidenceError),
+}
+
+/// Judges a file. A file that is no evidence gets a verdict, too; one that cannot be read at all is an error.
+fn judge(path: &Path, cluster: &Cluster) -> Result<Verdict, EvidenceInputError> {
+    let file = match EvidenceFile::read(path) {
+        Ok(file) => file,
+        Err(EvidenceReadError::Io(source)) if source.kind() != io::ErrorKind::InvalidData => {
+            return Err(EvidenceInputError::Io { path: path.to_owned(), source });
+        }
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let judge = Judge { cluster: cluster.clone().into() };
+    Ok(file.verify_with(cluster, &judge).map_err(Unproven::from))
+}
+
+/// The evidence of a state folder, or of the folder `evidence` in it, oldest first.
+fn find(folder: &Path) -> Result<Vec<Listed>, EvidenceInputError> {
+    let failed = |source| EvidenceInputError::Io { path: folder.to_owned(), source };
+    std::fs::read_dir(folder).map_err(failed)?;
+    let inner = folder.join(EVIDENCE_FOLDER);
+    list(if inner.is_dir() { &inner } else { folder }).map_err(failed)
+}
+
+fn read(path: &Path) -> Result<EvidenceFile, EvidenceInputError> {
+    EvidenceFile::read(path).map_err(|error| match error {
+        EvidenceReadError::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
+            EvidenceInputError::Io { path: path.to_owned(), source }
+        }
+        source => EvidenceInputError::NoEvidence { path: path.to_owned(), source },
+    })
+}
+
+fn list_text(listed: &[Listed]) -> String {
+    if listed.is_empty() {
+        return "no evidence\n".to_owned();
+    }
+    let line = |one: &Listed| {
+        let proof = if one.kind.is_proof() { "" } else { " (no proof)" };
+        format!("{}  replica {}: {}{proof}\n", one.path.display(), one.replica, one.kind)
+    };
+    listed.iter().map(line).collect()
+}
+
+fn list_json(listed: &[Listed]) -> Value {
+    let each = listed.iter().map(|one| {
+        json!({
+            "file": one.path, "number": one.number, "kind": one.kind.name(), "replica": one.replica.0,
+            "claims_proof": one.kind.is_proof(),
+        })
+    });
+    each.collect()
+}
+
+fn show_text(file: &EvidenceFile) -> String {
+    let kind = file.exhibit.kind();
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text += &format!("{name:<9} {value}\n");
+    line("accused", format!("replica {}", file.replica));
+    line("kind", kind.to_string());
+    line("found", format!("{} by the finder's clock", Timestamp(file.time_ms)));
+    line("in words", file.fault.clone());
+    line("cluster", format!("{}, epoch {}", file.domain.cluster_id, file.domain.epoch));
+    for (name, bytes) in parts(file) {
+        line("signed", format!("{name}, {bytes} bytes"));
+    }
+    let hint = "nothing of this was checked: `quorate evidence verify` does";
+    line(
+        "verdict",
+        if kind.is_proof() { hint.to_owned() } else { "none: what was refused is no proof".to_owned() },
+    );
+    text
+}
+
+fn show_json(file: &EvidenceFile) -> Value {
+    json!({
+        "replica": file.replica.0,
+        "kind": file.exhibit.kind().name(),
+        "claims_proof": file.exhibit.kind().is_proof(),
+        "time_ms": file.time_ms,
+        "fault": file.fault,
+        "cluster": file.domain.cluster_id.to_string(),
+        "epoch": file.domain.epoch.0,
+        "parts": parts(file).iter().map(|(name, bytes)| json!({ "name": name, "bytes": bytes })).collect::<Value>(),
+    })
+}
+
+/// The signed parts by name, each with its length in bytes: the lines behind `proof`, in hexadecimal.
+fn parts(file: &EvidenceFile) -> Vec<(String, usize)> {
+    let text = file.to_text();
+    let signed = text.lines().skip_while(|line| !line.starts_with("proof: ")).skip(1);
+    let parts = signed.filter_map(|line| line.split_once(": "));
+    parts.map(|(name, hexadecimal)| (name.to_owned(), hexadecimal.len() / 2)).collect()
+}
+
+fn verdict_line(path: &Path, verdict: &Verdict, cluster: &Cluster) -> String {
+    let shown = path.display();
+    match verdict {
+        Ok(proven) => {
+            let name = cluster.member(proven.replica).map_or("", |member| &member.name);
+            format!("{shown}: proven against replica {} ({name}): {proven}", proven.replica)
+        }
+        Err(Unproven::Error(EvidenceError::NoProof)) => {
+            format!("{shown}: no proof: {}", EvidenceError::NoProof)
+        }
+        Err(why) => format!("{shown}: not proven: {why}"),
+    }
+}
+
+fn verdict_json(path: &Path, verdict: &Verdict) -> Value {
+    match verdict {
+        Ok(proven) => json!({
+            "file": path, "proven": true, "replica": proven.replica.0, "kind": proven.kind.name(),
+            "view": proven.view.map(|view| view.0), "slot": proven.sequence.map(|sequence| sequence.0),
+            "text": proven.to_string(), "error": null,
+        }),
+        Err(why) => json!({ "file": path, "proven": false, "error": why.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors that `EVIDENCE.md` comes with.
+    fn vectors() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../consensus/node/vectors")
+    }
+
+    fn exit_code(path: &Path) -> u8 {
+        let args = VerifyArgs { path: path.to_owned(), cluster: vectors().join("cluster.toml"), json: false };
+        run(&EvidenceCommand::Verify(args)).unwrap_or_else(|error| error.exit_code())
+    }
+
+    /// A state folder with these vectors as its evidence.
+    fn state(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("evidence");
+        std::fs::create_dir(&folder).unwrap();
+        for (vector, name) in files {
+            std::fs::copy(vectors().join(vector), folder.join(name)).unwrap();
+        }
+        state
+    }
+
+    #[test]
+    fn exit_code_says_whether_a_file_is_proof() {
+        for (vector, expected) in [
+            ("equivocation-prepare.txt", 0),
+            ("invalid-new-view-count.txt", 0),
+            ("malformed-observation-null.txt", 0),
+            ("refused-proposal.txt", 1),
+            ("refused-changed.txt", 1),
+            ("refused-cut.txt", 1),
+            ("cluster.toml", 1),
+            ("absent.txt", super::super::USAGE),
+        ] {
+            assert_eq!(exit_code(&vectors().join(vector)), expected, "{vector}");
+        }
+    }
+
+    #[test]
+    fn content_of_observations_is_judged_by_what_this_program_knows_of_dns() {
+        assert_eq!(exit_code(&vectors().join("malformed-observation-content.txt")), 0);
+    }
+
+    #[test]
+    fn folder_holds_when_all_that_claims_proof_is_proof() {
+        const PROOF: (&str, &str) = ("equivocation-prepare.txt", "0000000001-equivocation-2.txt");
+        const REFUSED: (&str, &str) = ("refused-proposal.txt", "0000000002-refused-proposal-2.txt");
+        const CHANGED: (&str, &str) = ("refused-changed.txt", "0000000003-equivocation-2.txt");
+        assert_eq!(exit_code(state(&[PROOF, REFUSED]).path()), 0);
+        assert_eq!(exit_code(&state(&[PROOF]).path().join("evidence")), 0);
+        assert_eq!(exit_code(state(&[PROOF, CHANGED]).path()), 1);
+        assert_eq!(exit_code(state(&[REFUSED]).path()), 1);
+        assert_eq!(exit_code(state(&[]).path()), 1);
+    }
+
+    #[test]
+    fn verdict_names_the_replica_as_the_cluster_file_does() {
+        let cluster = read_cluster(&vectors().join("cluster.toml")).unwrap();
+        let line = |vector: &str| {
+            verdict_line(Path::new("it"), &judge(&vectors().join(vector), &cluster).unwrap(), &cluster)
+        };
+        let name = &cluster.member(certificate::ReplicaId(2)).unwrap().name;
+        let expected = format!(
+            "it: proven against replica 2 ({name}): replica 2 signed two digests for slot 9 in view 6"
+        );
+        assert_eq!(line("equivocation-prepare.txt"), expected);
+        assert!(line("refused-proposal.txt").starts_with("it: no proof: "));
+        assert_eq!(
+            line("refused-other-replica.txt"),
+            "it: not proven: the file accuses replica 3, what it shows is of replica 2"
+        );
+    }
+
+    #[test]
+    fn list_and_show_believe_nothing_and_say_so() {
+        let state = state(&[("equivocation-prepare.txt", "0000000001-equivocation-2.txt")]);
+        let listed = find(state.path()).unwrap();
+        assert!(list_text(&listed).ends_with("0000000001-equivocation-2.txt  replica 2: equivocation\n"));
+        assert_eq!(list_json(&listed)[0]["claims_proof"], true);
+        let shown = show_text(&read(&listed[0].path).unwrap());
+        assert!(shown.starts_with("accused   replica 2\nkind      equivocation\n"), "{shown}");
+        assert_eq!(shown.matches("\nsigned    prepare, ").count(), 2, "{shown}");
+        assert!(shown.contains("nothing of this was checked"), "{shown}");
+    }
+}

@@ -1,0 +1,269 @@
+//! The table of `quorate top`, from what a replica says. Pure.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// The columns, with the side to which they are aligned: numbers to the right.
+const COLUMNS: [(&str, Align); 13] = [
+    ("ID", Align::Right),
+    ("NAME", Align::Left),
+    ("LINK", Align::Left),
+    ("SEEN", Align::Right),
+    ("P50", Align::Right),
+    ("P99", Align::Right),
+    ("VOTES", Align::Right),
+    ("RIGHT", Align::Right),
+    ("SIGNED", Align::Right),
+    ("REP", Align::Right),
+    ("PATTERN", Align::Left),
+    ("ACTION", Align::Left),
+    ("WHY", Align::Left),
+];
+
+/// What stands where nothing is known.
+const UNKNOWN: &str = "-";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// The table of one replica. `view` is what `Sample::to_json` gives, `now_ms` the time in milliseconds since 1970.
+pub fn render(view: &Value, now_ms: u64) -> String {
+    let mut text = heading(view);
+    let peers = view["peers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows: Vec<[String; COLUMNS.len()]> = peers.iter().map(|peer| row(peer, now_ms)).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([COLUMNS[column].0.len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    text += &line(&COLUMNS.map(|(name, _)| name.to_owned()), &widths);
+    rows.iter().for_each(|row| text += &line(row, &widths));
+    text
+}
+
+/// Three lines about the replica itself.
+fn heading(view: &Value) -> String {
+    let status = &view["status"];
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let rate = |value: &Value| value.as_f64().map_or_else(|| UNKNOWN.to_owned(), |rate| format!("{rate:.1}"));
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let me = &status["replica"];
+    let primary = match &status["primary"] {
+        Value::Null => "no primary yet".to_owned(),
+        primary if primary == me => "its primary".to_owned(),
+        primary => format!("primary {primary}"),
+    };
+    let standing = match status["refusing"].as_str() {
+        Some(why) => format!("does not vote: {why}"),
+        None => format!("{}, view {}, {primary}", word(&status["standing"]), status["view"]),
+    };
+    let mut text =
+        format!("{} replica {me} at {}: {standing}\n", word(&status["cluster"]), word(&view["admin"]));
+    let (fast, slow) = (count(&status["fast"]), count(&status["slow"]));
+    let share = (fast + slow > 0).then(|| format!(", {} % on the fast path", fast * 100 / (fast + slow)));
+    let _ = writeln!(
+        text,
+        "slot {} (stable {}), {} slots/s, {} answers/s{}; trusts {} of {}; evidence {}",
+        status["executed"],
+        status["stable"],
+        rate(&view["slots_per_second"]),
+        rate(&view["answers_per_second"]),
+        share.unwrap_or_default(),
+        view["trusted"].as_array().map_or(0, Vec::len),
+        view["peers"].as_array().map_or(0, Vec::len) + 1,
+        count(&status["evidence"]),
+    );
+    text + &filter_line(&view["filter"]) + "\n"
+}
+
+/// What the filter let pass and what it threw away, kind by kind.
+fn filter_line(filter: &Value) -> String {
+    let kind = filter["kind"].as_str().unwrap_or(UNKNOWN);
+    let verdicts = filter["verdicts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let passed: u64 =
+        verdicts.iter().filter(|one| one["passes"] == true).filter_map(|one| one["datagrams"].as_u64()).sum();
+    let dropped = verdicts.iter().filter(|one| one["passes"] == false && one["datagrams"].as_u64() > Some(0));
+    let dropped: Vec<String> = dropped
+        .map(|one| format!("{} {}", one["datagrams"], one["verdict"].as_str().unwrap_or(UNKNOWN)))
+        .collect();
+    if kind == "off" {
+        return "filter off\n".to_owned();
+    }
+    let dropped = if dropped.is_empty() {
+        "dropped none".to_owned()
+    } else {
+        format!("dropped {}", dropped.join(", "))
+    };
+    format!("filter {kind}: passed {passed}, {dropped}\n")
+}
+
+fn row(peer: &Value, now_ms: u64) -> [String; COLUMNS.len()] {
+    let percent = |value: &Value| {
+        value.as_f64().map_or_else(unknown, |share| format!("{:.0}%", (share * 100.0).floor()))
+    };
+    let latency = &peer["latency_ms"];
+    let since = peer["last_seen_ms"].as_u64().map(|seen| now_ms.saturating_sub(seen));
+    let is_shut = !peer["quarantined"].is_null();
+    let link = match peer["connected"].as_bool() {
+        _ if is_shut => "shut",
+        Some(true) => "up",
+        _ => "down",
+    };
+    [
+        peer["id"].to_string(),
+        peer["name"].as_str().unwrap_or(UNKNOWN).to_owned(),
+        link.to_owned(),
+        since.map_or_else(unknown, |ms| duration(ms as f64)),
+        latency["p50"].as_f64().map_or_else(unknown, duration),
+        latency["p99"].as_f64().map_or_else(unknown, duration),
+        percent(&peer["participation"]),
+        percent(&peer["accuracy"]),
+        percent(&peer["signature_success"]),
+        peer["reputation"]["score"].as_f64().map_or_else(unknown, |score| format!("{score:.2}")),
+        peer["pattern"].as_str().unwrap_or(UNKNOWN).to_owned(),
+        peer["action"].as_str().unwrap_or(UNKNOWN).to_owned(),
+        why(peer, now_ms),
+    ]
+}
+
+/// What stands behind the assessment: the label, the quarantine, the indicators, what is wrong with the connection.
+fn why(peer: &Value, now_ms: u64) -> String {
+    let mut words = Vec::new();
+    if peer["is_byzantine"] == true {
+        words.push(format!("byzantine ({:.0}% sure)", peer["confidence"].as_f64().unwrap_or(0.0) * 100.0));
+    }
+    let quarantined = &peer["quarantined"];
+    if let Some(until_ms) = quarantined["until_ms"].as_u64() {
+        let left = duration(until_ms.saturating_sub(now_ms) as f64);
+        words.push(format!("shut out for {left}: {}", quarantined["reason"].as_str().unwrap_or(UNKNOWN)));
+    }
+    let indicators = peer["indicators"].as_array().map(Vec::as_slice).unwrap_or_default();
+    words.extend(indicators.iter().filter_map(Value::as_str).map(str::to_owned));
+    if peer["connected"] == false && quarantined.is_null() {
+        words.extend(peer["problem"].as_str().map(str::to_owned));
+    }
+    words.join("; ")
+}
+
+fn unknown() -> String {
+    UNKNOWN.to_owned()
+}
+
+/// Milliseconds as people read them, in one or two units: `0.4ms`, `12ms`, `3.2s`, `5m12s`, `23h59m`.
+pub fn duration(ms: f64) -> String {
+    let seconds = (ms / 1000.0).floor() as u64;
+    match seconds {
+        _ if ms < 10.0 => format!("{ms:.1}ms"),
+        _ if ms < 1000.0 => format!("{ms:.0}ms"),
+        0..60 => format!("{:.1}s", ms / 1000.0),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn line(cells: &[String; COLUMNS.len()], widths: &[usize]) -> String {
+    let aligned = cells.iter().zip(widths).zip(COLUMNS).map(|((cell, &width), (_, align))| match align {
+        Align::Left => format!("{cell:<width$}"),
+        Align::Right => format!("{cell:>width$}"),
+    });
+    let line = aligned.collect::<Vec<_>>().join("  ");
+    format!("{}\n", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_790_000_000_000;
+
+    fn peer(id: u8) -> Value {
+        json!({
+            "id": id, "name": format!("replica-{id}"), "connected": true, "last_seen_ms": NOW_MS - 120, "problem": null,
+            "latency_ms": { "p50": 1.25, "p90": 3.0, "p99": 48.2, "count": 900 },
+            "accuracy": 1.0, "participation": 0.999, "signature_success": 1.0, "uptime": 1.0,
+            "is_byzantine": false, "confidence": 0.0, "pattern": "steady", "action": "none", "indicators": [],
+            "reputation": { "score": 0.914 }, "quarantined": null,
+        })
+    }
+
+    fn view(peers: &[Value]) -> Value {
+        json!({
+            "admin": "127.0.0.1:5460",
+            "status": {
+                "cluster": "demo", "replica": 0, "standing": "active", "view": 3, "primary": 3, "refusing": null,
+                "executed": 1234, "stable": 1200, "fast": 75, "slow": 25, "evidence": 2,
+            },
+            "slots_per_second": 12.3, "answers_per_second": 40.0, "peers": peers, "trusted": [0, 1, 3], "threshold": 0.5,
+            "filter": {
+                "kind": "socket",
+                "verdicts": [
+                    { "verdict": "established", "passes": true, "datagrams": 900 },
+                    { "verdict": "unknown-source", "passes": false, "datagrams": 3 },
+                    { "verdict": "malformed", "passes": false, "datagrams": 0 },
+                ],
+            },
+        })
+    }
+
+    #[test]
+    fn table_reads_as_people_read() {
+        let shut = json!({
+            "id": 2, "name": "replica-2", "connected": false, "last_seen_ms": NOW_MS - 65_000, "problem": "quarantined",
+            "latency_ms": null, "accuracy": null, "participation": 0.4, "signature_success": 0.5,
+            "is_byzantine": true, "confidence": 0.97, "pattern": "hostile", "action": "quarantine",
+            "indicators": ["contradicts itself", "absent"], "reputation": { "score": 0.0 },
+            "quarantined": { "until_ms": NOW_MS + 86_340_000, "reason": "equivocation", "strike": 1 },
+        });
+        let expected = "\
+demo replica 0 at 127.0.0.1:5460: active, view 3, primary 3
+slot 1234 (stable 1200), 12.3 slots/s, 40.0 answers/s, 75 % on the fast path; trusts 3 of 4; evidence 2
+filter socket: passed 900, dropped 3 unknown-source
+
+ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  PATTERN  ACTION      WHY
+ 1  replica-1  up    120ms  1.2ms  48ms    99%   100%    100%  0.91  steady   none
+ 2  replica-2  shut  1m05s      -     -    40%      -     50%  0.00  hostile  quarantine  byzantine (97% sure); shut out for 23h59m: equivocation; contradicts itself; absent
+ 3  replica-3  up    120ms  1.2ms  48ms    99%   100%    100%  0.91  steady   none
+";
+        assert_eq!(render(&view(&[peer(1), shut, peer(3)]), NOW_MS), expected);
+    }
+
+    #[test]
+    fn share_is_never_rounded_up_to_all() {
+        let text = render(&view(&[json!({ "id": 1, "participation": 0.9999, "accuracy": 0.995 })]), NOW_MS);
+        assert!(text.contains("  99%    99%  "), "{text}");
+    }
+
+    #[test]
+    fn replica_that_says_little_still_makes_a_table() {
+        let text = render(&json!({ "status": {}, "peers": [{}] }), NOW_MS);
+        assert_eq!(text.lines().count(), 6, "{text}");
+    }
+
+    #[test]
+    fn replica_that_does_not_vote_says_why() {
+        let mut view = view(&[]);
+        view["status"]["refusing"] = json!("the disk refuses");
+        let text = render(&view, NOW_MS);
+        assert!(
+            text.starts_with("demo replica 0 at 127.0.0.1:5460: does not vote: the disk refuses\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        let shown = [0.0, 0.44, 9.99, 12.4, 999.4, 1000.0, 59_999.0, 61_000.0, 3_600_000.0, 90_000_000.0]
+            .map(duration);
+        assert_eq!(
+            shown,
+            ["0.0ms", "0.4ms", "10.0ms", "12ms", "999ms", "1.0s", "60.0s", "1m01s", "1h00m", "1d01h"]
+        );
+    }
+}
