@@ -13,6 +13,7 @@ mod clock;
 mod connection_ids;
 mod error;
 mod filter;
+mod kernel;
 mod mode;
 mod policy;
 mod shape;
@@ -20,6 +21,9 @@ mod statistics;
 mod twin;
 mod unknown;
 mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection_ids::{CONNECTION_ID_BYTES, ConnectionIds};
 pub use error::FilterError;

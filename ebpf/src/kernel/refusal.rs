@@ -1,0 +1,56 @@
+//! What a refusal of the kernel means: which privilege, which setting, which other program is in the way.
+
+use std::{error::Error, io};
+
+use crate::FilterError;
+
+/// Creating the maps was refused.
+pub(super) fn creating(error: aya::EbpfError) -> FilterError {
+    match os_error(&error) {
+        Some(code @ (libc::EPERM | libc::EACCES)) => {
+            no_privilege("create the filter's maps", "CAP_BPF", code)
+        }
+        _ => super::kernel("create the filter's maps", error),
+    }
+}
+
+/// Loading the program for sockets, or putting it on one, was refused.
+pub(super) fn on_socket(what: &'static str, error: aya::programs::ProgramError) -> FilterError {
+    match os_error(&error) {
+        Some(code @ (libc::EPERM | libc::EACCES)) => no_privilege(what, "CAP_BPF", code),
+        Some(code @ libc::ENOMEM) => FilterError::OptionMemory { source: io::Error::from_raw_os_error(code) },
+        _ => super::kernel(what, error),
+    }
+}
+
+/// Loading a program for an interface, or putting it there, was refused.
+pub(super) fn at_interface(
+    what: &'static str,
+    interface: &str,
+    error: aya::programs::ProgramError,
+) -> FilterError {
+    match os_error(&error) {
+        Some(code @ (libc::EPERM | libc::EACCES)) => no_privilege(what, "CAP_BPF and CAP_NET_ADMIN", code),
+        Some(code @ libc::EBUSY) => {
+            FilterError::Occupied { name: interface.to_string(), source: io::Error::from_raw_os_error(code) }
+        }
+        Some(libc::ENODEV) => FilterError::UnknownInterface { name: interface.to_string() },
+        _ => super::kernel(what, error),
+    }
+}
+
+/// Returns the number of the error that the kernel gave, wherever in the chain of causes it is.
+pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(code) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return Some(code);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn no_privilege(what: &'static str, needs: &'static str, code: i32) -> FilterError {
+    FilterError::NoPrivilege { what, needs, source: io::Error::from_raw_os_error(code) }
+}

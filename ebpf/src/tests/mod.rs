@@ -1,0 +1,153 @@
+//! One table of cases against the twin and the kernel's programs, and frames that try to get around them.
+
+mod cases;
+mod datagrams;
+mod frames;
+mod judges;
+#[path = "../../tests/namespace/mod.rs"]
+mod namespace;
+mod wire;
+
+use std::net::SocketAddr;
+
+use self::{
+    judges::{AtInterface, InUserspace, Judge, OnSocket},
+    namespace::{Namespace, privileged},
+};
+use crate::{Kind, Limits, Peer, Policy, Rate, Verdict};
+
+/// A policy with small rates: established four at once and then ten a second, unproven two at once and two a second.
+fn policy() -> Policy {
+    let peer = |id, address: &str| Peer { id, address: address.parse().unwrap() };
+    Policy {
+        local: "[::]:7000".parse().unwrap(),
+        peers: vec![
+            peer(1, "192.0.2.1:7001"),
+            peer(2, "[2001:db8::2]:7002"),
+            peer(3, "192.0.2.3:0"),
+            peer(4, "192.0.2.4:7004"),
+            peer(4, "[2001:db8::4]:7004"),
+        ],
+        connection_id_key: *b"a key of sixteen",
+        limits: Limits {
+            established: Rate { per_second: 10, burst: 4 },
+            unproven: Rate { per_second: 2, burst: 2 },
+        },
+    }
+}
+
+/// What a judge is shown: datagrams from a source.
+#[derive(Debug, Clone)]
+struct Packet {
+    from: SocketAddr,
+    datagrams: Vec<u8>,
+    /// As in [`crate::PeerFilter::judge`].
+    stride: usize,
+}
+
+/// A thing that happens in a case.
+#[derive(Debug, Clone)]
+enum Step {
+    /// It is now so many milliseconds after the start.
+    At(u64),
+    /// The peer is shut out until so many milliseconds after the start.
+    Quarantine(u8, u64),
+    Release(u8),
+    Tighten(u8, u32),
+    /// The packet arrives, and this is the verdict.
+    Arrives(Packet, Verdict),
+}
+
+/// A story with a name that says what it proves.
+struct Case {
+    name: &'static str,
+    steps: Vec<Step>,
+}
+
+/// Tells `judge` the story of `case` and compares the verdicts.
+fn run(case: &Case, judge: &mut dyn Judge, who: &str) {
+    judge.at(START_NS);
+    for (number, step) in case.steps.iter().enumerate() {
+        match step {
+            Step::At(milliseconds) => judge.at(START_NS + milliseconds * 1_000_000),
+            Step::Quarantine(peer, until) => judge.quarantine(*peer, START_NS + until * 1_000_000),
+            Step::Release(peer) => judge.quarantine(*peer, 0),
+            Step::Tighten(peer, factor) => judge.tighten(*peer, *factor),
+            Step::Arrives(packet, expected) => {
+                let verdict = judge.judge(packet);
+                assert_eq!(verdict, *expected, "{who}: {}: step {number}", case.name);
+            }
+        }
+    }
+}
+
+/// Runs `case` with `judge` and then with the twin: verdicts as in the table, and every counter the same.
+fn compare(case: &Case, judge: &mut dyn Judge, who: &str) {
+    let mut twin = InUserspace::new();
+    run(case, &mut twin, "userspace");
+    run(case, judge, who);
+    let (expected, counted) = (twin.statistics(), judge.statistics());
+    assert_eq!(counted.verdicts, expected.verdicts, "{who}: {}", case.name);
+    assert_eq!(counted.peers, expected.peers, "{who}: {}", case.name);
+    assert_eq!(counted.unknown, expected.unknown, "{who}: {}", case.name);
+}
+
+#[test]
+fn twin_judges_as_the_table_says() {
+    for case in cases::table() {
+        run(&case, &mut InUserspace::new(), "userspace");
+    }
+}
+
+#[test]
+fn table_has_every_verdict_that_a_datagram_can_get() {
+    let cases = cases::table();
+    let steps = cases.iter().flat_map(|case| &case.steps);
+    let given: std::collections::BTreeSet<_> = steps
+        .filter_map(|step| match step {
+            Step::Arrives(_, verdict) => Some(*verdict),
+            _ => None,
+        })
+        .collect();
+    let missing: Vec<_> = Verdict::ALL.into_iter().filter(|verdict| !given.contains(verdict)).collect();
+    assert_eq!(missing, [Verdict::Fragment], "fragments are seen at an interface alone");
+}
+
+#[test]
+fn program_at_ingress_judges_as_the_table_says() {
+    if privileged() {
+        for case in cases::table() {
+            compare(&case, &mut AtInterface::new(Kind::Tc), "tc");
+        }
+    }
+}
+
+#[test]
+fn program_at_driver_judges_as_the_table_says() {
+    if privileged() {
+        for case in cases::table().iter().filter(|case| !cases::is_batch(case)) {
+            compare(case, &mut AtInterface::new(Kind::Xdp), "xdp");
+        }
+    }
+}
+
+#[test]
+fn program_on_socket_judges_real_packets_as_the_table_says() {
+    if !privileged() {
+        return;
+    }
+    let namespace = Namespace::new();
+    for address in ["1", "3", "4", "9", "100"] {
+        namespace.address("lo", &format!("192.0.2.{address}/32"));
+        namespace.address("lo", &format!("2001:db8::{address}/128"));
+    }
+    namespace.address("lo", "2001:db8::2/128");
+    namespace.run(|| {
+        for case in cases::table() {
+            compare(&case, &mut OnSocket::new(), "socket");
+        }
+    });
+}
+
+/// When the stories begin; the clock of a machine that has been up for a while.
+const START_NS: u64 = 1_000_000_000_000;
