@@ -1,11 +1,13 @@
 //! What an answer costs: a first certified one, a cached certified one, and decisions a second, each against its like in one run.
 //!
 //! `cargo build --release && cargo run --release -p bench`. Machines differ and are noisy: the ratios count, not the figures.
-//! `... -p bench -- growth [SLOTS]` shows instead that memory and disk stay bounded over many slots.
+//! `... -p bench -- growth [SLOTS]` shows instead that memory and disk stay bounded over many slots; `... -- overload` what is answered
+//! when more is asked for than the cluster can decide.
 
 mod client;
 mod disk;
 mod growth;
+mod overload;
 mod servers;
 
 use std::net::SocketAddr;
@@ -39,8 +41,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => costs(),
         ["growth"] => growth::run(growth::SLOTS),
+        ["overload"] => overload::run(ZONE),
         ["growth", slots] => growth::run(slots.parse().expect("a number of slots")),
-        _ => panic!("expected nothing, or `growth [SLOTS]`, got {arguments:?}"),
+        _ => panic!("expected nothing, `overload`, or `growth [SLOTS]`, got {arguments:?}"),
     }
 }
 
