@@ -8,6 +8,7 @@ use pbft::{Fault, Now};
 use crate::assess::{self, Assessment, BAD_SIGNATURES_MIN, Indicator};
 use crate::decaying::{Decaying, remains};
 use crate::peer::{OFFENCES_HALF_LIFE_MS, Peer};
+use crate::proof::fingerprint;
 use crate::quarantine::Quarantine;
 use crate::reputation::PROVEN_MS;
 use crate::slots::Slots;
@@ -168,6 +169,11 @@ impl Detector {
         scores.fold(1.0, f64::min)
     }
 
+    /// By what it judges.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// Who was seen to agree with whom.
     pub fn trust_graph(&self) -> &TrustGraph {
         &self.trust
@@ -326,6 +332,8 @@ impl Detector {
         let labelled = |replica: &ReplicaId| {
             suspects.contains(*replica) && (!too_many || all[replica].contains(&Indicator::Proven))
         };
+        let held = self.peers.iter().filter(|(_, peer)| peer.labelled.is_some()).map(|(replica, _)| *replica);
+        let crowded = held.chain(suspects.iter()).collect::<ReplicaSet>().len() > self.replicas.faults();
         let mut steps = Vec::new();
         for (replica, peer) in &mut self.peers {
             match peer.labelled {
@@ -335,7 +343,7 @@ impl Detector {
                     steps.push(Step::Labelled { replica: *replica, indicators });
                 }
                 Some((since_ms, _)) if labelled(replica) => peer.labelled = Some((since_ms, now_ms)),
-                Some((_, held_ms)) if too_many || now_ms >= held_ms.saturating_add(LABEL_HELD_MS) => {
+                Some((_, held_ms)) if crowded || now_ms >= held_ms.saturating_add(LABEL_HELD_MS) => {
                     peer.labelled = None;
                     steps.push(Step::Unlabelled { replica: *replica });
                 }
@@ -349,18 +357,4 @@ impl Detector {
         self.doubtful = doubtful;
         steps
     }
-}
-
-/// What tells one proof from another: what was contradicted, not by which of its many signatures.
-fn fingerprint(fault: &Fault) -> u64 {
-    let mut text = match fault {
-        Fault::MalformedObservation { set, item, .. } => format!("{item}:{:?}", set.signature),
-        _ => fault.to_string(),
-    };
-    text.insert_str(0, Offence::of(fault).map_or("", |(_, offence)| offence.name()));
-    if let Fault::Equivocation { first, .. } = fault {
-        text.push_str(&format!("{:?}", first.phase));
-    }
-    let digest = certificate::Digest::of(text.as_bytes());
-    u64::from_be_bytes(digest.0[..8].try_into().expect("a digest has eight bytes"))
 }

@@ -9,7 +9,7 @@
 //! - **At most f replicas are shut out at once**, each for a time.
 //! - **Memory is bounded** by constants whose name ends in `_MAX`, and no event order panics.
 //!
-//! Where to find what: `detector.rs` takes events, `compare.rs` is its periodic part; `offence.rs` says what is an offence, `peer.rs` what is kept of a replica;
+//! Where to find what: `detector.rs` takes events, `compare.rs` is its periodic part; `offence.rs` says what is an offence and `proof.rs` which proof is a new one, `peer.rs` what is kept of a replica;
 //! `slots.rs`, `participation.rs`, `accuracy.rs`, `sketch.rs`, `anomaly.rs` and `decaying.rs` are the statistics, `reputation.rs` and `trust.rs` what they come to,
 //! `assess.rs` and `quarantine.rs` what follows, `snapshot.rs` and `restore.rs` what survives a restart.
 
@@ -23,6 +23,7 @@ mod event;
 mod offence;
 mod participation;
 mod peer;
+mod proof;
 mod quarantine;
 mod reputation;
 mod restore;

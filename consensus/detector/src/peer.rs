@@ -145,6 +145,7 @@ impl Peer {
 
     pub(crate) fn bad_signature(&mut self, now_ms: u64) {
         self.failed = self.failed.saturating_add(1);
+        self.checked = self.checked.max(self.failed);
         self.bad_signatures.add(1.0, now_ms, OFFENCES_HALF_LIFE_MS);
         self.fresh_bad_signatures.add(1.0, now_ms, OFFENCES_HALF_LIFE_MS);
     }
@@ -193,8 +194,7 @@ impl Peer {
     }
 
     pub(crate) fn signature_success(&self) -> f64 {
-        let checked = self.checked.max(self.failed);
-        if checked == 0 { 1.0 } else { 1.0 - self.failed as f64 / checked as f64 }
+        if self.checked == 0 { 1.0 } else { 1.0 - self.failed as f64 / self.checked as f64 }
     }
 
     pub(crate) fn statistics(&self) -> Statistics {

@@ -306,7 +306,7 @@ mod tests {
     }
 
     fn close(one: f64, other: f64) -> bool {
-        (one - other).abs() < 1e-9
+        (one - other).abs() < 1e-6
     }
 
     #[test]

@@ -50,13 +50,21 @@ impl Detector {
         for (kind, strikes) in
             [("proven", &self.quarantine.proven), ("signatures", &self.quarantine.signatures)]
         {
-            for (replica, Strikes { count, forgotten_ms }) in strikes.iter().filter(|(_, it)| it.count > 0) {
+            for (replica, mut strikes) in strikes.iter().map(|(replica, strikes)| (replica, *strikes)) {
+                strikes.forget(now.monotonic_ms);
+                let Strikes { count, forgotten_ms } = strikes;
+                if count == 0 {
+                    continue;
+                }
                 let left = forgotten_ms.saturating_sub(now.monotonic_ms);
                 writeln!(text, "strikes {replica} {kind} {count} {left}")?;
             }
         }
         for (replica, Held { until_monotonic_ms, shown }) in &self.quarantine.held {
             let left = until_monotonic_ms.saturating_sub(now.monotonic_ms);
+            if left == 0 {
+                continue;
+            }
             let reason = match shown.reason {
                 Reason::Proven(offence) => format!("proven {offence}"),
                 Reason::InvalidSignatures(count) => format!("signatures {count}"),
