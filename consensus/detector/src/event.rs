@@ -1,7 +1,7 @@
 //! What goes into a step of the detector, and what comes out.
 
 use certificate::{ReplicaId, ReplicaSet, Sequence};
-use pbft::Fault;
+use pbft::{Fault, Message};
 
 use crate::{Indicator, Reason};
 
@@ -69,6 +69,20 @@ pub enum Event<'a> {
     },
     /// The protocol reports a fault.
     Fault(&'a Fault),
+}
+
+impl Event<'_> {
+    /// The vote that a message is, if it is one of the sender's own; to be given to the detector after [`Event::Message`].
+    pub fn vote(from: ReplicaId, message: &Message) -> Option<Event<'static>> {
+        let (replica, sequence, phase) = match message {
+            Message::PrePrepare(proposal) => (from, proposal.header.sequence, Phase::PrePrepare),
+            Message::Prepare(vote) => (vote.replica, vote.sequence, Phase::Prepare),
+            Message::Commit(vote) => (vote.replica, vote.sequence, Phase::Commit),
+            Message::Checkpoint(vote) => (vote.replica, vote.sequence, Phase::Checkpoint),
+            _ => return None,
+        };
+        (replica == from).then_some(Event::Vote { from, sequence, phase })
+    }
 }
 
 /// Why a replica is let in again.

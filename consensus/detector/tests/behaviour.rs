@@ -68,11 +68,11 @@ fn forger_is_shut_out_and_longer_each_time() {
     for strike in 1..=3u32 {
         (0..BAD_SIGNATURES_MIN).for_each(|_| stage.fault(&invalid_signature(3, 1)));
         assert_eq!(stage.quarantined(), [3], "strike {strike}");
-        let spans = stage.steps.iter().filter_map(|step| match step {
+        let mut spans = stage.steps.iter().filter_map(|step| match step {
             Step::Quarantine { span_ms, strike, .. } => Some((*span_ms, *strike)),
             _ => None,
         });
-        assert_eq!(spans.last(), Some((SIGNATURES_SPAN_MS << (strike - 1), strike)));
+        assert_eq!(spans.next_back(), Some((SIGNATURES_SPAN_MS << (strike - 1), strike)));
         stage.pass(SIGNATURES_SPAN_MS << (strike - 1));
         assert!(stage.quarantined().is_empty());
     }

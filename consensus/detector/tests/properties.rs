@@ -31,7 +31,7 @@ impl Player {
     fn new(seed: u64, diet: Diet) -> Player {
         let mut random = Random(seed);
         let (count, faults) = [(4, 1), (7, 2), (5, 1), (31, 10)][random.below(4) as usize];
-        let replicas = Replicas::new(count, faults).unwrap();
+        let replicas = Replicas::new(count, faults).expect("a shape of a cluster");
         let now = at(random.below(1_000_000));
         let settings = Settings {
             enabled: random.percent(95),
