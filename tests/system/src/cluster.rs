@@ -61,9 +61,16 @@ impl Demo {
     ///
     /// Panics: when it does not get ready.
     pub fn start(args: &[&str]) -> Demo {
+        Demo::start_program(quorate(), args)
+    }
+
+    /// The same with another program.
+    ///
+    /// Panics: when it does not get ready.
+    pub fn start_program(program: PathBuf, args: &[&str]) -> Demo {
         let dir = TempDir::new().expect("a temporary folder");
         let folder = dir.path().join("demo");
-        let mut child = Command::new(quorate())
+        let mut child = Command::new(program)
             .args(["demo", "--json", "--base-port", "0", "--dir"])
             .arg(&folder)
             .args(args)
@@ -113,9 +120,11 @@ impl Drop for Demo {
     }
 }
 
-/// What surrounds a process, where it is not what surrounds the tests.
+/// What is a replica's own, where it is not what the others have.
 #[derive(Clone, Default, Debug)]
 pub struct Surroundings {
+    /// Another program than that under test.
+    pub program: Option<PathBuf>,
     /// The network namespace that it runs in.
     pub namespace: Option<String>,
     /// Variables of its environment.
@@ -210,14 +219,15 @@ impl Cluster {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("quorate.log"));
         let log = log.expect("the log can be written");
         let surroundings = &self.surroundings[id];
+        let program = surroundings.program.clone().unwrap_or_else(quorate);
         let mut command = match &surroundings.namespace {
             // `ip` becomes the program, so that signals reach it.
             Some(namespace) => {
                 let mut ip = Command::new("ip");
-                ip.args(["netns", "exec", namespace]).arg(quorate());
+                ip.args(["netns", "exec", namespace]).arg(program);
                 ip
             }
-            None => Command::new(quorate()),
+            None => Command::new(program),
         };
         let child = command
             .args(["serve", "-c", "Corefile"])

@@ -16,4 +16,5 @@ pub mod privilege;
 pub mod program;
 pub mod scene;
 pub mod server;
+pub mod trial;
 pub mod upstream;

@@ -23,6 +23,22 @@ pub fn quorate() -> PathBuf {
     found.unwrap_or_else(|| panic!("quorate is not built beside {}; run `cargo build` first", here.display()))
 }
 
+/// The program with replicas that misbehave on purpose: `$QUORATE_ADVERSARY`, or what `tests/run` left beside the program under test.
+///
+/// Panics: when it has not been built.
+pub fn quorate_with_adversaries() -> PathBuf {
+    if let Some(path) = std::env::var_os("QUORATE_ADVERSARY") {
+        return path.into();
+    }
+    let path = quorate().with_file_name("quorate-adversary");
+    assert!(
+        path.is_file(),
+        "{} is not there: `tests/run` makes it, as `cargo build --workspace --features quorate/adversary` does when the program is copied to that name",
+        path.display()
+    );
+    path
+}
+
 /// Runs the program with `args` until it ends.
 pub fn run(args: &[&str]) -> Output {
     Command::new(quorate()).args(args).output().expect("the program starts")

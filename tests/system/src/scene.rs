@@ -26,10 +26,15 @@ const ASKED_AGAIN_MAX: usize = 100;
 const UNCERTIFIED: [u16; 2] = [0, 2];
 
 /// Every name exists, so that each question can be a new one.
-const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\n* IN A 192.0.2.80\n";
+pub(crate) const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\n* IN A 192.0.2.80\n";
 
 /// One scene at a time: what makes a primary suspect is that others are faster.
 static STAGE: Mutex<()> = Mutex::new(());
+
+/// Nobody else is on stage while this is held.
+pub(crate) fn stage() -> MutexGuard<'static, ()> {
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A cluster under load.
 pub struct Scene {
@@ -56,7 +61,7 @@ impl Scene {
     ///
     /// Panics: when one does not get there.
     pub fn begin(mut cluster: Cluster, upstream: Upstream, network: Option<Network>) -> Scene {
-        let stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = stage();
         cluster.start_all();
         let servers: Vec<SocketAddr> = (0..REPLICAS).map(|id| cluster.dns_address(id)).collect();
         let load = Load::start(&servers, "load", PACE);

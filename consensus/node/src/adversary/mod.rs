@@ -26,8 +26,8 @@ use crate::node::{NodeConfig, StartError};
 
 pub(crate) use voice::Voice;
 
-/// How late the votes of a late replica are, unless told otherwise.
-pub const LATE: Duration = Duration::from_millis(400);
+/// How late the votes of a late replica are, unless told otherwise: later than distance alone makes anybody.
+pub const LATE: Duration = Duration::from_millis(900);
 
 /// The latest that a late replica can be.
 pub const LATE_MAX: Duration = Duration::from_secs(60);

@@ -106,7 +106,7 @@ fn trail(demo: &Demo, adversary: &Adversary) -> String {
 Replica {id} {what}. The others stay right, and find out; ask a few names, then:
   for i in $(seq 30); do dig @127.0.0.1 -p {dns} name-$i.example.org +short; done
   {program} top --admin {admins}
-  {program} evidence list --state {state}
+  {program} evidence list {state}
       proofs that hold offline: {program} evidence verify FILE --cluster {cluster}
   {program} quarantine list --admin 127.0.0.1:{admin}
   curl -s http://127.0.0.1:{admin}/v1/assessments
