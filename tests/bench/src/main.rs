@@ -2,10 +2,11 @@
 //!
 //! `cargo build --release && cargo run --release -p bench`. Machines differ and are noisy: the ratios count, not the figures.
 //! `... -p bench -- growth [SLOTS]` shows instead that memory and disk stay bounded over many slots; `... -- overload` what is answered
-//! when more is asked for than the cluster can decide.
+//! when more is asked for than the cluster can decide; `... -- flood` what junk at a peer port costs.
 
 mod client;
 mod disk;
+mod flood;
 mod growth;
 mod overload;
 mod servers;
@@ -41,9 +42,10 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => costs(),
         ["growth"] => growth::run(growth::SLOTS),
+        ["flood"] => flood::run(),
         ["overload"] => overload::run(ZONE),
         ["growth", slots] => growth::run(slots.parse().expect("a number of slots")),
-        _ => panic!("expected nothing, `overload`, or `growth [SLOTS]`, got {arguments:?}"),
+        _ => panic!("expected nothing, `flood`, `overload`, or `growth [SLOTS]`, got {arguments:?}"),
     }
 }
 

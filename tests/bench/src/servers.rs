@@ -88,6 +88,23 @@ pub fn cpu_seconds(pid: Option<u32>, echo: &Echo) -> f64 {
     ticks / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64
 }
 
+/// CPU time so far, user and system, of a process, to the nanosecond.
+///
+/// Panics: when the process is gone.
+pub fn process_cpu_seconds(pid: u32) -> f64 {
+    let mut clock = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both pointers are to locals.
+    let asked = unsafe {
+        match libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) {
+            0 => libc::clock_gettime(clock, &raw mut time),
+            error => error,
+        }
+    };
+    assert_eq!(asked, 0, "process {pid} runs");
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 /// Asks for `www.example.org` as fast as answers come, for so many seconds; answers a second, and answers.
 ///
 /// Panics: when `dnsperf` is not installed or gets no answers.
