@@ -264,7 +264,7 @@ fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The name of a part as this version writes it.
-fn renamed<'a>(version: u8, name: &'a str) -> &'a str {
+fn renamed(version: u8, name: &str) -> &str {
     if version == 1 && name == "preprepare" { "pre-prepare" } else { name }
 }
 

@@ -22,6 +22,13 @@ pub struct Listed {
     pub path: PathBuf,
 }
 
+impl Listed {
+    /// The name of the file.
+    pub fn name(&self) -> String {
+        Topic { culprit: self.replica, kind: self.kind }.file_name(self.number)
+    }
+}
+
 /// The evidence in `folder`, oldest first, at most `EVIDENCE_FILES_MAX` of the newest. None when there is no such folder; files with other names are
 /// passed over.
 ///

@@ -187,6 +187,14 @@ impl Case {
         self.invalid_new_view(message, &three[1..2], NewViewError::ViewChange(ReplicaId(1)))
     }
 
+    /// A new view that names a view change to another view.
+    pub fn misplaced_new_view(&self) -> Fault {
+        let mut three = self.three();
+        three[0] = self.view_change(0, 7, vec![]);
+        let message = self.resigned(self.new_view(&three));
+        self.invalid_new_view(message, &three[..1], NewViewError::View(ReplicaId(0)))
+    }
+
     pub fn observations(&self, operation: Operation, payload: &[u8]) -> Fault {
         let seen = |payload: &[u8]| Observation {
             operation: operation.clone(),

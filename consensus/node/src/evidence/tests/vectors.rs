@@ -39,6 +39,7 @@ fn vectors(case: &Case) -> BTreeMap<&'static str, String> {
         ("invalid-new-view-count.txt", text(case.short_new_view())),
         ("invalid-new-view-proposals.txt", text(case.forgetful_new_view())),
         ("invalid-new-view-view-change.txt", text(case.gullible_new_view())),
+        ("invalid-new-view-view.txt", text(case.misplaced_new_view())),
         ("refused-proposal.txt", text(case.refused_proposal())),
         ("refused-other-replica.txt", accusing(CULPRIT + 1)),
         ("refused-changed.txt", broken),

@@ -23,6 +23,7 @@ fn proofs(case: &Case) -> Vec<Fault> {
         case.short_new_view(),
         case.forgetful_new_view(),
         case.gullible_new_view(),
+        case.misplaced_new_view(),
     ]
 }
 
@@ -190,7 +191,7 @@ fn new_view_is_condemned_only_with_the_view_changes_that_it_names() {
     assert_eq!(shown(vec![]), EvidenceError::Missing(ReplicaId(0)));
     assert_eq!(shown(view_changes[..2].to_vec()), EvidenceError::Missing(ReplicaId(3)));
     // A third party cannot bring a bad view change along.
-    let mut foreign = view_changes.clone();
+    let mut foreign = view_changes;
     foreign[1] = case.view_change(1, 6, vec![case.lie(1)]);
     assert_eq!(shown(foreign), EvidenceError::NotNamed { part: 3 });
 }
@@ -332,6 +333,9 @@ fn lines_in_another_form_are_refused_with_their_number() {
         let error = refused(from, to);
         assert!(error.starts_with(&format!("line {line}: ")), "{from} -> {to}: {error}");
     }
+    let cluster = format!("cluster: {}", case.cluster.id());
+    let upper = format!("cluster: {}", case.cluster.id().to_string().to_uppercase());
+    assert!(refused(&cluster, &upper).starts_with("line 2: expected `cluster: DIGEST`"));
     assert_eq!(
         refused("kind: equivocation", "kind: invalid-new-view"),
         "line 9: expected one `new-view`, then `view-change` in evidence of kind `invalid-new-view`"
