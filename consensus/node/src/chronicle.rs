@@ -1,6 +1,6 @@
 //! What an operator reads about views and votes: each turn of this replica's life once, told from the records that it writes.
 
-use certificate::{Replicas, View};
+use certificate::{ReplicaId, Replicas, View};
 use pbft::{Record, Standing, Status};
 use tracing::{info, warn};
 
@@ -34,11 +34,14 @@ impl Chronicle {
         }
     }
 
-    /// Tells what a record means, if it is news. `suspects` says whether the replica itself found the primary wanting.
-    pub(crate) fn tell(&mut self, record: &Record, suspects: bool) {
+    /// Tells what a record means, if it is news. `suspects` says whether the replica itself found the primary wanting. Returns the primary that was
+    /// given up.
+    pub(crate) fn tell(&mut self, record: &Record, suspects: bool) -> Option<ReplicaId> {
         match self.news(record, suspects) {
             Some(News::GaveUp(view, why)) => {
-                warn!(%view, primary = %self.replicas.primary(view), "gave up view: {why}");
+                let primary = self.replicas.primary(view);
+                warn!(%view, %primary, "gave up view: {why}");
+                return Some(primary);
             }
             Some(News::Entered(view)) => {
                 info!(%view, primary = %self.replicas.primary(view), "entered view");
@@ -46,6 +49,7 @@ impl Chronicle {
             Some(News::Votes) => info!(view = %self.view, "votes again: what it forgot can do no harm"),
             None => {}
         }
+        None
     }
 
     /// Records of what is known already are written again with each checkpoint: they are no news.

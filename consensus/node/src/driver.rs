@@ -22,14 +22,19 @@ use crate::inbox::{Inbox, Next};
 use crate::inquiry::Inquiries;
 use crate::keyring::ClusterKeys;
 use crate::log::{LogError, RECORD_BYTES_MAX, Wal};
+use crate::reputation::Keeper;
 use crate::status::NodeStatus;
 use crate::transport::{CloseCode, Peers};
+use crate::warden::Warden;
 
 /// Events in one turn: a bound on what waits for one sync.
 const TURN_EVENTS_MAX: usize = 256;
 
 /// A turn takes no more events after so long: votes that are ready should not wait for ever more work.
 const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+
+/// How often the detector looks at the clock.
+pub(crate) const TEND_EVERY: Duration = Duration::from_secs(1);
 
 const _: () = assert!(pbft::RECORD_BYTES_MAX <= RECORD_BYTES_MAX, "the log takes every record of a replica");
 
@@ -58,6 +63,11 @@ pub(crate) struct Driver {
     pub chronicle: Chronicle,
     pub inquiries: Arc<Inquiries>,
     pub clock: Clock,
+    pub warden: Arc<Warden>,
+    /// What the detector knows is kept by it; gone when the driver ends.
+    pub keeper: Option<Keeper>,
+    /// When the detector is to look at the clock.
+    pub tend_at: Instant,
     /// When the state machine wants to be woken, on the monotonic clock.
     pub deadline: Option<u64>,
     /// Through which a replica that misbehaves on purpose speaks.
@@ -100,6 +110,9 @@ impl Driver {
             code: CloseCode::Failed,
         };
         let ended = self.turns();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(self.warden.snapshot(self.clock.now()));
+        }
         // The log and its lock are gone before the node says that it has stopped.
         drop(self);
         match ended {
@@ -119,14 +132,33 @@ impl Driver {
         // The first step arms the timers of what was restored.
         self.turn(Event::Tick)?;
         loop {
+            self.tend();
             let deadline = self.deadline.map(|deadline| self.clock.instant(deadline));
-            match self.inbox.next(deadline) {
+            let wake = deadline.map_or(self.tend_at, |deadline| deadline.min(self.tend_at));
+            match self.inbox.next(Some(wake)) {
                 Next::Event(event) => self.turn(event)?,
-                Next::Deadline => self.turn(Event::Tick)?,
+                Next::Deadline if deadline == Some(wake) => self.turn(Event::Tick)?,
+                Next::Deadline => {}
                 Next::Nudge => self.publish(),
                 Next::Closed => return Ok(()),
             }
         }
+    }
+
+    /// Lets the detector look at the clock, and keeps what it knows.
+    fn tend(&mut self) {
+        let now = Instant::now();
+        if now < self.tend_at {
+            return;
+        }
+        self.tend_at = now + TEND_EVERY;
+        self.warden.tick(self.clock.now());
+        if let Some(keeper) = &mut self.keeper
+            && keeper.is_due(now, self.warden.changed())
+        {
+            keeper.save(now, self.warden.snapshot(self.clock.now()));
+        }
+        self.publish();
     }
 
     fn turn(&mut self, first: Event) -> Result<(), LogError> {
@@ -161,12 +193,17 @@ impl Driver {
         if let (Some(voice), Event::Message { message, .. }) = (&self.voice, &event) {
             voice.hear(message);
         }
-        let mut ready = self.replica.step(self.clock.now(), event);
+        let now = self.clock.now();
+        self.warden.hear(now, &event);
+        let mut ready = self.replica.step(now, event);
         self.deadline = ready.deadline;
+        self.warden.told(now, &ready);
         let sync = ready.sync() || ready.discard_below.is_some();
         let mut head = ready.discard_below.is_some();
         for record in ready.persist.drain(..) {
-            self.chronicle.tell(&record, ready.suspect);
+            if let Some(primary) = self.chronicle.tell(&record, ready.suspect) {
+                self.warden.gave_up(now, primary, ready.suspect);
+            }
             if std::mem::take(&mut head) {
                 debug_assert!(
                     matches!(record, Record::Stable { .. }),
@@ -253,6 +290,7 @@ impl Driver {
             present,
             quorum,
             counters: self.counters.values(),
+            least_reputation: self.warden.least_reputation(),
         };
         let before = self.status.borrow().can_reach_quorum();
         match (before, status.can_reach_quorum()) {

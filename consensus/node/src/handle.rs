@@ -1,19 +1,25 @@
 //! How the program around a node talks to it.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use certificate::{Cluster, Digest, ReplicaId, ReplicaSet};
+use detector::{Assessment, Notice, TrustGraph};
 use pbft::{Event, Operation};
+use peer_filter::{FilterError, FilterStatistics, Kind as FilterKind};
 use tokio::sync::watch;
 
 use crate::driver::HostCell;
+use crate::evidence::{self, Listed};
 use crate::host::Host;
 use crate::inbox::{Busy, Inbox};
 use crate::inquiry::Inquiries;
 use crate::status::NodeStatus;
 use crate::transport::Peers;
+use crate::warden::Warden;
 
 /// After a shutdown peers have so long to hear of it.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -33,6 +39,9 @@ pub(crate) struct Inner {
     pub host: HostCell,
     pub status: watch::Receiver<NodeStatus>,
     pub inquiries: Arc<Inquiries>,
+    pub warden: Arc<Warden>,
+    /// The folder of evidence.
+    pub evidence: PathBuf,
 }
 
 impl Drop for Inner {
@@ -90,6 +99,66 @@ impl NodeHandle {
     /// The replicas whose observations of an open operation are held here; nobody when it is not open.
     pub async fn observers(&self, operation: Digest) -> ReplicaSet {
         self.inner.inquiries.ask(operation, || self.inner.inbox.nudge()).await
+    }
+
+    /// What the detector thinks of every other replica, lowest first. An opinion: nothing that is agreed on depends on it.
+    pub fn assessments(&self) -> Vec<Assessment> {
+        self.inner.warden.assessments()
+    }
+
+    /// Who was seen to agree with whom.
+    pub fn trust_graph(&self) -> TrustGraph {
+        self.inner.warden.trust_graph()
+    }
+
+    /// Whose reputation is at least `least`, and who is not shut out; this replica among them.
+    pub fn trusted(&self, least: f64) -> ReplicaSet {
+        self.inner.warden.trusted(least)
+    }
+
+    /// The reputation of the replica that has the least, 0 to 1, as of the last second.
+    pub fn least_reputation(&self) -> f64 {
+        self.inner.warden.least_reputation()
+    }
+
+    /// How often faults were reported that are nobody's misbehaviour.
+    pub fn notices(&self) -> Vec<(Notice, u64)> {
+        self.inner.warden.notices()
+    }
+
+    /// Lets a replica in again that is shut out; says whether it was.
+    pub fn lift(&self, replica: ReplicaId) -> bool {
+        self.inner.warden.lift(replica)
+    }
+
+    /// Tells the detector whose observations in decided slots agreed with what was decided: `false` only for what contradicts a proof, or everybody
+    /// else about a name that does not change, as [`detector::Witnesses`] finds.
+    pub fn judged(&self, judged: &[(ReplicaId, bool)]) {
+        self.inner.warden.judged(judged);
+    }
+
+    /// What the filter at the peer port has counted, and where it sits.
+    ///
+    /// Errors: an old kernel does not let a process read its counters that has dropped its privileges.
+    pub fn filter(&self) -> Result<FilterStatistics, FilterError> {
+        self.inner.warden.filter().statistics()
+    }
+
+    /// Where the filter at the peer port sits.
+    pub fn filter_kind(&self) -> FilterKind {
+        self.inner.warden.filter().kind()
+    }
+
+    /// Why the filter is not in the kernel although `auto` would rather have it there.
+    pub fn filter_fallback(&self) -> Option<String> {
+        self.inner.warden.filter().fallback().map(str::to_owned)
+    }
+
+    /// The evidence that is kept, oldest first; `EvidenceFile::read` reads one. Asks the disk.
+    ///
+    /// Errors: those of the operating system.
+    pub fn evidence(&self) -> io::Result<Vec<Listed>> {
+        evidence::list(&self.inner.evidence)
     }
 
     /// Which replica this is.

@@ -21,6 +21,7 @@ mod keyring;
 pub mod log;
 mod node;
 mod recall;
+mod reputation;
 mod rules;
 mod status;
 #[cfg(test)]
@@ -28,13 +29,18 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warden;
 
 pub use counters::Counters;
+pub use detector;
 pub use genesis::{InitialiseError, initialise, initialise_sized};
 pub use handle::NodeHandle;
 pub use host::Host;
 pub use inbox::{Busy, HOST_EVENTS_MAX, PEER_BYTES_MAX, PEER_MESSAGES_MAX};
 pub use node::{Node, NodeConfig, StartError, identify};
+pub use peer_filter::{
+    FilterError, FilterStatistics, Kind as FilterKind, Mode as FilterMode, ModeError as FilterModeError,
+};
 pub use status::{NodeStatus, PeerState};
 pub use transport::{
     ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, QUEUED_ANSWER_BYTES_MAX,

@@ -3,29 +3,34 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use certificate::codec::DecodeError;
 use certificate::{Cluster, ReplicaId, SeedKey};
+use detector::{Detector, Settings};
 use pbft::{Pace, Parameters, RestoreError, Timeouts};
+use peer_filter::{FilterError, Kind, Mode as FilterMode, PeerFilter};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::began;
 use crate::chronicle::Chronicle;
 use crate::clock::Clock;
 use crate::counters::LiveCounters;
-use crate::driver::{AnyApplication, AnyReplica, Driver};
+use crate::driver::{AnyApplication, AnyReplica, Driver, TEND_EVERY};
 use crate::evidence::{EVIDENCE_FOLDER, Evidence};
 use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::Inbox;
 use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage};
 use crate::recall;
+use crate::reputation::{self, Keeper};
 use crate::rules::rules;
 use crate::status::NodeStatus;
-use crate::transport::{Peers, PeersConfig, PeersError, peer_socket};
+use crate::transport::{Peers, PeersConfig, PeersError, SocketError, filtered_socket, load_filter};
+use crate::warden::{Warden, shut_out_already};
 
 /// What a node is started with.
 #[derive(Debug)]
@@ -40,8 +45,15 @@ pub struct NodeConfig {
     pub state: PathBuf,
     /// Where the peer port is bound; `None` for the address in the cluster file.
     pub bind: Option<SocketAddr>,
-    /// A socket that is bound already, for instance with a filter attached; takes the place of `bind`.
+    /// A socket that is bound already; takes the place of `bind`. The kernel can not filter on it any more: `filter` is then in userspace,
+    /// at an interface, or off.
     pub socket: Option<UdpSocket>,
+    /// Where datagrams that are not those of a peer, or too many, are thrown away.
+    pub filter: FilterMode,
+    /// Whether the detector keeps statistics of the other replicas; when not, it acts on proven faults alone.
+    pub detector: bool,
+    /// Below this reputation, 0 to 1, a replica stands out.
+    pub reputation_threshold: f64,
     /// Whether long messages are sent compressed.
     pub compression: bool,
     /// How fast this replica proposes, within the cluster file's limits; `None` for these limits.
@@ -67,6 +79,9 @@ impl NodeConfig {
             state,
             bind: None,
             socket: None,
+            filter: FilterMode::Auto,
+            detector: true,
+            reputation_threshold: detector::THRESHOLD,
             compression: true,
             pace: None,
             fast_path: true,
@@ -147,6 +162,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The filter cannot be had as it is asked for.
+    #[error("filter {mode}: {}", source.explanation())]
+    Filter {
+        /// What was asked for.
+        mode: FilterMode,
+        /// Why not.
+        #[source]
+        source: FilterError,
+    },
     /// TLS does not take the key, or QUIC does not take the socket.
     #[error("starting the peer port: {0}")]
     Transport(String),
@@ -202,7 +226,12 @@ impl Node {
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
         let log_began = began::read(&config.state)
             .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
-        let (socket, address) = bind(&mut config)?;
+        let clock = Clock::new();
+        let detector = recall_detector(&config, clock);
+        let address = peer_address(&config)?;
+        let filter = load(&config, address)?;
+        let shut_out = shut_out_already(&detector, &filter, clock.now());
+        let (socket, address) = bind(&mut config, address, &filter)?;
         #[cfg(feature = "adversary")]
         let liar = crate::adversary::Liar::new(&config, application_of_liar, &socket)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
@@ -213,12 +242,17 @@ impl Node {
             log_began,
             key: config.seed.transport_key(),
             socket,
+            filter: filter.clone(),
             compression: config.compression,
+            shut_out,
             inbox: inbox.clone(),
             counters: counters.clone(),
             runtime: Handle::current(),
         })?);
-        let status = watch::Sender::new(first_status(&config, &replica, &peers));
+        let doors = peers.clone();
+        let warden = Arc::new(Warden::new(config.cluster.replicas, detector, filter, doors, clock));
+        let status = watch::Sender::new(first_status(&config, &replica, &peers, &warden));
+        let evidence = config.state.join(EVIDENCE_FOLDER);
         let host = Arc::new(RwLock::new(host));
         let inner = Arc::new(Inner {
             me: config.me,
@@ -229,6 +263,8 @@ impl Node {
             host: host.clone(),
             status: status.subscribe(),
             inquiries: Arc::default(),
+            warden: warden.clone(),
+            evidence: evidence.clone(),
         });
         #[cfg(feature = "adversary")]
         let voice = match config.adversary {
@@ -241,11 +277,7 @@ impl Node {
             me: config.me,
             #[cfg(feature = "adversary")]
             voice,
-            evidence: Evidence::start(
-                config.state.join(EVIDENCE_FOLDER),
-                config.cluster.domain(),
-                counters.clone(),
-            ),
+            evidence: Evidence::start(evidence, config.cluster.domain(), counters.clone()),
             chronicle: Chronicle::new(config.cluster.replicas, &replica.status()),
             cluster: config.cluster,
             replica,
@@ -257,7 +289,10 @@ impl Node {
             status,
             counters,
             inquiries: inner.inquiries.clone(),
-            clock: Clock::new(),
+            clock,
+            warden,
+            keeper: Some(Keeper::start(config.state)),
+            tend_at: Instant::now() + TEND_EVERY,
             deadline: None,
         };
         info!(me = %config.me, %address, %state, "replica started");
@@ -300,18 +335,52 @@ fn parameters(config: &NodeConfig) -> Result<Parameters, StartError> {
     Ok(Parameters { pace, timeouts: config.timeouts, fast_path: config.fast_path, ..rules })
 }
 
-fn bind(config: &mut NodeConfig) -> Result<(UdpSocket, SocketAddr), StartError> {
-    let member = config.cluster.member(config.me).expect("checked with the key");
-    let address = config.bind.unwrap_or(member.address);
-    let socket = match config.socket.take() {
-        Some(socket) => Ok(socket),
-        None => peer_socket(address),
-    };
-    let bound = socket.and_then(|socket| socket.local_addr().map(|address| (socket, address)));
-    bound.map_err(|source| StartError::Bind { address, source })
+/// Where the peer port is, or is to be.
+fn peer_address(config: &NodeConfig) -> Result<SocketAddr, StartError> {
+    let address = config.cluster.member(config.me).expect("checked with the key").address;
+    match &config.socket {
+        Some(socket) => socket.local_addr().map_err(|source| StartError::Bind { address, source }),
+        None => Ok(config.bind.unwrap_or(address)),
+    }
 }
 
-fn first_status(config: &NodeConfig, replica: &AnyReplica, peers: &Peers) -> NodeStatus {
+/// The filter, not yet in force on a socket.
+fn load(config: &NodeConfig, address: SocketAddr) -> Result<PeerFilter, StartError> {
+    let refused = |source| StartError::Filter { mode: config.filter.clone(), source };
+    load_filter(&config.filter, &config.cluster, config.me, address).map_err(refused)
+}
+
+/// The socket of the peer port and its address, with the filter in force before anything can arrive. A socket that was bound by somebody else is
+/// filtered from here on.
+fn bind(
+    config: &mut NodeConfig,
+    address: SocketAddr,
+    filter: &PeerFilter,
+) -> Result<(UdpSocket, SocketAddr), StartError> {
+    let socket = match config.socket.take() {
+        Some(socket) => filter.attach(&socket).map(|()| socket).map_err(SocketError::Filter),
+        None => filtered_socket(address, filter),
+    };
+    let socket = socket.map_err(|reason| match reason {
+        SocketError::Filter(source) => StartError::Filter { mode: config.filter.clone(), source },
+        SocketError::Io(source) => StartError::Bind { address, source },
+    })?;
+    let address = socket.local_addr().map_err(|source| StartError::Bind { address, source })?;
+    match (filter.kind(), filter.fallback()) {
+        (Kind::Off, _) => warn!("the filter is off: whatever reaches the peer port reaches QUIC"),
+        (kind, None) => info!(%kind, "filtering the peer port"),
+        (kind, Some(reason)) => warn!(%kind, %reason, "filtering the peer port, not in the kernel"),
+    }
+    Ok((socket, address))
+}
+
+fn recall_detector(config: &NodeConfig, clock: Clock) -> Detector {
+    let settings =
+        Settings { enabled: config.detector, threshold: config.reputation_threshold, ..Settings::default() };
+    reputation::recall(&config.state, &config.cluster, config.me, settings, clock.now())
+}
+
+fn first_status(config: &NodeConfig, replica: &AnyReplica, peers: &Peers, warden: &Warden) -> NodeStatus {
     NodeStatus {
         me: config.me,
         replica: replica.status(),
@@ -320,6 +389,7 @@ fn first_status(config: &NodeConfig, replica: &AnyReplica, peers: &Peers) -> Nod
         present: 1,
         quorum: config.cluster.replicas.quorum(),
         counters: LiveCounters::default().values(),
+        least_reputation: warden.least_reputation(),
     }
 }
 

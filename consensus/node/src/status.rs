@@ -9,7 +9,7 @@ use pbft::Standing;
 use crate::counters::Counters;
 
 /// How a node stands. Published after every turn of the driver.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct NodeStatus {
     /// Which replica this is.
     pub me: ReplicaId,
@@ -25,6 +25,8 @@ pub struct NodeStatus {
     pub quorum: usize,
     /// What happened since the start.
     pub counters: Counters,
+    /// The reputation of the replica that has the least, 0 to 1, as of the last second. Nothing that is agreed on depends on it.
+    pub least_reputation: f64,
 }
 
 impl NodeStatus {
@@ -50,6 +52,8 @@ pub struct PeerState {
     pub address: SocketAddr,
     /// Whether both ends have said Hello and the connection is up.
     pub connected: bool,
+    /// Whether this node has shut it out; `problem` says why and until when.
+    pub quarantined: bool,
     /// When its last message came, in milliseconds since 1970.
     pub last_seen_ms: Option<u64>,
     /// Bytes that wait to be sent to it.
@@ -74,6 +78,7 @@ mod tests {
             present,
             quorum: 3,
             counters: Counters::default(),
+            least_reputation: 1.0,
         };
         for voting in [Standing::Active, Standing::Changing] {
             assert!(status(voting, 3).can_reach_quorum() && !status(voting, 2).can_reach_quorum());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certificate::{Cluster, Member, ReplicaId, SeedKey};
+use peer_filter::{Mode, PeerFilter};
 
 use crate::peer_socket;
+use crate::transport::load_filter;
 
 /// Nothing here takes so long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +42,12 @@ impl Setting {
         let mut cluster = Cluster::new("example", 1, members.collect()).unwrap();
         change(&mut cluster);
         Setting { cluster: Arc::new(cluster), seeds, sockets }
+    }
+
+    /// The filter of a replica.
+    pub(crate) fn filter(&self, id: u8, mode: &Mode) -> PeerFilter {
+        let address = self.cluster.members[usize::from(id)].address;
+        load_filter(mode, &self.cluster, ReplicaId(id), address).unwrap()
     }
 
     /// The socket of a replica; clones keep the port while a replica is down.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::log::{SegmentFolder, StateFolder, Storage, Wal};
 use crate::testing::{PATIENCE, Setting};
-use crate::{Host, Node, NodeConfig, NodeHandle, NodeStatus, StartError, initialise_sized};
+use crate::{FilterMode, Host, Node, NodeConfig, NodeHandle, NodeStatus, StartError, initialise_sized};
 
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024;
 
@@ -190,6 +190,7 @@ impl Four {
         let index = usize::from(id);
         NodeConfig {
             socket: Some(self.setting.socket(id)),
+            filter: FilterMode::Off,
             segment_bytes: SEGMENT_BYTES,
             ..NodeConfig::new(
                 self.setting.cluster.clone(),

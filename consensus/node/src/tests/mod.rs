@@ -6,6 +6,7 @@ mod catch_up;
 mod cluster;
 mod gate;
 mod learning;
+mod quarantine;
 mod views;
 
 use std::fs;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use certificate::Cluster;
 use certificate::ReplicaId;
-use certificate::codec::{Decode, DecodeError, Encode};
+use certificate::codec::{DecodeError, Encode};
 use pbft::Message;
 use quinn::{Connection, ReadExactError, RecvStream, SendStream};
 use thiserror::Error;
@@ -139,6 +139,11 @@ impl LinkError {
         }
     }
 
+    /// Whether the peer has shut this replica out.
+    pub(crate) fn is_quarantine(&self) -> bool {
+        matches!(self, LinkError::Connection(closed) if CloseCode::Quarantined.is_of(closed))
+    }
+
     /// Whether the peer sent what no replica sends.
     pub(crate) fn is_unreadable(&self) -> bool {
         matches!(self, LinkError::Frame(_) | LinkError::Message(_) | LinkError::Stream { .. })
@@ -164,7 +169,7 @@ pub(crate) async fn greet(
         let mut send = open(connection, Class::Consensus).await?;
         send.write_chunk(HELLO_RULES.encode(&hello.to_bytes())?).await?;
         let mut receive = accept(connection, Class::Consensus).await?;
-        let theirs = Hello::from_bytes(&read_frame(&mut receive, HELLO_RULES).await?)?;
+        let theirs = Hello::read(&read_frame(&mut receive, HELLO_RULES).await?)?;
         hello.judge(&theirs, peer)?;
         Ok(Greeted { connection: connection.clone(), peer, hello: theirs, send, receive })
     };

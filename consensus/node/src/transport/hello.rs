@@ -8,10 +8,16 @@ use certificate::timestamp::Timestamp;
 use certificate::{Cluster, Digest, Epoch, ReplicaId};
 use thiserror::Error;
 
+use super::connection::LinkError;
+
 /// As the cluster file has it.
 const NAME_BYTES_MAX: usize = 63;
 
-const MAGIC: &[u8; 8] = b"QRTHELO\x01";
+const MAGIC: &[u8; 7] = b"QRTHELO";
+
+/// The version of what follows, in the byte behind the magic. It goes up with every change of these bytes. Version 1 told neither when the log
+/// began nor what connections were lost, at first.
+const VERSION: u8 = 2;
 
 /// The first frame on a connection, from either end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +40,10 @@ pub(crate) struct Hello {
 /// Why a peer's Hello is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub(crate) enum HelloError {
+    #[error(
+        "versions differ: ours greets with version {VERSION}, the peer's with version {theirs}; all replicas need the same release of quorate"
+    )]
+    Version { theirs: u8 },
     #[error("clusters differ: ours is `{}` with id {}, the peer's is `{}` with id {}", ours.0, ours.1, theirs.0, theirs.1)]
     Cluster { ours: (String, Digest), theirs: (String, Digest) },
     #[error("epochs differ: ours is {ours}, the peer's is {theirs}")]
@@ -62,6 +72,17 @@ impl Hello {
             log_began,
             instance,
             losses: 0,
+        }
+    }
+
+    /// Reads what the other end says.
+    ///
+    /// Errors: `Version` when it greets in another version, whatever that looks like; otherwise that of the codec.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Hello, LinkError> {
+        let version = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first());
+        match version {
+            Some(&theirs) if theirs != VERSION => Err(HelloError::Version { theirs }.into()),
+            Some(_) | None => Ok(Hello::from_bytes(bytes)?),
         }
     }
 
@@ -96,6 +117,7 @@ impl Hello {
 impl Encode for Hello {
     fn encode(&self, writer: &mut Writer) {
         writer.raw(MAGIC);
+        writer.u8(VERSION);
         writer.bytes8(self.cluster_name.as_bytes());
         self.cluster_id.encode(writer);
         writer.u64(self.epoch.0);
@@ -109,10 +131,11 @@ impl Encode for Hello {
 
 impl Decode for Hello {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let magic: [u8; 8] = reader.array()?;
-        if &magic != MAGIC {
-            let found = u64::from_be_bytes(magic);
-            return Err(Reader::invalid(0, "hello", "`QRTHELO` and version 1", found));
+        let magic: [u8; 7] = reader.array()?;
+        let version = reader.u8()?;
+        if (&magic, version) != (MAGIC, VERSION) {
+            let found = magic.iter().chain([&version]).fold(0, |found, byte| found << 8 | u64::from(*byte));
+            return Err(Reader::invalid(0, "hello", "`QRTHELO` and version 2", found));
         }
         let offset = reader.offset();
         let name = reader.bytes8()?;
@@ -162,6 +185,25 @@ mod tests {
         for length in 0..bytes.len() {
             assert!(Hello::from_bytes(&bytes[..length]).is_err(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn hello_of_another_version_is_named_whatever_follows() {
+        let mut other = hello("example", 3, 1, 2).to_bytes();
+        assert_eq!(&other[..8], b"QRTHELO\x02");
+        for version in [0, 1, 3, 255] {
+            other[7] = version;
+            for bytes in [&other[..], &other[..8], &[&other[..], b"more"].concat()] {
+                let refused = Hello::read(bytes).err().unwrap();
+                assert!(refused.is_misconfiguration(), "{refused}");
+                let text = format!(
+                    "versions differ: ours greets with version 2, the peer's with version {version};"
+                );
+                assert!(refused.to_string().starts_with(&text), "{refused}");
+            }
+        }
+        other[0] = b'q';
+        assert!(matches!(Hello::read(&other), Err(LinkError::Message(_))), "no greeting at all");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Link {
     peer: ReplicaId,
     state: Mutex<LinkState>,
     up: watch::Sender<bool>,
+    /// Whether the peer is not shut out.
+    admitted: watch::Sender<bool>,
     /// When the peer's last message came, in milliseconds since 1970; 0 before the first.
     last_seen_ms: AtomicU64,
 }
@@ -40,6 +42,10 @@ struct LinkState {
     log_began: u64,
     /// Why there is no connection, as far as we know.
     problem: Option<String>,
+    /// Why the peer is shut out, and until when, while it is.
+    notice: Option<String>,
+    /// The peer has shut us out; what follows from that, such as silence, is no news.
+    shut_us_out: bool,
 }
 
 struct Active {
@@ -54,6 +60,7 @@ impl Link {
             peer,
             state: Mutex::new(LinkState::default()),
             up: watch::Sender::new(false),
+            admitted: watch::Sender::new(true),
             last_seen_ms: AtomicU64::new(0),
         }
     }
@@ -61,6 +68,38 @@ impl Link {
     /// Whether there is a connection, whenever that changes.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.up.subscribe()
+    }
+
+    /// Whether the peer may be dialled, whenever that changes.
+    pub(crate) fn watch_admission(&self) -> watch::Receiver<bool> {
+        self.admitted.subscribe()
+    }
+
+    /// Why the peer is shut out, while it is.
+    pub(crate) fn notice(&self) -> Option<String> {
+        self.lock().notice.clone()
+    }
+
+    /// Shuts the peer out until `admit`; its connection ends.
+    pub(crate) fn shut_out(&self, notice: &str, inbox: &Inbox) {
+        let mut state = self.lock();
+        state.notice = Some(notice.to_owned());
+        state.problem = Some(notice.to_owned());
+        self.admitted.send_replace(false);
+        let Some(active) = state.active.take() else { return };
+        CloseCode::Quarantined.close(&active.connection, notice);
+        state.losses += 1;
+        self.up.send_replace(false);
+        inbox.disconnected(self.peer);
+    }
+
+    /// Lets the peer in again.
+    pub(crate) fn admit(&self) {
+        let mut state = self.lock();
+        if state.notice.take().is_some() {
+            state.problem = None;
+        }
+        self.admitted.send_replace(true);
     }
 
     /// What our next Hello says.
@@ -126,6 +165,10 @@ impl Link {
         inbox: &Inbox,
     ) -> bool {
         let mut state = self.lock();
+        if let Some(notice) = &state.notice {
+            CloseCode::Quarantined.close(connection, notice);
+            return false;
+        }
         if let Some(kept) = &state.active {
             if !replaces(origin, kept.origin) {
                 CloseCode::Duplicate.close(connection, "another connection is kept");
@@ -136,6 +179,7 @@ impl Link {
         }
         state.active = Some(Active { connection: connection.clone(), origin, queue });
         state.problem = None;
+        state.shut_us_out = false;
         self.up.send_replace(true);
         inbox.connected(self.peer);
         let address = connection.remote_address();
@@ -153,7 +197,10 @@ impl Link {
         state.active = None;
         state.losses += u64::from(!reason.is_duplicate());
         state.problem = Some(reason.to_string());
-        if reason.is_misconfiguration() {
+        state.shut_us_out = reason.is_quarantine();
+        if reason.is_quarantine() {
+            warn!(peer = %self.peer, %reason, "a peer has shut this replica out");
+        } else if reason.is_misconfiguration() {
             error!(peer = %self.peer, %reason, "peer refused the connection: the replicas are configured differently");
         } else if reason.is_unreadable() {
             warn!(peer = %self.peer, %reason, "peer sent what cannot be read, closed its connection");
@@ -168,10 +215,15 @@ impl Link {
     pub(crate) fn note_problem(&self, reason: &LinkError, inbox: &Inbox) {
         let mut state = self.lock();
         let text = reason.to_string();
-        if state.active.is_some() || reason.is_duplicate() || state.problem.as_ref() == Some(&text) {
+        let known = state.problem.as_ref() == Some(&text) || state.notice.is_some();
+        let follows = state.shut_us_out && matches!(reason, LinkError::NoHandshake);
+        if state.active.is_some() || reason.is_duplicate() || known || follows {
             return;
         }
-        if reason.is_misconfiguration() {
+        state.shut_us_out = reason.is_quarantine();
+        if reason.is_quarantine() {
+            warn!(peer = %self.peer, %reason, "a peer has shut this replica out");
+        } else if reason.is_misconfiguration() {
             error!(peer = %self.peer, %reason, "refused connection: the replicas are configured differently");
         } else {
             info!(peer = %self.peer, %reason, "no connection to peer");
@@ -190,6 +242,7 @@ impl Link {
             name: member.name.clone(),
             address: member.address,
             connected: state.active.is_some(),
+            quarantined: state.notice.is_some(),
             last_seen_ms: (last_seen_ms > 0).then_some(last_seen_ms),
             queued_bytes: state.active.as_ref().map_or(0, |active| active.queue.queued_bytes()),
             round_trip: state.active.as_ref().map(|active| active.connection.rtt()),

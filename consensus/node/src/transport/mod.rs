@@ -1,13 +1,16 @@
 //! The peers: one QUIC connection to each other replica, whoever dialled it.
 //!
 //! `tls.rs` says who may connect, `hello.rs` whether both ends mean the same cluster, `connection.rs` how messages go over one
-//! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `allowance.rs` how much it may make us answer, `peers.rs` all of it together. Consensus and bulk have a stream each,
+//! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `allowance.rs` how much it may make us answer, `peers.rs` all of it together. `socket.rs`
+//! makes the socket with the filter on it, `guarded.rs` is the filter where the kernel does not have it, `ids.rs` what both know our connections by. Consensus and bulk have a stream each,
 //! so that a replica that catches up does not hold up votes.
 
 mod allowance;
 mod connection;
 mod dial;
+mod guarded;
 mod hello;
+mod ids;
 mod link;
 mod peers;
 #[cfg(test)]
@@ -21,6 +24,7 @@ pub use allowance::{ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW};
 pub use connection::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, QUEUED_ANSWER_BYTES_MAX};
 pub(crate) use peers::{Peers, PeersConfig, PeersError};
 pub use socket::peer_socket;
+pub(crate) use socket::{SocketError, filtered_socket, load_filter};
 
 /// Peers are told by this number why a connection ends; the text beside it is for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +41,8 @@ pub(crate) enum CloseCode {
     QueueFull = 4,
     /// The replica does not take part any more.
     Failed = 5,
+    /// The peer is shut out for a while; the reason says why and until when.
+    Quarantined = 6,
 }
 
 impl CloseCode {

@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 use certificate::codec::{Decode, Encode};
 use certificate::{Cluster, ReplicaId, TransportKey};
 use pbft::{Message, Recipients};
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, TokioRuntime, VarInt};
+use peer_filter::{Kind, PeerFilter};
+use quinn::{
+    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, Runtime, TokioRuntime,
+    VarInt,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -20,7 +24,9 @@ use super::CloseCode;
 use super::allowance::is_answer;
 use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
 use super::dial::{BACK_OFF_LEAST, BackOff, Origin};
+use super::guarded::Guarded;
 use super::hello::Hello;
+use super::ids::TaggedIds;
 use super::link::Link;
 use super::tls::{Identities, SERVER_NAME};
 use crate::clock;
@@ -53,7 +59,11 @@ pub(crate) struct PeersConfig {
     pub me: ReplicaId,
     pub key: TransportKey,
     pub socket: UdpSocket,
+    /// What judges the datagrams at the socket.
+    pub filter: PeerFilter,
     pub compression: bool,
+    /// Who is shut out from the start, and what it is told.
+    pub shut_out: Vec<(ReplicaId, String)>,
     /// When our log began, as our Hello says it.
     pub log_began: u64,
     pub inbox: Arc<Inbox>,
@@ -100,9 +110,11 @@ impl Peers {
         let transport = Arc::new(transport_config());
         let mut server = quinn::ServerConfig::with_crypto(identities.server()?);
         server.transport_config(transport.clone()).migration(false).max_incoming(HANDSHAKES_MAX);
-        let endpoint =
-            Endpoint::new(EndpointConfig::default(), Some(server), config.socket, Arc::new(TokioRuntime))?;
-        let links = config.cluster.members.iter().map(|member| Link::new(member.id)).collect();
+        let endpoint = listen(config.socket, &config.filter, &identities, server)?;
+        let links: Vec<Link> = config.cluster.members.iter().map(|member| Link::new(member.id)).collect();
+        for (peer, notice) in &config.shut_out {
+            links[usize::from(peer.0)].shut_out(notice, &config.inbox);
+        }
         let shared = Arc::new(Shared {
             hello: Hello::new(&config.cluster, config.me, config.log_began, identities.random()),
             me: config.me,
@@ -154,6 +166,16 @@ impl Peers {
                 }
             }
         }
+    }
+
+    /// Shuts a peer out: its connection ends, and there is no other until `admit`. `notice` tells it why.
+    pub(crate) fn shut_out(&self, peer: ReplicaId, notice: &str) {
+        self.shared.link(peer).shut_out(notice, &self.shared.inbox);
+    }
+
+    /// Lets a peer in again; it is dialled at once.
+    pub(crate) fn admit(&self, peer: ReplicaId) {
+        self.shared.link(peer).admit();
     }
 
     /// How we stand with every other replica, by id.
@@ -226,6 +248,10 @@ impl Shared {
         };
         match self.identities.replica(&connection) {
             Some(peer) => {
+                if let Some(notice) = self.link(peer).notice() {
+                    debug!(%peer, %address, "refused the connection of a quarantined peer");
+                    return CloseCode::Quarantined.close(&connection, &notice);
+                }
                 let _ = self.greet(connection, peer, peer).await;
             }
             None => {
@@ -242,6 +268,7 @@ impl Shared {
 
     async fn keep_dialling(self: Arc<Shared>, peer: ReplicaId) {
         let mut up = self.link(peer).watch();
+        let mut admitted = self.link(peer).watch_admission();
         let mut back_off = BackOff::new();
         // When all start at once, the lower id's connection is the one that stays: let it be the first.
         if peer < self.me {
@@ -249,7 +276,8 @@ impl Shared {
         }
         loop {
             // The sender lives as long as the link, so this ends with its value only.
-            if up.wait_for(|up| !up).await.is_err() {
+            if up.wait_for(|up| !up).await.is_err() || admitted.wait_for(|admitted| *admitted).await.is_err()
+            {
                 return;
             }
             match self.dial(peer).await {
@@ -365,6 +393,24 @@ impl Shared {
             }
         }
     }
+}
+
+/// The endpoint on the socket, whose datagrams the filter judges here unless the kernel has done so.
+fn listen(
+    socket: UdpSocket,
+    filter: &PeerFilter,
+    identities: &Identities,
+    server: quinn::ServerConfig,
+) -> std::io::Result<Endpoint> {
+    let (ids, provider) = (filter.connection_ids(), identities.provider());
+    let mut config = EndpointConfig::default();
+    config.cid_generator(move || Box::new(TaggedIds::new(ids, provider.clone())));
+    let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    let socket: Arc<dyn AsyncUdpSocket> = match filter.kind() {
+        Kind::Userspace => Arc::new(Guarded::new(socket, filter.clone())),
+        Kind::Socket | Kind::Tc | Kind::Xdp | Kind::Off => socket,
+    };
+    Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
 }
 
 fn transport_config() -> quinn::TransportConfig {

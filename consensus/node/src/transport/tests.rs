@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use certificate::{Cluster, OperationKind, ReplicaId, SeedKey, Sequence};
 use pbft::{Event, Item, Message, Observation, Recipients, SignedObservations, StateChunk};
+use peer_filter::Mode;
 use quinn::{ConnectionError, Endpoint};
 use tokio::runtime::Handle;
 
@@ -31,7 +32,9 @@ fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
         me: ReplicaId(id),
         key: setting.seeds[usize::from(id)].transport_key(),
         socket: setting.socket(id),
+        filter: setting.filter(id, &Mode::Off),
         compression: true,
+        shut_out: Vec::new(),
         log_began: 0,
         inbox: inbox.clone(),
         counters: counters.clone(),
@@ -167,6 +170,59 @@ async fn peer_counts_as_connected_only_after_its_hello() {
     let frame = HELLO_RULES.encode(&certificate::codec::Encode::to_bytes(&hello)).unwrap();
     send.write_chunk(frame).await.unwrap();
     until("the Hello counts", || zero.is_connected(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hello_of_another_version_is_refused_by_its_number() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
+    let mut old = certificate::codec::Encode::to_bytes(&Hello::new(&setting.cluster, ReplicaId(1), 0, 1));
+    old[7] = 1;
+    let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
+    send.write_chunk(HELLO_RULES.encode(&old).unwrap()).await.unwrap();
+    let closed = connection.closed().await;
+    assert!(CloseCode::Refused.is_of(&closed), "{closed}");
+    assert!(closed.to_string().contains("ours greets with version 2, the peer's with version 1"), "{closed}");
+    until("it is said here too", || zero.problem(1).contains("versions differ")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_is_shut_out_hears_why_and_comes_back_when_it_is_let_in() {
+    let setting = Setting::new();
+    let (zero, one) = (end(&setting, 0), end(&setting, 1));
+    until("both are connected", || zero.is_connected(1) && one.is_connected(0)).await;
+    let notice = "shut out until 2026-11-22T21:00:00.000Z: proven equivocation";
+    zero.peers.shut_out(ReplicaId(1), notice);
+    assert!(!zero.is_connected(1) && zero.peers.states()[0].quarantined);
+    assert_eq!(zero.problem(1), notice);
+    until("the other end says why", || one.problem(0).contains(notice)).await;
+    // The other end dials again and again.
+    let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
+    let closed = connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed) && closed.to_string().contains(notice), "{closed}");
+    assert!(!zero.is_connected(1) && !one.is_connected(0));
+    assert!(one.problem(0).contains(notice), "{}", one.problem(0));
+    zero.peers.admit(ReplicaId(1));
+    until("both are connected again", || zero.is_connected(1) && one.is_connected(0)).await;
+    assert!(!zero.peers.states()[0].quarantined);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hello_that_was_under_way_does_not_get_past_a_quarantine() {
+    let setting = Setting::new();
+    let zero = end(&setting, 0);
+    let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
+    let mut receive = connection::accept(&connection, Class::Consensus).await.unwrap();
+    connection::read_frame(&mut receive, HELLO_RULES).await.unwrap();
+    zero.peers.shut_out(ReplicaId(1), "shut out");
+    let hello = Hello::new(&setting.cluster, ReplicaId(1), 0, 1);
+    let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
+    let frame = HELLO_RULES.encode(&certificate::codec::Encode::to_bytes(&hello)).unwrap();
+    send.write_chunk(frame).await.unwrap();
+    let closed = connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
+    assert!(!zero.is_connected(1));
 }
 
 async fn refusals(change: impl FnOnce(&mut Cluster)) -> (String, String) {

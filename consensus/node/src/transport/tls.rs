@@ -18,6 +18,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme,
 };
 
+use super::ids::random;
+
 /// The application protocol of peers.
 pub(crate) const ALPN: &[u8] = b"quorate-peer/1";
 
@@ -81,10 +83,15 @@ impl Identities {
         self.peers.iter().find(|(_, key)| key == spki.as_ref()).map(|(replica, _)| *replica)
     }
 
+    /// What makes keys and numbers here.
+    pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
+        self.provider.clone()
+    }
+
     /// A number that nobody can guess.
     pub(crate) fn random(&self) -> u64 {
         let mut bytes = [0; 8];
-        self.provider.secure_random.fill(&mut bytes).expect("the operating system has randomness");
+        random(&self.provider, &mut bytes);
         u64::from_be_bytes(bytes)
     }
 

@@ -1,0 +1,185 @@
+//! What the detector knows, kept across restarts: the file `reputation` in the state folder.
+//!
+//! Written by a thread of its own, so that no vote waits for it, and whole or not at all. Losing it costs nothing but opinions: a replica begins
+//! with none.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use certificate::{Cluster, ReplicaId};
+use detector::{Detector, SNAPSHOT_BYTES_MAX, Settings};
+use pbft::Now;
+use tracing::warn;
+
+use crate::warden::Changed;
+
+/// How often what has changed is written. Who is shut out is written at the next tick.
+pub(crate) const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+const FILE: &str = "reputation";
+const FILE_UNFINISHED: &str = "reputation.new";
+/// What could not be read.
+const FILE_ASIDE: &str = "reputation.unreadable";
+
+/// What an earlier run knew; a detector that knows nothing when there is no file, or it cannot be read: then it is put aside.
+pub(crate) fn recall(
+    state: &Path,
+    cluster: &Cluster,
+    me: ReplicaId,
+    settings: Settings,
+    now: Now,
+) -> Detector {
+    let fresh = || Detector::new(me, cluster.replicas, settings, now);
+    let path = state.join(FILE);
+    let read = match read(&path) {
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return fresh(),
+        read => read.map_err(|reason| reason.to_string()),
+    };
+    let restored = read.and_then(|text| {
+        Detector::restore(me, cluster.replicas, settings, now, &text).map_err(|reason| reason.to_string())
+    });
+    restored.unwrap_or_else(|reason| {
+        let aside = state.join(FILE_ASIDE);
+        let kept = fs::rename(&path, &aside).is_ok();
+        warn!(file = %path.display(), %reason, kept, "reputations cannot be read: all replicas begin anew");
+        fresh()
+    })
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SNAPSHOT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes).map_err(|wrong| io::Error::new(io::ErrorKind::InvalidData, wrong))
+}
+
+/// Writes snapshots.
+pub(crate) struct Keeper {
+    saved: Instant,
+    waiting: Option<SyncSender<String>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Keeps snapshots in the folder `state`. Without a thread nothing is kept.
+    pub(crate) fn start(state: PathBuf) -> Keeper {
+        let (sender, receiver) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("reputation".to_owned());
+        let writer = thread.spawn(move || write_all(&state, &receiver));
+        if let Err(reason) = &writer {
+            warn!(%reason, "reputations are not kept");
+        }
+        Keeper { saved: Instant::now(), waiting: Some(sender), writer: writer.ok() }
+    }
+
+    /// Whether it is time to write.
+    pub(crate) fn is_due(&self, now: Instant, changed: Changed) -> bool {
+        match changed {
+            Changed::Nothing => false,
+            Changed::Figures => now.duration_since(self.saved) >= SAVE_EVERY,
+            Changed::Quarantine => true,
+        }
+    }
+
+    /// Writes a snapshot soon. While the disk is busy with an earlier one, none of the later ones waits but one.
+    pub(crate) fn save(&mut self, now: Instant, snapshot: String) {
+        self.saved = now;
+        if let Some(waiting) = &self.waiting {
+            // A snapshot that finds no room is followed by another.
+            let _ = waiting.try_send(snapshot);
+        }
+    }
+
+    /// Writes the last snapshot and waits for it.
+    pub(crate) fn finish(mut self, snapshot: String) {
+        if let Some(waiting) = self.waiting.take() {
+            // Without a thread there is nobody to take it.
+            let _ = waiting.send(snapshot);
+        }
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write_all(state: &Path, waiting: &Receiver<String>) {
+    for snapshot in waiting {
+        if let Err(reason) = write(state, &snapshot) {
+            warn!(folder = %state.display(), %reason, "reputations were not written");
+        }
+    }
+}
+
+fn write(state: &Path, snapshot: &str) -> io::Result<()> {
+    fs::create_dir_all(state)?;
+    let unfinished = state.join(FILE_UNFINISHED);
+    let mut file = File::create(&unfinished)?;
+    file.write_all(snapshot.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, state.join(FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    const NOW: Now = Now { wall_ms: 1_800_000_000_000, monotonic_ms: 1000 };
+
+    fn recalled(state: &Path) -> Detector {
+        recall(state, &Setting::new().cluster, ReplicaId(1), Settings::default(), NOW)
+    }
+
+    #[test]
+    fn what_was_kept_is_recalled() {
+        let state = tempfile::tempdir().unwrap();
+        let mut known = recalled(state.path());
+        for _ in 0..20 {
+            known.observe(NOW, detector::Event::Accuracy { replica: ReplicaId(2), agreed: true });
+        }
+        let score = |detector: &Detector| detector.assessments(NOW)[1].reputation.score;
+        assert!(score(&known) > score(&recalled(state.path())), "it has risen");
+        Keeper::start(state.path().to_owned()).finish(known.snapshot(NOW));
+        assert!((score(&recalled(state.path())) - score(&known)).abs() < 0.001);
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn file_that_cannot_be_read_is_put_aside_and_everybody_begins_anew() {
+        for garbage in
+            [b"quorate-detector 99\n".to_vec(), vec![0xff; 100], vec![b' '; SNAPSHOT_BYTES_MAX + 1]]
+        {
+            let state = tempfile::tempdir().unwrap();
+            fs::write(state.path().join(FILE), &garbage).unwrap();
+            let begun = recalled(state.path());
+            assert!((begun.least_reputation(NOW) - detector::PRIOR).abs() < 0.001);
+            assert_eq!(fs::read(state.path().join(FILE_ASIDE)).unwrap(), garbage);
+            assert!(!state.path().join(FILE).exists());
+        }
+    }
+
+    #[test]
+    fn figures_wait_for_their_time_and_quarantines_do_not() {
+        let state = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::start(state.path().to_owned());
+        let begun = Instant::now();
+        keeper.save(begun, String::new());
+        assert!(!keeper.is_due(begun + SAVE_EVERY, Changed::Nothing));
+        assert!(!keeper.is_due(begun, Changed::Figures));
+        assert!(keeper.is_due(begun + SAVE_EVERY, Changed::Figures));
+        assert!(keeper.is_due(begun, Changed::Quarantine));
+        keeper.finish(String::new());
+    }
+
+    #[test]
+    fn disk_that_refuses_stops_nobody() {
+        let state = tempfile::tempdir().unwrap();
+        let blocked = state.path().join("blocked");
+        fs::write(&blocked, "a file, not a folder").unwrap();
+        Keeper::start(blocked.clone()).finish("snapshot".to_owned());
+        assert!(fs::read_to_string(blocked).unwrap().starts_with("a file"));
+    }
+}

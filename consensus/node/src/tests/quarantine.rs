@@ -1,0 +1,170 @@
+//! What a whole node does about a peer that breaks the rules under its own key: evidence, quarantine, filter, and all of it across a restart.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
+use pbft::{Keyring as _, Message, Vote};
+use peer_filter::{Kind, Mode, Verdict};
+
+use super::cluster::{Four, Running};
+use crate::FilterMode;
+use crate::evidence::{EvidenceFile, EvidenceKind};
+use crate::frame::FrameRules;
+use crate::keyring::ClusterKeys;
+use crate::testing::until;
+use crate::transport::CloseCode;
+use crate::transport::raw::{dial, greeted, greeted_from_home};
+
+const RULES: FrameRules = FrameRules { message_bytes_max: 65_536, compression: false };
+
+/// A PREPARE of a replica for slot 1 in view 0.
+fn prepare(four: &Four, of: u8, digest: u8) -> Message {
+    let (view, sequence, digest) = (View(0), Sequence(1), Digest([digest; 32]));
+    let preimage = four.setting.cluster.domain().vote_preimage(MessageType::Prepare, view, sequence, digest);
+    let keys = ClusterKeys::new(&four.setting.cluster, &four.setting.seeds[usize::from(of)]);
+    let signature = keys.sign(&preimage);
+    Message::Prepare(Vote { view, sequence, digest, replica: ReplicaId(of), signature })
+}
+
+fn is_quarantined(running: &Running, peer: u8) -> bool {
+    running.node.status().peers.iter().any(|state| state.id.0 == peer && state.quarantined)
+}
+
+fn is_connected(running: &Running, peer: u8) -> bool {
+    running.node.status().peers.iter().any(|state| state.id.0 == peer && state.connected)
+}
+
+fn start(four: &mut Four, id: u8, filter: FilterMode) {
+    let config = crate::NodeConfig { filter, ..four.config(id) };
+    four.running[usize::from(id)] = Some(four.try_start(id, config).unwrap());
+}
+
+fn judged(running: &Running, verdict: Verdict) -> u64 {
+    running.node.filter().unwrap().datagrams(verdict)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equivocator_is_convicted_shut_out_and_let_in_again_when_an_operator_says_so() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Off);
+    let (_endpoint, mut three) = greeted(&four.setting, 0, 3, 1).await;
+    for digest in [1, 2] {
+        three.say(RULES, &prepare(&four, 3, digest)).await;
+    }
+    let closed = three.connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
+    assert!(closed.to_string().contains("proven equivocation"), "{closed}");
+    let zero = four.node(0);
+    until("it is shown", || is_quarantined(zero, 3) && !is_connected(zero, 3)).await;
+    let quarantined = zero.node.assessments()[2].quarantined.expect("the detector holds it");
+    assert_eq!(quarantined.strike, 1);
+    assert!(!zero.node.trusted(0.0).contains(ReplicaId(3)));
+    until("the evidence is on disk", || zero.node.evidence().is_ok_and(|found| found.len() == 1)).await;
+    let listed = zero.node.evidence().unwrap().remove(0);
+    assert_eq!((listed.kind, listed.replica), (EvidenceKind::Equivocation, ReplicaId(3)));
+    let proven = EvidenceFile::read(&listed.path).unwrap().verify(&four.setting.cluster).unwrap();
+    assert_eq!((proven.view, proven.sequence), (Some(View(0)), Some(Sequence(1))));
+    // It may prove its key as often as it likes.
+    let (_again, connection) = dial(&four.setting, 0, &four.setting.seeds[3], 3).await.unwrap();
+    let closed = connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
+    assert!(zero.node.lift(ReplicaId(3)), "it was shut out");
+    assert!(!zero.node.lift(ReplicaId(3)), "and is no more");
+    let (_back, _three) = greeted(&four.setting, 0, 3, 2).await;
+    until("it is back", || is_connected(zero, 3) && !is_quarantined(zero, 3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quarantine_outlives_a_restart_and_the_filter_drops_what_the_peer_sends() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Userspace);
+    let (endpoint, mut three) = greeted_from_home(&four.setting, 0, 3).await;
+    until("the peer is connected", || is_connected(four.node(0), 3)).await;
+    assert!(judged(four.node(0), Verdict::PassEstablished) > 0, "its packets carry our connection ids");
+    for digest in [1, 2] {
+        three.say(RULES, &prepare(&four, 3, digest)).await;
+    }
+    let closed = three.connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
+    drop((endpoint, three));
+    four.stop(0).await;
+    start(&mut four, 0, Mode::Userspace);
+    let zero = four.node(0);
+    assert!(is_quarantined(zero, 3), "from the first moment");
+    assert_eq!(judged(zero, Verdict::Quarantined), 0);
+    let statistics = zero.node.filter().unwrap();
+    let three = statistics.peers.iter().find(|peer| peer.id == 3).unwrap();
+    let left = three.quarantine.unwrap().remaining;
+    assert!(left > Duration::from_secs(23 * 3600) && left <= Duration::from_secs(24 * 3600), "{left:?}");
+    start(&mut four, 3, Mode::Userspace);
+    until("what it sends is dropped", || judged(four.node(0), Verdict::Quarantined) > 2).await;
+    assert!(!is_connected(four.node(0), 3));
+    assert!(four.node(0).node.lift(ReplicaId(3)));
+    four.node(3).status("it is let in", |status| status.present == 2).await;
+    until("on both sides", || is_connected(four.node(0), 3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_replicas_are_shut_out_than_may_be_faulty() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Off);
+    let mut ends = Vec::new();
+    for id in [2, 3] {
+        let (endpoint, mut peer) = greeted(&four.setting, 0, id, 1).await;
+        for digest in [1, 2] {
+            peer.say(RULES, &prepare(&four, id, digest)).await;
+        }
+        let zero = four.node(0);
+        let listed = || zero.node.evidence().is_ok_and(|found| found.iter().any(|it| it.replica.0 == id));
+        until("the evidence is on disk", listed).await;
+        ends.push((endpoint, peer));
+    }
+    let zero = four.node(0);
+    let proven = |place: usize| zero.node.assessments()[place].statistics.offences.clone();
+    assert_eq!(proven(1), proven(2), "both are convicted");
+    assert!(is_quarantined(zero, 2) && !is_quarantined(zero, 3));
+    assert!(is_connected(zero, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flood_of_a_stranger_is_dropped_before_quic_and_counted() {
+    let mut four = Four::new(|_| {});
+    for id in 0..4 {
+        start(&mut four, id, Mode::Userspace);
+    }
+    for id in 0..4 {
+        four.node(id).status("all are present", |status| status.present == 4).await;
+    }
+    let zero = four.node(0);
+    assert_eq!((zero.node.filter_kind(), zero.node.filter_fallback()), (Kind::Userspace, None));
+    assert_eq!(judged(zero, Verdict::UnknownSource), 0);
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // What would open a connection, so that quinn would answer.
+    let mut initial = vec![0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0xb0];
+    initial.resize(1200, 0);
+    for _ in 0..20 {
+        for _ in 0..5 {
+            stranger.send_to(&initial, zero.node.address()).unwrap();
+        }
+        four.node(1).request("meanwhile.example.org");
+    }
+    until("all of it is counted", || judged(zero, Verdict::UnknownSource) == 100).await;
+    let statistics = zero.node.filter().unwrap();
+    assert_eq!((statistics.unknown.len(), statistics.unknown[0].datagrams), (1, 100));
+    assert_eq!(zero.node.status().counters.strangers, 0, "QUIC saw none of it");
+    four.node(1).decide("afterwards", 3).await;
+    let dropped = |verdict: &Verdict| !verdict.passes() && *verdict != Verdict::UnknownSource;
+    for verdict in Verdict::ALL.into_iter().filter(dropped) {
+        assert_eq!(judged(zero, verdict), 0, "{verdict}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filter_that_cannot_be_had_is_an_error_with_its_reason() {
+    let four = Four::new(|_| {});
+    let config = crate::NodeConfig { filter: Mode::Tc("no-such-dev0".to_owned()), ..four.config(0) };
+    let refused = four.try_start(0, config).err().unwrap();
+    assert!(matches!(refused, crate::StartError::Filter { .. }), "{refused}");
+    assert!(refused.to_string().starts_with("filter tc no-such-dev0: "), "{refused}");
+}

@@ -1,0 +1,495 @@
+//! The detector at work: what happens here is told to it, and what it decides is done, filter first, then connection, then log.
+//!
+//! It decides nothing itself, and nothing that counts votes can see it: the driver tells it, and reads nothing back but how little the least
+//! trusted replica is trusted, for the status.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use certificate::timestamp::Timestamp;
+use certificate::{ReplicaId, ReplicaSet, Replicas, Sequence};
+use detector::{Assessment, Detector, Indicator, Notice, Offence, Phase, Reason, Step, TrustGraph};
+use pbft::{Event, Fault, Message, Now, Ready};
+use peer_filter::{Behaviour, PeerFilter};
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::transport::Peers;
+
+/// The reputation of each peer is told to the filter's statistics every so many ticks.
+const REPUTATION_TICKS: u32 = 10;
+
+/// What is done to the peers.
+pub(crate) trait Doors: Send + Sync {
+    /// Ends the peer's connection and takes no other; `notice` tells it why.
+    fn shut_out(&self, peer: ReplicaId, notice: &str);
+
+    /// Lets it in again.
+    fn admit(&self, peer: ReplicaId);
+}
+
+impl Doors for Peers {
+    fn shut_out(&self, peer: ReplicaId, notice: &str) {
+        Peers::shut_out(self, peer, notice);
+    }
+
+    fn admit(&self, peer: ReplicaId) {
+        Peers::admit(self, peer);
+    }
+}
+
+/// Watches the peers. Shared by the driver and the handles.
+pub(crate) struct Warden {
+    replicas: Replicas,
+    filter: PeerFilter,
+    doors: Arc<dyn Doors>,
+    clock: Clock,
+    watch: Mutex<Watch>,
+}
+
+struct Watch {
+    detector: Detector,
+    /// Whose last word was a fault, as the filter's statistics have it.
+    faulty: ReplicaSet,
+    ticks: u32,
+    least_reputation: f64,
+    /// What is kept of the detector has changed since it was saved.
+    changed: Changed,
+}
+
+/// How urgently the detector is to be saved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Changed {
+    Nothing,
+    Figures,
+    /// Somebody was shut out or let in: that must not be forgotten by a crash.
+    Quarantine,
+}
+
+impl Warden {
+    /// Takes over a detector; whom an earlier run shut out, `shut_out_already` has told the filter and the transport.
+    pub(crate) fn new(
+        replicas: Replicas,
+        detector: Detector,
+        filter: PeerFilter,
+        doors: Arc<dyn Doors>,
+        clock: Clock,
+    ) -> Warden {
+        let least_reputation = detector.least_reputation(clock.now());
+        let watch = Watch {
+            detector,
+            faulty: ReplicaSet::EMPTY,
+            ticks: 0,
+            least_reputation,
+            changed: Changed::Nothing,
+        };
+        Warden { replicas, filter, doors, clock, watch: Mutex::new(watch) }
+    }
+
+    /// Tells of an event before the state machine hears it.
+    pub(crate) fn hear(&self, now: Now, event: &Event) {
+        match event {
+            Event::Message { from, message } => {
+                let mut watch = self.watch();
+                watch.changed = watch.changed.max(Changed::Figures);
+                self.tell(&mut watch, now, detector::Event::Message { from: *from });
+                if let Some((sequence, phase)) = vote_of(*from, message, self.replicas) {
+                    self.tell(&mut watch, now, detector::Event::Vote { from: *from, sequence, phase });
+                }
+            }
+            Event::Connected(peer) => {
+                self.tell(&mut self.watch(), now, detector::Event::Connected(*peer));
+            }
+            Event::Disconnected(peer) => {
+                self.tell(&mut self.watch(), now, detector::Event::Disconnected(*peer));
+            }
+            Event::Request(_) | Event::Observed { .. } | Event::Answer { .. } | Event::Tick => {}
+        }
+    }
+
+    /// Tells what the state machine made of it.
+    pub(crate) fn told(&self, now: Now, ready: &Ready) {
+        if ready.decided.is_empty() && ready.faults.is_empty() {
+            return;
+        }
+        let mut watch = self.watch();
+        for decided in &ready.decided {
+            let (sequence, signers) = (decided.header.sequence, decided.signers);
+            self.tell(&mut watch, now, detector::Event::Decided { sequence, signers });
+            let better: Vec<ReplicaId> = signers.iter().filter(|it| watch.faulty.contains(*it)).collect();
+            for replica in better {
+                self.filter.behaviour(replica.0, Behaviour::Faultless);
+                watch.faulty.0 &= !(1 << replica.0);
+            }
+        }
+        for fault in &ready.faults {
+            self.note(&mut watch, fault);
+            self.tell(&mut watch, now, detector::Event::Fault(fault));
+        }
+    }
+
+    /// Tells that a primary was given up, and whether there was work here that it could have proposed.
+    pub(crate) fn gave_up(&self, now: Now, primary: ReplicaId, proposable: bool) {
+        let event = detector::Event::ViewChanged { from_primary: primary, proposable };
+        self.tell(&mut self.watch(), now, event);
+    }
+
+    /// What the clock brings: expiries, comparisons. To be called about once a second, also when nothing happens.
+    pub(crate) fn tick(&self, now: Now) {
+        let mut watch = self.watch();
+        let steps = watch.detector.tick(now);
+        self.carry_out(&mut watch, steps);
+        watch.least_reputation = watch.detector.least_reputation(now);
+        watch.ticks = watch.ticks.wrapping_add(1);
+        if watch.ticks.is_multiple_of(REPUTATION_TICKS) {
+            for assessment in watch.detector.assessments(now) {
+                let reputation = Behaviour::Reputation(assessment.reputation.score);
+                self.filter.behaviour(assessment.replica.0, reputation);
+            }
+        }
+    }
+
+    /// Lets a peer in again; says whether it was shut out.
+    pub(crate) fn lift(&self, replica: ReplicaId) -> bool {
+        let mut watch = self.watch();
+        let steps = watch.detector.lift(self.clock.now(), replica);
+        let lifted = !steps.is_empty();
+        self.carry_out(&mut watch, steps);
+        lifted
+    }
+
+    /// Takes what the host found out about observations in decided slots.
+    pub(crate) fn judged(&self, judged: &[(ReplicaId, bool)]) {
+        let now = self.clock.now();
+        let mut watch = self.watch();
+        watch.changed = watch.changed.max(Changed::Figures);
+        for (replica, agreed) in judged {
+            let event = detector::Event::Accuracy { replica: *replica, agreed: *agreed };
+            self.tell(&mut watch, now, event);
+        }
+    }
+
+    /// How little the least trusted of the others is trusted, as of the last tick.
+    pub(crate) fn least_reputation(&self) -> f64 {
+        self.watch().least_reputation
+    }
+
+    pub(crate) fn assessments(&self) -> Vec<Assessment> {
+        self.watch().detector.assessments(self.clock.now())
+    }
+
+    pub(crate) fn trusted(&self, least: f64) -> ReplicaSet {
+        self.watch().detector.trusted(self.clock.now(), least)
+    }
+
+    pub(crate) fn trust_graph(&self) -> TrustGraph {
+        self.watch().detector.trust_graph().clone()
+    }
+
+    pub(crate) fn notices(&self) -> Vec<(Notice, u64)> {
+        self.watch().detector.notices().collect()
+    }
+
+    pub(crate) fn filter(&self) -> &PeerFilter {
+        &self.filter
+    }
+
+    /// How urgently the detector is to be saved.
+    pub(crate) fn changed(&self) -> Changed {
+        self.watch().changed
+    }
+
+    /// What is to be saved of the detector; from here on nothing has changed.
+    pub(crate) fn snapshot(&self, now: Now) -> String {
+        let mut watch = self.watch();
+        watch.changed = Changed::Nothing;
+        watch.detector.snapshot(now)
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, watch: &mut Watch, now: Now, event: detector::Event<'_>) {
+        let steps = watch.detector.observe(now, event);
+        if !steps.is_empty() {
+            self.carry_out(watch, steps);
+        }
+    }
+
+    /// Does what the detector decided. The lock is held meanwhile, so that what it decided first is done first.
+    fn carry_out(&self, watch: &mut Watch, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Quarantine { replica, until_ms, span_ms, reason, strike } => {
+                    watch.changed = Changed::Quarantine;
+                    self.filter.quarantine(replica.0, Duration::from_millis(span_ms), reason_number(reason));
+                    self.doors.shut_out(replica, &notice(until_ms, reason));
+                    warn!(%replica, %reason, strike, until = %Timestamp(until_ms), "shut a replica out");
+                }
+                Step::Release { replica, why } => {
+                    watch.changed = Changed::Quarantine;
+                    self.filter.release(replica.0);
+                    self.doors.admit(replica);
+                    info!(%replica, why = why.name(), "let a replica in again");
+                }
+                Step::Spared { replica, reason } => {
+                    warn!(%replica, %reason, "did not shut a replica out: as many as may be faulty already are");
+                }
+                Step::Tighten { replica, factor, until_ms, reason } => {
+                    self.filter.tighten(replica.0, factor);
+                    if reason == Indicator::LateVotes {
+                        watch.faulty.insert(replica);
+                        self.filter.behaviour(replica.0, Behaviour::TimingViolation);
+                    }
+                    let until = Timestamp(until_ms);
+                    info!(%replica, factor, reason = reason.name(), %until, "gave a replica a part of its rate");
+                }
+                Step::Loosen { replica } => {
+                    self.filter.tighten(replica.0, 1);
+                    info!(%replica, "gave a replica its rate again");
+                }
+                Step::Labelled { replica, indicators } => {
+                    let names: Vec<&str> = indicators.iter().map(|indicator| indicator.name()).collect();
+                    warn!(%replica, indicators = names.join(", "), "a replica looks Byzantine");
+                }
+                Step::Unlabelled { replica } => info!(%replica, "a replica does not look Byzantine any more"),
+                Step::Doubtful { replicas } => {
+                    let count = replicas.len();
+                    warn!(count, "more replicas look Byzantine than may be: this one may be the odd one out");
+                }
+            }
+        }
+    }
+
+    /// Keeps the filter's statistics of what was seen in messages.
+    fn note(&self, watch: &mut Watch, fault: &Fault) {
+        let Some((replica, offence)) = Offence::of(fault) else { return };
+        let behaviour = match offence {
+            Offence::InvalidSignature => Behaviour::InvalidSignature,
+            _ if fault.is_proof() => Behaviour::ContradictoryResponse,
+            _ => return,
+        };
+        watch.faulty.insert(replica);
+        self.filter.behaviour(replica.0, behaviour);
+    }
+}
+
+/// Whom an earlier run has shut out and for how long: the filter is told, and who is to be refused at the door comes back.
+pub(crate) fn shut_out_already(
+    detector: &Detector,
+    filter: &PeerFilter,
+    now: Now,
+) -> Vec<(ReplicaId, String)> {
+    let held = detector.assessments(now).into_iter().filter_map(|it| Some((it.replica, it.quarantined?)));
+    held.map(|(replica, held)| {
+        let left = held.until_ms.saturating_sub(now.wall_ms);
+        filter.quarantine(replica.0, Duration::from_millis(left), reason_number(held.reason));
+        let until = Timestamp(held.until_ms);
+        warn!(%replica, reason = %held.reason, %until, "a replica stays shut out, as before the restart");
+        (replica, notice(held.until_ms, held.reason))
+    })
+    .collect()
+}
+
+/// What the peer is told. Always the same for one quarantine, so that its log says it once.
+fn notice(until_ms: u64, reason: Reason) -> String {
+    format!("shut out until {}: {reason}", Timestamp(until_ms))
+}
+
+/// The number under which the filter's statistics have a reason: 1 for signatures, from 2 on the offences that are proven.
+fn reason_number(reason: Reason) -> u32 {
+    match reason {
+        Reason::InvalidSignatures(_) => 1,
+        Reason::Proven(offence) => {
+            let place = Offence::ALL.iter().position(|known| *known == offence);
+            2 + place.map_or(0, |place| place as u32)
+        }
+    }
+}
+
+/// The vote that a message is, when it is the sender's own.
+fn vote_of(from: ReplicaId, message: &Message, replicas: Replicas) -> Option<(Sequence, Phase)> {
+    let (of, sequence, phase) = match message {
+        Message::PrePrepare(proposal) => {
+            (replicas.primary(proposal.view), proposal.header.sequence, Phase::PrePrepare)
+        }
+        Message::Prepare(vote) => (vote.replica, vote.sequence, Phase::Prepare),
+        Message::Commit(vote) => (vote.replica, vote.sequence, Phase::Commit),
+        Message::Checkpoint(vote) => (vote.replica, vote.sequence, Phase::Checkpoint),
+        _ => return None,
+    };
+    (of == from).then_some((sequence, phase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+    use certificate::{Digest, MessageType, Signature, View};
+    use detector::Settings;
+    use pbft::{SignedVote, Vote};
+    use peer_filter::Mode;
+
+    /// What was done at the doors, and whether the filter knew before.
+    #[derive(Default)]
+    struct Watched {
+        filter: Mutex<Option<PeerFilter>>,
+        done: Mutex<Vec<String>>,
+    }
+
+    impl Watched {
+        fn done(&self) -> Vec<String> {
+            std::mem::take(&mut self.done.lock().unwrap())
+        }
+    }
+
+    fn is_dropped(filter: &PeerFilter, peer: ReplicaId) -> bool {
+        let statistics = filter.statistics().unwrap();
+        statistics.peers.iter().any(|it| it.id == peer.0 && it.quarantine.is_some())
+    }
+
+    impl Doors for Watched {
+        fn shut_out(&self, peer: ReplicaId, notice: &str) {
+            let filter = self.filter.lock().unwrap();
+            assert!(is_dropped(filter.as_ref().unwrap(), peer), "the filter comes first");
+            self.done.lock().unwrap().push(format!("{peer} {notice}"));
+        }
+
+        fn admit(&self, peer: ReplicaId) {
+            let filter = self.filter.lock().unwrap();
+            assert!(!is_dropped(filter.as_ref().unwrap(), peer), "the filter comes first");
+            self.done.lock().unwrap().push(format!("{peer} admitted"));
+        }
+    }
+
+    const BEGUN: Now = Now { wall_ms: 1_800_000_000_000, monotonic_ms: 1000 };
+
+    fn after(ms: u64) -> Now {
+        Now { wall_ms: BEGUN.wall_ms + ms, monotonic_ms: BEGUN.monotonic_ms + ms }
+    }
+
+    fn warden(enabled: bool) -> (Warden, Arc<Watched>) {
+        let setting = Setting::new();
+        let replicas = setting.cluster.replicas;
+        let filter = setting.filter(0, &Mode::Userspace);
+        let doors = Arc::new(Watched::default());
+        *doors.filter.lock().unwrap() = Some(filter.clone());
+        let settings = Settings { enabled, ..Settings::default() };
+        let detector = Detector::new(ReplicaId(0), replicas, settings, BEGUN);
+        (Warden::new(replicas, detector, filter, doors.clone(), Clock::new()), doors)
+    }
+
+    fn signed(replica: u8, digest: u8) -> SignedVote {
+        let (view, sequence, digest) = (View(0), Sequence(1), Digest([digest; 32]));
+        let signature = Signature([0; 64]);
+        let vote = Vote { view, sequence, digest, replica: ReplicaId(replica), signature };
+        SignedVote { phase: MessageType::Prepare, vote }
+    }
+
+    fn equivocation(replica: u8) -> Ready {
+        let fault = Fault::Equivocation { first: signed(replica, 1), second: signed(replica, 2) };
+        Ready { faults: vec![fault], ..Ready::default() }
+    }
+
+    fn bad_signature(replica: u8) -> Ready {
+        let (from, message) = (ReplicaId(replica), MessageType::Commit);
+        let fault = Fault::InvalidSignature { from, message, sequence: Sequence(1) };
+        Ready { faults: vec![fault], ..Ready::default() }
+    }
+
+    #[test]
+    fn proof_shuts_out_for_a_day_filter_first_and_expires() {
+        let (warden, doors) = warden(true);
+        warden.told(BEGUN, &equivocation(2));
+        assert_eq!(doors.done(), ["2 shut out until 2027-01-16T08:00:00.000Z: proven equivocation"]);
+        warden.told(after(10), &equivocation(2));
+        assert_eq!(doors.done(), [""; 0], "the same proof is no news");
+        for second in 1..24 * 3600 {
+            warden.tick(after(second * 1000));
+        }
+        assert_eq!(doors.done(), [""; 0]);
+        warden.tick(after(24 * 3_600_000));
+        assert_eq!(doors.done(), ["2 admitted"]);
+    }
+
+    #[test]
+    fn contradictions_and_bad_signatures_stand_in_the_statistics_of_the_filter() {
+        let (warden, _doors) = warden(true);
+        warden.told(BEGUN, &equivocation(2));
+        warden.told(BEGUN, &bad_signature(1));
+        warden.tick(after(1000));
+        let statistics = warden.filter().statistics().unwrap();
+        let [one, two, three] = &statistics.peers[..] else { panic!("three peers") };
+        assert_eq!((one.invalid_signatures, one.contradictory_responses, one.consecutive_faults), (1, 0, 1));
+        assert_eq!((two.invalid_signatures, two.contradictory_responses, two.consecutive_faults), (0, 1, 1));
+        assert_eq!((three.invalid_signatures, three.consecutive_faults), (0, 0));
+        let header = certificate::SlotHeader::null(Sequence(1), Digest::ZERO);
+        let decided = pbft::Decided {
+            header,
+            view: View(0),
+            leaves: Vec::new(),
+            operations: Vec::new(),
+            signers: [0, 1, 3].map(ReplicaId).into_iter().collect(),
+            signatures: Vec::new(),
+            evidence: Arc::default(),
+        };
+        warden.told(after(1000), &Ready { decided: vec![decided], ..Ready::default() });
+        for second in 2..=u64::from(REPUTATION_TICKS) {
+            warden.tick(after(second * 1000));
+        }
+        let statistics = warden.filter().statistics().unwrap();
+        let [one, two, _] = &statistics.peers[..] else { panic!("three peers") };
+        assert_eq!((one.consecutive_faults, two.consecutive_faults), (0, 1), "1 voted as it should");
+        assert!(two.reputation_score < one.reputation_score && one.reputation_score > 0);
+    }
+
+    #[test]
+    fn badly_signed_votes_shut_out_for_a_minute_unless_the_detector_is_off() {
+        let (watching, doors) = warden(true);
+        let (off, unused) = warden(false);
+        for count in 0..detector::BAD_SIGNATURES_MIN.into() {
+            watching.told(after(count), &bad_signature(3));
+            off.told(after(count), &bad_signature(3));
+        }
+        let done = doors.done();
+        assert!(done.len() == 1 && done[0].starts_with("3 shut out until 2027-01-15T08:01:00"), "{done:?}");
+        assert_eq!(unused.done(), [""; 0]);
+        off.told(after(100), &equivocation(3));
+        assert_eq!(unused.done().len(), 1, "a proof is a proof");
+        for second in 1..=61 {
+            watching.tick(after(second * 1000));
+        }
+        assert_eq!(doors.done(), ["3 admitted"]);
+    }
+
+    #[test]
+    fn quarantine_of_an_earlier_run_is_in_the_filter_before_anything_arrives() {
+        let (warden, _doors) = warden(true);
+        warden.told(BEGUN, &equivocation(2));
+        assert_eq!(warden.changed(), Changed::Quarantine);
+        let setting = Setting::new();
+        let (replicas, settings) = (setting.cluster.replicas, Settings::default());
+        let text = warden.snapshot(after(1000));
+        assert_eq!(warden.changed(), Changed::Nothing);
+        let later = after(3_600_000);
+        let restored = Detector::restore(ReplicaId(0), replicas, settings, later, &text).unwrap();
+        let filter = setting.filter(0, &Mode::Userspace);
+        let shut_out = shut_out_already(&restored, &filter, later);
+        let notice = "shut out until 2027-01-16T08:00:00.000Z: proven equivocation".to_owned();
+        assert_eq!(shut_out, [(ReplicaId(2), notice)]);
+        let left = filter.statistics().unwrap().peers[1].quarantine.unwrap().remaining;
+        assert!(left > Duration::from_secs(22 * 3600) && left <= Duration::from_secs(23 * 3600), "{left:?}");
+    }
+
+    #[test]
+    fn votes_count_for_those_who_sign_them() {
+        let replicas = Setting::new().cluster.replicas;
+        let vote = signed(2, 1).vote;
+        let commit = Message::Commit(vote);
+        assert_eq!(vote_of(ReplicaId(2), &commit, replicas), Some((Sequence(1), Phase::Commit)));
+        assert_eq!(vote_of(ReplicaId(1), &commit, replicas), None, "handed on");
+        let fetch = Message::Fetch { from: Sequence(1) };
+        assert_eq!(vote_of(ReplicaId(1), &fetch, replicas), None);
+    }
+}
