@@ -16,6 +16,7 @@ mod filter;
 mod kernel;
 mod mode;
 mod policy;
+mod privileges;
 mod shape;
 mod statistics;
 mod twin;
@@ -30,6 +31,7 @@ pub use error::FilterError;
 pub use filter::PeerFilter;
 pub use mode::{Kind, Mode, ModeError};
 pub use policy::{Limits, PEER_ADDRESSES_MAX, Peer, Policy, Rate, TIGHTEN_FACTOR_MAX};
+pub use privileges::drop_privileges;
 pub use statistics::{
     Behaviour, FilterStatistics, PeerStatistics, QuarantineState, UnknownSource, VerdictCount,
 };

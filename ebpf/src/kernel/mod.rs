@@ -37,9 +37,9 @@ use crate::{
 pub(crate) struct Kernel {
     pub(crate) bpf: Ebpf,
     quarantine: Shared<Standing>,
-    peer_stats: Shared<PeerStats>,
-    verdicts: PerCpuArray<MapData, Count>,
-    unknown: HashMap<MapData, [u8; 16], Unknown>,
+    pub(crate) peer_stats: Shared<PeerStats>,
+    pub(crate) verdicts: PerCpuArray<MapData, Count>,
+    pub(crate) unknown: HashMap<MapData, [u8; 16], Unknown>,
 }
 
 /// How XDP runs on an interface.

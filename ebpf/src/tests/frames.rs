@@ -176,8 +176,9 @@ fn programs_see_through_tags_options_and_fragments() {
         return;
     }
     for kind in [Kind::Tc, Kind::Xdp] {
+        let mut judge = AtInterface::new(kind);
         for (name, frame, expected) in table() {
-            let mut judge = AtInterface::new(kind);
+            judge.reset();
             judge.at(1_000_000_000);
             assert_eq!(judge.judge_frame(&frame, 0, 0), expected, "{kind}: {name}");
         }

@@ -66,6 +66,7 @@ struct Case {
 
 /// Tells `judge` the story of `case` and compares the verdicts.
 fn run(case: &Case, judge: &mut dyn Judge, who: &str) {
+    judge.reset();
     judge.at(START_NS);
     for (number, step) in case.steps.iter().enumerate() {
         match step {
@@ -116,8 +117,9 @@ fn table_has_every_verdict_that_a_datagram_can_get() {
 #[test]
 fn program_at_ingress_judges_as_the_table_says() {
     if privileged() {
+        let mut judge = AtInterface::new(Kind::Tc);
         for case in cases::table() {
-            compare(&case, &mut AtInterface::new(Kind::Tc), "tc");
+            compare(&case, &mut judge, "tc");
         }
     }
 }
@@ -125,8 +127,9 @@ fn program_at_ingress_judges_as_the_table_says() {
 #[test]
 fn program_at_driver_judges_as_the_table_says() {
     if privileged() {
+        let mut judge = AtInterface::new(Kind::Xdp);
         for case in cases::table().iter().filter(|case| !cases::is_batch(case)) {
-            compare(case, &mut AtInterface::new(Kind::Xdp), "xdp");
+            compare(case, &mut judge, "xdp");
         }
     }
 }
@@ -143,8 +146,9 @@ fn program_on_socket_judges_real_packets_as_the_table_says() {
     }
     namespace.address("lo", "2001:db8::2/128");
     namespace.run(|| {
+        let mut judge = OnSocket::new();
         for case in cases::table() {
-            compare(&case, &mut OnSocket::new(), "socket");
+            compare(&case, &mut judge, "socket");
         }
     });
 }
