@@ -6,6 +6,7 @@
 //! `handler` is the plugin of one block; `consensus` is the cluster as this process takes part in it, shared by its blocks and
 //! kept across reloads by `nodes`; `judge` connects `pbft` with `agreement`.
 
+mod admission;
 mod adversary;
 mod answer;
 mod answered;
