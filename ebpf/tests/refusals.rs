@@ -2,6 +2,8 @@
 //!
 //! Needs root. Without it each test says so and passes; under `CI=true` it fails.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod namespace;
 
 use std::{

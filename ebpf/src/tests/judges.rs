@@ -175,7 +175,7 @@ impl AtInterface {
         let mut inner = InKernel::new(policy);
         match kind {
             Kind::Tc => {
-                inner.kernel.program_mut::<&mut SchedClassifier>("at_ingress").unwrap().load().unwrap()
+                inner.kernel.program_mut::<&mut SchedClassifier>("at_ingress").unwrap().load().unwrap();
             }
             Kind::Xdp => inner.kernel.program_mut::<&mut Xdp>("at_driver").unwrap().load().unwrap(),
             _ => panic!("there is no such program at an interface"),
