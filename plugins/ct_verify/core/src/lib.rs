@@ -3,20 +3,33 @@
 //! Pure functions on bytes. No socket, file or clock: lists, roots, revocation lists and the time come in, verdicts with all
 //! their reasons go out, so that every replica judges alike and a stranger can judge again.
 
+pub mod chain;
 pub mod checkpoint;
 mod der;
 pub mod digest;
+pub mod facts;
 pub mod inclusion;
+pub mod judge;
 pub mod log_key;
 pub mod log_list;
 pub mod merkle;
 pub mod moment;
 pub mod policy;
 pub mod precertificate;
+mod presented;
 pub mod reason;
+pub mod revocation;
+pub mod roots;
+pub mod score;
 pub mod sct;
 pub mod sct_check;
 pub mod skeleton;
 pub mod tile;
 pub mod tree_head;
+pub mod verdict;
 mod wire;
+
+pub use judge::{Pinned, Question, judge};
+pub use moment::Moment;
+pub use policy::Policy;
+pub use verdict::{Conclusion, Verdict};

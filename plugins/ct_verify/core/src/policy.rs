@@ -46,7 +46,7 @@ pub struct Requirements {
 }
 
 /// What came of applying a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Distinct logs that count.
     pub logs: BTreeSet<LogId>,

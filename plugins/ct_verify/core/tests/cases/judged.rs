@@ -1,0 +1,265 @@
+//! Whole judgements: real chains with real lists, one-edit mutants, and synthetic cases in which one thing is wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use serde_json::{Value, json};
+use transparency::chain::Purpose;
+use transparency::log_list::LogList;
+use transparency::revocation::{Crl, RevocationMode, RevocationStatus};
+use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
+use transparency::verdict::CtOutcome;
+use transparency::{Conclusion, Moment, Pinned, Policy, Question, Verdict, judge};
+
+use crate::place::{chain, data, json as read_json};
+
+/// What a case is judged by.
+struct Case<'a> {
+    chain: &'a [CertificateDer<'static>],
+    name: Option<&'a str>,
+    list: &'a LogList,
+    roots: &'a RootStore,
+    crls: &'a [Crl],
+    at: Moment,
+}
+
+impl Case<'_> {
+    fn judged_by(&self, policy: Policy) -> Verdict {
+        let question =
+            Question { chain: self.chain, name: self.name, purpose: Purpose::Server, audited: &[], networks: None };
+        let pinned = Pinned {
+            policy: &policy,
+            log_list: Some(self.list),
+            roots: self.roots,
+            intermediates: &Intermediates::default(),
+            crls: self.crls,
+            revocation: RevocationMode::Soft,
+            private_roots_need_logs: false,
+        };
+        judge(&question, &pinned, self.at)
+    }
+}
+
+fn moment(value: &Value) -> Moment {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn list(path: &Path) -> LogList {
+    LogList::parse(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn roots(path: &Path) -> RootStore {
+    let anchors = anchors_from_pem(&std::fs::read(path).unwrap()).unwrap();
+    RootStore::new("test", anchors.into_iter().map(|anchor| (anchor, RootKind::Public)))
+}
+
+fn no_roots() -> RootStore {
+    RootStore::new("none", [])
+}
+
+/// The statuses as the verdict's JSON has them.
+fn statuses(verdict: &Verdict) -> Value {
+    serde_json::to_value(&verdict.ct.sct_status).unwrap()
+}
+
+fn lists(data: &Path) -> BTreeMap<String, LogList> {
+    let names = ["2025-04-10", "2025-12-14", "2026-01-20", "2023-06-20"].map(|name| format!("log-lists/{name}.json"));
+    names.into_iter().map(|name| (name.clone(), list(&data.join(name)))).collect()
+}
+
+#[test]
+fn real_chains_meet_or_fail_the_policy_as_expected() {
+    let Some(data) = data() else { return };
+    let (lists, roots) = (lists(&data), no_roots());
+    let cases = read_json(data.join("policy-cases-real.json"));
+    let cases = cases["cases"].as_array().unwrap();
+    for case in cases {
+        let (id, expect) = (&case["id"], &case["expect"]);
+        let chain = chain(data.join(case["chain"].as_str().unwrap()));
+        let list = &lists[case["log_list"].as_str().unwrap()];
+        let case = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let verdict = case.judged_by(Policy::Chrome2026);
+        assert_eq!(statuses(&verdict), expect["sct_status"], "{id}");
+        assert_eq!(serde_json::to_value(&verdict.ct.log_states).unwrap(), expect["log_states"], "{id}");
+        assert_eq!(json!(verdict.ct.compliant), expect["chrome_2026_compliant_ignoring_staleness"], "{id}");
+        assert_eq!(json!(verdict.ct.list_stale), expect["list_stale_after_70_days"], "{id}");
+        assert_eq!(json!(verdict.chain.within_validity), expect["within_validity"], "{id}");
+    }
+    println!("{} policy cases", cases.len());
+    assert!(cases.len() > 100);
+}
+
+#[test]
+fn one_edit_to_a_real_certificate_is_seen_as_what_it_is() {
+    let Some(data) = data() else { return };
+    let (lists, roots) = (lists(&data), no_roots());
+    let cases = read_json(data.join("mutated-real/cases.json"));
+    let cases = cases["cases"].as_array().unwrap();
+    for case in cases {
+        let chain = chain(data.join(case["chain"].as_str().unwrap()));
+        let list = &lists[case["log_list"].as_str().unwrap()];
+        let judged = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let verdict = judged.judged_by(Policy::Chrome2026);
+        assert_eq!(statuses(&verdict), case["expect"]["sct_status"], "{}", case["id"]);
+    }
+    println!("{} mutants", cases.len());
+}
+
+/// Judges a synthetic case, and hands its verdicts by Chrome's and by Apple's policy on.
+fn synthetic(data: &Path, file: &str, check: &dyn Fn(&Value, &Verdict, &Verdict)) -> usize {
+    let folder = data.join("synthetic");
+    let roots = roots(&folder.join("roots.pem"));
+    let cases = read_json(folder.join(file));
+    let cases = cases["cases"].as_array().unwrap();
+    for case in cases {
+        let chain = chain(folder.join(case["chain"].as_str().unwrap()));
+        let list = list(&folder.join(case["log_list"].as_str().unwrap()));
+        let name = case["dns_name"].as_str();
+        let judged = Case { chain: &chain, name, list: &list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        check(case, &judged.judged_by(Policy::Chrome2026), &judged.judged_by(Policy::Apple));
+    }
+    cases.len()
+}
+
+fn agrees(found: bool, expected: &Value) -> bool {
+    expected.is_null() || *expected == found
+}
+
+#[test]
+fn synthetic_certificates_are_judged_as_expected() {
+    let Some(data) = data() else { return };
+    let count = synthetic(&data, "cases.json", &|case, chrome, apple| {
+        let (id, expect) = (case["id"].as_str().unwrap(), &case["expect"]);
+        assert_eq!(chrome.chain.x509_chain_valid, expect["x509_chain_valid"], "{id}: {:?}", chrome.reasons);
+        match id {
+            // The signature fits, the log's position is missing: said, and counted.
+            "odd-static-log-no-leaf-index" => {
+                assert_eq!(statuses(chrome), json!(["valid", "valid"]));
+                assert!(chrome.reasons.iter().any(|reason| reason.code() == "sct_without_leaf_index"));
+            }
+            _ => assert_eq!(statuses(chrome), expect["sct_status"], "{id}"),
+        }
+        assert!(agrees(chrome.ct.compliant.unwrap(), &expect["chrome_2026_compliant"]), "{id}: {:?}", chrome.reasons);
+        assert!(agrees(apple.ct.compliant.unwrap(), &expect["apple_compliant"]), "{id}: {:?}", apple.reasons);
+        let all_well = expect["x509_chain_valid"] == true && expect["chrome_2026_compliant"] == true;
+        let expected = match id {
+            "bad-missing-intermediate" => Conclusion::Indeterminate,
+            _ if all_well || id.starts_with("odd") => Conclusion::Valid,
+            _ => Conclusion::Invalid,
+        };
+        assert_eq!(chrome.verdict, expected, "{id}: {:?}", chrome.reasons);
+    });
+    println!("{count} synthetic cases");
+    assert!(count > 40);
+}
+
+#[test]
+fn timestamps_of_logs_with_public_keys_do_not_count() {
+    let Some(data) = data() else { return };
+    synthetic(&data, "cases-mimics.json", &|_, chrome, apple| {
+        assert_eq!(statuses(chrome), json!(["valid", "valid"]));
+        assert_eq!(serde_json::to_value(&chrome.ct.log_states).unwrap(), json!(["denied", "denied"]));
+        for verdict in [chrome, apple] {
+            assert_eq!((verdict.verdict, verdict.ct.compliant), (Conclusion::Invalid, Some(false)));
+            assert_eq!(verdict.ct.counted_logs, 0);
+            assert!(verdict.reasons.iter().any(|reason| reason.code() == "sct_denied_log"));
+        }
+    });
+}
+
+#[test]
+fn a_stale_list_makes_nothing_valid_and_nothing_invalid() {
+    let Some(data) = data() else { return };
+    synthetic(&data, "cases-stale-list.json", &|_, chrome, apple| {
+        for verdict in [chrome, apple] {
+            // The case names no roots of its own; what is said of the chain is not about the list.
+            assert_eq!(verdict.ct.outcome, CtOutcome::ListStale);
+            assert_eq!(verdict.verdict, Conclusion::Indeterminate, "{:?}", verdict.reasons);
+        }
+    });
+}
+
+#[test]
+fn synthetic_revocation_lists_are_believed_when_they_may_be() {
+    let Some(data) = data() else { return };
+    let folder = data.join("synthetic");
+    let (roots, list) = (roots(&folder.join("roots.pem")), list(&folder.join("log_list.json")));
+    let cases = read_json(folder.join("crl/cases.json"));
+    let mut all = Vec::new();
+    for case in cases["cases"].as_array().unwrap() {
+        let chain = chain(folder.join(case["chain"].as_str().unwrap()));
+        let name = case["crl"].as_str().unwrap();
+        let crls = [Crl::parse(&std::fs::read(folder.join("crl").join(name)).unwrap())];
+        let judged = Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &crls, at: moment(&cases["at"]) };
+        let verdict = judged.judged_by(Policy::Chrome2026);
+        let found = serde_json::to_value(verdict.revocation).unwrap();
+        let expected = case["expect"].as_str().unwrap();
+        assert!(expected.split("_or_").any(|word| found == word), "{name}: {found}, {:?}", verdict.reasons);
+        let revoked = verdict.revocation == RevocationStatus::Revoked;
+        assert_eq!(verdict.verdict == Conclusion::Invalid, revoked, "{name}");
+        all.extend(crls);
+    }
+    let chain = chain(folder.join("chains/revoked.pem"));
+    all.reverse();
+    let judged = Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &all, at: moment(&cases["at"]) };
+    let verdict = judged.judged_by(Policy::Chrome2026);
+    assert_eq!(verdict.revocation, RevocationStatus::Revoked, "lists that are no good hide none that is");
+}
+
+#[test]
+fn real_revocation_lists_of_amazon_are_believed() {
+    let Some(data) = data() else { return };
+    let lists = lists(&data);
+    let list = &lists["log-lists/2025-04-10.json"];
+    let cases = read_json(data.join("crl-real/cases.json"));
+    for case in cases["cases"].as_array().unwrap() {
+        let chain = chain(data.join(case["chain"].as_str().unwrap()));
+        let crls = [Crl::parse(&std::fs::read(data.join(case["crl"].as_str().unwrap())).unwrap())];
+        let judged = Case { chain: &chain, name: None, list, roots: &no_roots(), crls: &crls, at: moment(&case["at"]) };
+        let verdict = judged.judged_by(Policy::Chrome2026);
+        assert_eq!(serde_json::to_value(verdict.revocation).unwrap(), case["expect"], "{}: {:?}", case["chain"], verdict.reasons);
+    }
+}
+
+#[test]
+fn every_timestamp_of_a_known_log_in_a_real_chain_is_valid() {
+    let Some(data) = data() else { return };
+    let (lists, roots) = (lists(&data), no_roots());
+    let index = read_json(data.join("real-chains/index.json"));
+    let (mut valid, mut unknown) = (0, 0);
+    for entry in index["chains"].as_array().unwrap() {
+        let file = data.join(entry["file"].as_str().unwrap());
+        let chain = chain(file);
+        for list in lists.values() {
+            let at = moment(&entry["not_after"]);
+            let judged = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at };
+            let verdict = judged.judged_by(Policy::Chrome2026);
+            for (ours, theirs) in verdict.ct.scts.iter().zip(entry["scts"].as_array().unwrap()) {
+                assert_eq!(serde_json::to_value(ours.leaf_index).unwrap(), match &ours.log {
+                    Some(_) => theirs["leaf_index"].clone(),
+                    None => Value::Null,
+                });
+                assert_eq!(ours.timestamp.unwrap().milliseconds(), theirs["timestamp"].as_u64().unwrap());
+                let word = serde_json::to_value(ours.status).unwrap();
+                if word == "unknown_log" { unknown += 1 } else { valid += 1 }
+                assert!(word == "unknown_log" || word == theirs["status"], "{}: {word}", entry["file"]);
+            }
+            let facts = verdict.certificate.unwrap();
+            assert_eq!(facts.sha256.to_string(), entry["sha256"]);
+            assert_eq!(serde_json::to_value(facts.not_before).unwrap(), entry["not_before"]);
+            assert_eq!(serde_json::to_value(facts.not_after).unwrap(), entry["not_after"]);
+        }
+    }
+    println!("{valid} timestamps valid, {unknown} of logs that are not in that list");
+    assert!(valid > 300);
+}
+
+#[test]
+fn equal_inputs_give_equal_bytes() {
+    let Some(data) = data() else { return };
+    synthetic(&data, "cases.json", &|case, chrome, apple| {
+        assert_eq!(chrome.canonical(), chrome.clone().canonical());
+        assert_ne!(chrome.digest(), apple.digest(), "{}: the policy is in the verdict", case["id"]);
+    });
+}
