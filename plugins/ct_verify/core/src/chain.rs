@@ -119,7 +119,8 @@ pub fn check_chain(
         check_name(leaf, name, reasons);
         match leaf.verify_for_usage(algorithms, &trust.roots.anchors, &helpers, time, purpose, None, None) {
             Ok(path) => {
-                let issuers = path.intermediate_certificates().map(|certificate| Sha256::of(&certificate.der()));
+                let issuers =
+                    path.intermediate_certificates().map(|certificate| Sha256::of(&certificate.der()));
                 verdict.path = std::iter::once(Sha256::of(&chain[0])).chain(issuers).collect();
                 verdict.root_key_sha256 = Some(Sha256::of(&webpki::spki_for_anchor(path.anchor())));
                 verdict.root_kind = Some(trust.roots.kind(path.anchor()));
@@ -150,9 +151,13 @@ fn path_reason(error: &Error, chain: &[CertificateDer<'_>], purpose: Purpose, tr
     match error {
         Error::UnknownIssuer => unknown_issuer(chain, trust),
         Error::InvalidSignatureForPublicKey => Reason::BadSignature,
-        Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => Reason::WrongPurpose(purpose.word()),
+        Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
+            Reason::WrongPurpose(purpose.word())
+        }
         Error::UnsupportedSignatureAlgorithmContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Reason::UnsupportedAlgorithm(words(error)),
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            Reason::UnsupportedAlgorithm(words(error))
+        }
         Error::MaximumPathBuildCallsExceeded
         | Error::MaximumSignatureChecksExceeded
         | Error::MaximumPathDepthExceeded
@@ -174,10 +179,18 @@ fn unknown_issuer(chain: &[CertificateDer<'_>], trust: Trust<'_>) -> Reason {
 }
 
 /// The certificates that could stand between leaf and root: those of the chain, and those that the bundle has for them.
-pub(crate) fn helpers<'a>(chain: &'a [CertificateDer<'_>], bundle: &'a Intermediates) -> Vec<CertificateDer<'a>> {
-    let mut helpers: Vec<CertificateDer<'a>> =
-        chain.iter().skip(1).take(CHAIN_MAX).map(|certificate| CertificateDer::from(&certificate[..])).collect();
-    let mut wanted: Vec<&[u8]> = chain.iter().filter_map(|one| Skeleton::parse(one).ok()).map(|one| one.issuer).collect();
+pub(crate) fn helpers<'a>(
+    chain: &'a [CertificateDer<'_>],
+    bundle: &'a Intermediates,
+) -> Vec<CertificateDer<'a>> {
+    let mut helpers: Vec<CertificateDer<'a>> = chain
+        .iter()
+        .skip(1)
+        .take(CHAIN_MAX)
+        .map(|certificate| CertificateDer::from(&certificate[..]))
+        .collect();
+    let mut wanted: Vec<&[u8]> =
+        chain.iter().filter_map(|one| Skeleton::parse(one).ok()).map(|one| one.issuer).collect();
     let mut asked: BTreeSet<&[u8]> = BTreeSet::new();
     while let Some(name) = wanted.pop() {
         if !asked.insert(name) {
@@ -201,7 +214,8 @@ pub(crate) fn find_issuer<'a>(
     chain: &'a [CertificateDer<'_>],
     trust: Trust<'a>,
 ) -> Option<Issuer<'a>> {
-    let of_certificate = |certificate: &'a CertificateDer<'_>| Skeleton::parse(certificate).ok().map(Issuer::of);
+    let of_certificate =
+        |certificate: &'a CertificateDer<'_>| Skeleton::parse(certificate).ok().map(Issuer::of);
     let in_chain = chain.iter().take(CHAIN_MAX).filter_map(of_certificate);
     let in_bundle = trust.intermediates.named(leaf.issuer).iter().filter_map(of_certificate);
     let in_roots = trust.roots.anchors.iter().map(|anchor| Issuer {

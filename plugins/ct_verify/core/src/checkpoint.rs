@@ -68,7 +68,8 @@ impl<'a> Checkpoint<'a> {
         let text = std::str::from_utf8(bytes).map_err(|_| CheckpointError::Malformed("text"))?;
         let (body, signatures) = text.split_once("\n\n").ok_or(CheckpointError::Malformed("empty line"))?;
         let mut lines = body.split('\n');
-        let origin = lines.next().filter(|origin| !origin.is_empty()).ok_or(CheckpointError::Malformed("origin"))?;
+        let origin =
+            lines.next().filter(|origin| !origin.is_empty()).ok_or(CheckpointError::Malformed("origin"))?;
         let size = lines.next().and_then(parse_size).ok_or(CheckpointError::Malformed("size"))?;
         let root = lines.next().and_then(Sha256::from_base64).ok_or(CheckpointError::Malformed("root"))?;
         if lines.next().is_some() {
@@ -113,7 +114,8 @@ impl<'a> Checkpoint<'a> {
 
 /// The first four bytes of SHA-256 over the name, a line feed, the kind of the signature, and the log's identity.
 fn key_id(name: &str, key: &LogKey) -> [u8; 4] {
-    let Sha256([a, b, c, d, ..]) = Sha256::of_pieces(&[name.as_bytes(), b"\n", &[RFC6962_NOTE], &key.id().0.0]);
+    let Sha256([a, b, c, d, ..]) =
+        Sha256::of_pieces(&[name.as_bytes(), b"\n", &[RFC6962_NOTE], &key.id().0.0]);
     [a, b, c, d]
 }
 
@@ -127,7 +129,8 @@ fn parse_signature(line: &str) -> Option<NoteSignature<'_>> {
     let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     let bytes = STANDARD.decode(encoded).ok()?;
     let (key_id, body) = bytes.split_first_chunk::<4>()?;
-    let named = !name.is_empty() && !name.contains(|character: char| character.is_whitespace() || character == '+');
+    let named =
+        !name.is_empty() && !name.contains(|character: char| character.is_whitespace() || character == '+');
     (named && !body.is_empty()).then(|| NoteSignature { name, key_id: *key_id, body: body.to_vec() })
 }
 

@@ -67,7 +67,8 @@ impl<'a> Reader<'a> {
         if tag & 0x1f == 0x1f {
             return Err(DerError::LongTag);
         }
-        let (head, length) = if first < 0x80 { (2, usize::from(first)) } else { long_length(self.rest, first)? };
+        let (head, length) =
+            if first < 0x80 { (2, usize::from(first)) } else { long_length(self.rest, first)? };
         let end = head.checked_add(length).ok_or(DerError::Length)?;
         if self.rest.len() < end {
             return Err(DerError::Truncated);
@@ -80,7 +81,11 @@ impl<'a> Reader<'a> {
     /// Reads the next element, which must have this tag.
     pub fn expect(&mut self, tag: u8) -> Result<Element<'a>, DerError> {
         let element = self.any()?;
-        if element.tag == tag { Ok(element) } else { Err(DerError::Tag { expected: tag, found: element.tag }) }
+        if element.tag == tag {
+            Ok(element)
+        } else {
+            Err(DerError::Tag { expected: tag, found: element.tag })
+        }
     }
 
     /// Reads the next element if it has this tag.
@@ -156,7 +161,8 @@ mod tests {
 
     #[test]
     fn lengths_that_are_not_minimal_are_refused() {
-        for bytes in [&[4, 0x81, 1, 0][..], &[4, 0x82, 0, 0x80], &[4, 0x80, 0, 0], &[4, 0x85, 1, 0, 0, 0, 0]] {
+        for bytes in [&[4, 0x81, 1, 0][..], &[4, 0x82, 0, 0x80], &[4, 0x80, 0, 0], &[4, 0x85, 1, 0, 0, 0, 0]]
+        {
             assert_eq!(Reader::new(bytes).any().unwrap_err(), DerError::Length, "{bytes:?}");
         }
     }

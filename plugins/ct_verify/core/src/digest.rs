@@ -91,6 +91,9 @@ mod tests {
     fn digest_of_nothing_is_the_known_one() {
         let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Sha256::of(b"").to_string(), expected);
-        assert_eq!(Sha256::from_base64("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(), Sha256::of(b""));
+        assert_eq!(
+            Sha256::from_base64("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(),
+            Sha256::of(b"")
+        );
     }
 }

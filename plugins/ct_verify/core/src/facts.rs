@@ -57,7 +57,12 @@ impl Facts {
             key_sha256: certificate.key_hash(),
             subject: shown(&parsed.subject().to_string()),
             issuer: shown(&parsed.issuer().to_string()),
-            serial: parsed.raw_serial().iter().take(SERIAL_BYTES_SHOWN_MAX).map(|byte| format!("{byte:02x}")).collect(),
+            serial: parsed
+                .raw_serial()
+                .iter()
+                .take(SERIAL_BYTES_SHOWN_MAX)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             not_before: Moment::from_seconds(parsed.validity().not_before.timestamp()),
             not_after: Moment::from_seconds(parsed.validity().not_after.timestamp()),
             names: Vec::new(),
@@ -83,7 +88,9 @@ impl Facts {
             }
             ParsedExtension::BasicConstraints(constraints) => self.is_ca = constraints.ca,
             ParsedExtension::KeyUsage(usage) => self.signs_crls = usage.crl_sign(),
-            ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = Some(usage.server_auth || usage.any),
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                self.for_servers = Some(usage.server_auth || usage.any)
+            }
             ParsedExtension::CRLDistributionPoints(points) => {
                 let full = points.iter().filter_map(|point| match &point.distribution_point {
                     Some(DistributionPointName::FullName(names)) => Some(names),
@@ -93,7 +100,8 @@ impl Facts {
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 let issuers = access.iter().filter(|entry| entry.access_method == CA_ISSUERS);
-                self.issuer_urls = issuers.filter_map(|entry| url(&entry.access_location)).take(URLS_MAX).collect();
+                self.issuer_urls =
+                    issuers.filter_map(|entry| url(&entry.access_location)).take(URLS_MAX).collect();
             }
             _ => {}
         }
@@ -123,7 +131,9 @@ fn shown(text: &str) -> String {
 fn text_of<E: std::fmt::Debug>(error: &x509_parser::nom::Err<E>) -> String {
     match error {
         x509_parser::nom::Err::Incomplete(_) => "the bytes end too early".to_owned(),
-        x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => shown(&format!("{error:?}")),
+        x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => {
+            shown(&format!("{error:?}"))
+        }
     }
 }
 
@@ -134,4 +144,5 @@ pub const URLS_MAX: usize = 8;
 const TEXT_SHOWN_MAX: usize = 512;
 const SERIAL_BYTES_SHOWN_MAX: usize = 32;
 /// 1.3.6.1.5.5.7.48.2.
-const CA_ISSUERS: x509_parser::oid_registry::Oid<'static> = x509_parser::oid_registry::asn1_rs::oid!(1.3.6.1.5.5.7.48.2);
+const CA_ISSUERS: x509_parser::oid_registry::Oid<'static> =
+    x509_parser::oid_registry::asn1_rs::oid!(1.3.6.1.5.5.7.48.2);

@@ -35,7 +35,12 @@ pub struct Audited {
 ///
 /// # Errors
 /// [`ProofError`] when the proof does not show it; that alone is no broken promise.
-pub fn audit_proof(leaf: &Sha256, index: u64, path: &[Sha256], head: &TreeHead) -> Result<Audited, ProofError> {
+pub fn audit_proof(
+    leaf: &Sha256,
+    index: u64,
+    path: &[Sha256],
+    head: &TreeHead,
+) -> Result<Audited, ProofError> {
     verify_inclusion(leaf, index, head.size, path, &head.root)?;
     Ok(Audited { leaf: *leaf, inclusion: Inclusion::Proved })
 }

@@ -69,10 +69,18 @@ pub fn judge(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdi
     let asked = (question.name, question.purpose);
     let chain_verdict = check_chain(chain, (&skeleton, &facts), asked, trust, now, &mut reasons);
     let issuer = find_issuer(&skeleton, chain, trust);
-    let ct = judge_scts(&skeleton, &facts, (question, pinned), (&chain_verdict, issuer.as_ref()), now, &mut reasons);
+    let ct = judge_scts(
+        &skeleton,
+        &facts,
+        (question, pinned),
+        (&chain_verdict, issuer.as_ref()),
+        now,
+        &mut reasons,
+    );
     let lists = (pinned.crls, pinned.revocation);
     let whole = chain_verdict.root_kind.map(|_| trust);
-    let revocation = check_revocation(chain, (&skeleton, &facts), issuer.as_ref(), whole, lists, now, &mut reasons);
+    let revocation =
+        check_revocation(chain, (&skeleton, &facts), issuer.as_ref(), whole, lists, now, &mut reasons);
     let counted: Vec<Inclusion> = ct.scts.iter().filter(|sct| sct.counts).map(|sct| sct.inclusion).collect();
     let policy_met = match ct.outcome {
         CtOutcome::Compliant => Some(true),
@@ -87,7 +95,13 @@ pub fn judge(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdi
         networks: question.networks,
         reasons: &reasons,
     });
-    verdict(question, pinned, now, reasons, Found { chain: chain_verdict, ct, revocation, score, facts: Some(facts) })
+    verdict(
+        question,
+        pinned,
+        now,
+        reasons,
+        Found { chain: chain_verdict, ct, revocation, score, facts: Some(facts) },
+    )
 }
 
 fn read_leaf<'a>(chain: &'a [CertificateDer<'_>]) -> Result<(Skeleton<'a>, Facts), Reason> {
@@ -126,7 +140,9 @@ fn judge_scts(
     found.extend(counted.missing);
     let outcome = match (excuse(question, pinned, chain), stale(list, now)) {
         (Some((outcome, reason)), _) | (None, Some((outcome, reason))) => {
-            found.retain(|reason| reason.severity() == Severity::Notice || matches!(reason, Reason::BrokenPromise(_)));
+            found.retain(|reason| {
+                reason.severity() == Severity::Notice || matches!(reason, Reason::BrokenPromise(_))
+            });
             found.push(reason);
             outcome
         }
@@ -184,7 +200,8 @@ fn broken_promises(scts: &[SctVerdict]) -> impl Iterator<Item = Reason> {
 fn outside_spans(scts: &[SctVerdict], list: &LogList, not_after: Moment) -> impl Iterator<Item = Reason> {
     let outside = move |sct: &SctVerdict| {
         let span = sct.log_id.and_then(|id| list.log(&id)).and_then(|log| log.temporal_interval);
-        sct.status == SctStatus::Valid && span.is_some_and(|(start, end)| not_after < start || end <= not_after)
+        sct.status == SctStatus::Valid
+            && span.is_some_and(|(start, end)| not_after < start || end <= not_after)
     };
     let found = scts.iter().enumerate().filter(move |(_, sct)| outside(sct));
     found.map(|(position, _)| Reason::OutsideTemporalInterval(position))

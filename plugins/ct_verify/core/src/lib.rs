@@ -3,8 +3,10 @@
 //! Pure functions on bytes. No socket, file or clock: lists, roots, revocation lists and the time come in, verdicts with all
 //! their reasons go out, so that every replica judges alike and a stranger can judge again.
 
+pub mod cert_record;
 pub mod chain;
 pub mod checkpoint;
+pub mod dane;
 mod der;
 pub mod digest;
 pub mod facts;
@@ -20,11 +22,13 @@ mod presented;
 pub mod reason;
 pub mod revocation;
 pub mod roots;
+pub mod rrset;
 pub mod score;
 pub mod sct;
 pub mod sct_check;
 pub mod skeleton;
 pub mod tile;
+pub mod tlsa;
 pub mod tree_head;
 pub mod verdict;
 mod wire;

@@ -89,7 +89,9 @@ impl LogKey {
         if signed.hash != SHA256 || signed.algorithm != number {
             return Err(BadSignature);
         }
-        UnparsedPublicKey::new(algorithm, &self.key).verify(message, signed.signature).map_err(|_| BadSignature)
+        UnparsedPublicKey::new(algorithm, &self.key)
+            .verify(message, signed.signature)
+            .map_err(|_| BadSignature)
     }
 
     /// Verifies a timestamp over this entry.
@@ -106,7 +108,8 @@ impl LogKey {
         if sct.log_id != self.id {
             return Err(BadSignature);
         }
-        let message = leaf_body(CERTIFICATE_TIMESTAMP, sct.timestamp, entry, sct.extensions).ok_or(BadSignature)?;
+        let message =
+            leaf_body(CERTIFICATE_TIMESTAMP, sct.timestamp, entry, sct.extensions).ok_or(BadSignature)?;
         self.verify(&message, &sct.signed)
     }
 }
@@ -137,7 +140,8 @@ pub(crate) fn leaf_hash(sct: &Sct<'_>, entry: &[u8]) -> Option<Sha256> {
 fn check_rsa_size(key: &[u8]) -> Result<(), LogKeyError> {
     let modulus = Reader::new(der::only(key, der::SEQUENCE)?.body).expect(der::INTEGER)?.body;
     let first = modulus.iter().position(|byte| *byte != 0).unwrap_or(modulus.len());
-    let bits = (modulus.len() - first) * 8 - modulus.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits =
+        (modulus.len() - first) * 8 - modulus.get(first).map_or(0, |byte| byte.leading_zeros() as usize);
     if (2048..=8192).contains(&bits) { Ok(()) } else { Err(LogKeyError::Size) }
 }
 
@@ -150,11 +154,11 @@ const ECDSA: u8 = 3;
 const UNCOMPRESSED: u8 = 4;
 /// id-ecPublicKey, prime256v1.
 const P256_ALGORITHM: &[u8] = &[
-    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+    0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
+    0x01, 0x07,
 ];
 /// rsaEncryption, NULL.
-const RSA_ALGORITHM: &[u8] =
-    &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+const RSA_ALGORITHM: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
 #[cfg(test)]
 mod tests {
@@ -165,7 +169,10 @@ mod tests {
         let p384 = der::element(
             der::SEQUENCE,
             &[
-                &der::element(der::SEQUENCE, &[&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22]]),
+                &der::element(
+                    der::SEQUENCE,
+                    &[&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22]],
+                ),
                 &der::element(der::BIT_STRING, &[&[0; 98]]),
             ],
         );

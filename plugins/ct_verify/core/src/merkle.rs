@@ -235,7 +235,9 @@ mod tests {
             let root = root(&leaves);
             for index in 0..count {
                 let path = inclusion_path(&leaves, index).unwrap();
-                let verify = |index, size, path: &[_]| verify_inclusion(&leaves[index], index as u64, size, path, &root);
+                let verify = |index, size, path: &[_]| {
+                    verify_inclusion(&leaves[index], index as u64, size, path, &root)
+                };
                 assert_eq!(verify(index, count as u64, &path), Ok(()), "{index} of {count}");
                 let longer = [&path[..], &[root]].concat();
                 assert!(verify(index, count as u64, &longer).is_err());
@@ -243,7 +245,10 @@ mod tests {
                     assert!(verify(index, count as u64, &path[..path.len() - 1]).is_err());
                     assert!(verify((index + 1) % count, count as u64, &path).is_err());
                 }
-                assert_eq!(verify_inclusion(&leaves[0], count as u64, count as u64, &path, &root), Err(ProofError::Range));
+                assert_eq!(
+                    verify_inclusion(&leaves[0], count as u64, count as u64, &path, &root),
+                    Err(ProofError::Range)
+                );
             }
         }
     }

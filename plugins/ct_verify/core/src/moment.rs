@@ -97,7 +97,12 @@ mod tests {
 
     #[test]
     fn texts_come_back_as_they_were() {
-        for text in ["1970-01-01T00:00:00Z", "2026-08-01T00:00:00Z", "2016-11-30T13:24:18.330Z", "9999-12-31T23:59:59Z"] {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2026-08-01T00:00:00Z",
+            "2016-11-30T13:24:18.330Z",
+            "9999-12-31T23:59:59Z",
+        ] {
             assert_eq!(text.parse::<Moment>().unwrap().to_string(), text);
         }
     }

@@ -61,13 +61,17 @@ pub fn tbs_without_poison(precertificate: &Skeleton<'_>) -> Result<Vec<u8>, Spli
 /// As [`tbs_without_poison`]; [`SpliceError::NoSigner`] when `signer` lacks the key purpose for this.
 ///
 /// Source: RFC 6962 §3.2.
-pub fn tbs_of_presigned(precertificate: &Skeleton<'_>, signer: &Skeleton<'_>) -> Result<Vec<u8>, SpliceError> {
+pub fn tbs_of_presigned(
+    precertificate: &Skeleton<'_>,
+    signer: &Skeleton<'_>,
+) -> Result<Vec<u8>, SpliceError> {
     if !is_precertificate_signer(signer) {
         return Err(SpliceError::NoSigner);
     }
     check_once(precertificate, POISON)?;
     let of_signer = signer.parts.extensions.as_deref().unwrap_or_default().iter();
-    let key_id = of_signer.filter(|extension| extension.oid == AUTHORITY_KEY_ID).map(|found| found.whole).next();
+    let key_id =
+        of_signer.filter(|extension| extension.oid == AUTHORITY_KEY_ID).map(|found| found.whole).next();
     let all = precertificate.parts.extensions.as_deref().unwrap_or_default();
     let mut kept = Vec::new();
     let mut replaced = false;
@@ -109,7 +113,8 @@ pub fn corresponds(precertificate: &Skeleton<'_>, certificate: &Skeleton<'_>) ->
 fn cut(certificate: &Skeleton<'_>, oid: &[u8]) -> Result<Vec<u8>, SpliceError> {
     check_once(certificate, oid)?;
     let all = certificate.parts.extensions.as_deref().unwrap_or_default().iter();
-    let kept: Vec<&[u8]> = all.filter(|extension| extension.oid != oid).map(|extension| extension.whole).collect();
+    let kept: Vec<&[u8]> =
+        all.filter(|extension| extension.oid != oid).map(|extension| extension.whole).collect();
     Ok(certificate.parts.encode(certificate.issuer, &kept))
 }
 

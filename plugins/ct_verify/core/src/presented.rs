@@ -3,7 +3,9 @@
 //! The library refuses a certificate whose list of timestamps is no OCTET STRING. That is for the logs' part of a verdict to say,
 //! not for the chain's; so such a list is hidden from the library, while the signature is verified over the original bytes.
 
-use rustls_pki_types::{AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm};
+use rustls_pki_types::{
+    AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm,
+};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error};
 
 use crate::der::{self, Reader};
@@ -39,7 +41,8 @@ impl<'a> Presented<'a> {
         let Some((seen, signed)) = &self.swapped else { return Ok(look(&leaf, ALL_VERIFICATION_ALGS)) };
         let swapping: Vec<Swapping<'_>> =
             ALL_VERIFICATION_ALGS.iter().map(|inner| Swapping { inner: *inner, seen, signed }).collect();
-        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = swapping.iter().map(|one| one as _).collect();
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+            swapping.iter().map(|one| one as _).collect();
         Ok(look(&leaf, &algorithms))
     }
 }
@@ -60,7 +63,12 @@ struct Swapping<'a> {
 }
 
 impl SignatureVerificationAlgorithm for Swapping<'_> {
-    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         let message = if message == self.seen { self.signed } else { message };
         self.inner.verify_signature(public_key, message, signature)
     }

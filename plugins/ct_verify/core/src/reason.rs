@@ -85,7 +85,9 @@ pub enum Reason {
     SctUnknownLog { position: usize, log: LogId },
     #[error("timestamp {0}: dated in the future")]
     SctFuture(usize),
-    #[error("timestamp {position}: the private key of log `{log}` is public, so anybody could have signed it")]
+    #[error(
+        "timestamp {position}: the private key of log `{log}` is public, so anybody could have signed it"
+    )]
     SctDeniedLog { position: usize, log: LogId },
     #[error("timestamp {0}: of a static-ct log, but without the entry's position")]
     SctWithoutLeafIndex(usize),

@@ -194,7 +194,8 @@ fn ask(
     let unknown = |why: &str| Answer::Unknown(why.to_owned());
     let issuer = issuer.ok_or_else(|| unknown("the issuer's certificate is not known"))?;
     let anchor = issuer.anchor().ok_or_else(|| unknown("the issuer's certificate is malformed"))?;
-    let may_sign = issuer.certificate.as_ref().is_none_or(|one| Facts::read(one).is_ok_and(|facts| facts.signs_crls));
+    let may_sign =
+        issuer.certificate.as_ref().is_none_or(|one| Facts::read(one).is_ok_and(|facts| facts.signs_crls));
     if !may_sign {
         return Err(unknown("the issuer may not sign revocation lists"));
     }
@@ -234,7 +235,8 @@ fn issuer_revoked(
         .build();
     let (anchors, time) = (&trust.roots.anchors, unix(facts.not_after));
     let looked = Presented::new(leaf).look(|leaf, algorithms| {
-        leaf.verify_for_usage(algorithms, anchors, &helpers, time, Purpose::Any, Some(options), None).map(|_| ())
+        leaf.verify_for_usage(algorithms, anchors, &helpers, time, Purpose::Any, Some(options), None)
+            .map(|_| ())
     });
     looked.flatten() == Err(Error::CertRevoked)
 }

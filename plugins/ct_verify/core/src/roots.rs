@@ -70,7 +70,10 @@ pub enum CertificatesError {
 ///
 /// # Errors
 /// [`CertificatesError`] at the first thing that is wrong, or when there is no certificate.
-pub fn certificates_from_pem(pem: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, CertificatesError> {
+pub fn certificates_from_pem(
+    pem: &[u8],
+    most: usize,
+) -> Result<Vec<CertificateDer<'static>>, CertificatesError> {
     let mut certificates = Vec::new();
     for (number, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
         if number == most {
@@ -103,14 +106,21 @@ pub fn anchors_from_pem(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, Certifi
 
 impl RootStore {
     /// A store of these roots. Roots beyond [`ROOTS_MAX`] are left out.
-    pub fn new(version: impl Into<String>, roots: impl IntoIterator<Item = (TrustAnchor<'static>, RootKind)>) -> Self {
+    pub fn new(
+        version: impl Into<String>,
+        roots: impl IntoIterator<Item = (TrustAnchor<'static>, RootKind)>,
+    ) -> Self {
         let (anchors, kinds): (Vec<_>, Vec<_>) = roots.into_iter().take(ROOTS_MAX).unzip();
-        let mut prints: Vec<Sha256> = anchors.iter().zip(&kinds).map(|(anchor, kind)| print(anchor, *kind)).collect();
+        let mut prints: Vec<Sha256> =
+            anchors.iter().zip(&kinds).map(|(anchor, kind)| print(anchor, *kind)).collect();
         prints.sort_unstable();
         prints.dedup();
         let pieces: Vec<&[u8]> = prints.iter().map(|print| &print.0[..]).collect();
-        let identity =
-            RootStoreIdentity { version: version.into(), digest: Sha256::of_pieces(&pieces), roots: anchors.len() };
+        let identity = RootStoreIdentity {
+            version: version.into(),
+            digest: Sha256::of_pieces(&pieces),
+            roots: anchors.len(),
+        };
         RootStore { identity, anchors, kinds }
     }
 
@@ -124,7 +134,13 @@ impl RootStore {
         let same = |(ours, _): &(&TrustAnchor<'_>, &RootKind)| {
             ours.subject == anchor.subject && ours.subject_public_key_info == anchor.subject_public_key_info
         };
-        self.anchors.iter().zip(&self.kinds).filter(same).map(|(_, kind)| *kind).min().unwrap_or(RootKind::Public)
+        self.anchors
+            .iter()
+            .zip(&self.kinds)
+            .filter(same)
+            .map(|(_, kind)| *kind)
+            .min()
+            .unwrap_or(RootKind::Public)
     }
 }
 
@@ -154,7 +170,9 @@ impl Intermediates {
     pub fn new(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         let (mut by_subject, mut count) = (BTreeMap::<Vec<u8>, Vec<CertificateDer<'static>>>::new(), 0);
         for certificate in certificates {
-            let Ok(subject) = Skeleton::parse(&certificate).map(|read| read.subject.to_vec()) else { continue };
+            let Ok(subject) = Skeleton::parse(&certificate).map(|read| read.subject.to_vec()) else {
+                continue;
+            };
             if count == INTERMEDIATES_MAX {
                 break;
             }

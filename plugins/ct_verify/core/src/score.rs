@@ -52,7 +52,8 @@ pub(crate) fn score(grounds: &Grounds<'_>) -> Score {
     if !grounds.chain_valid || grounds.reasons.iter().any(fatal) {
         return Score::default();
     }
-    let proved = !grounds.inclusions.is_empty() && grounds.inclusions.iter().all(|one| *one == Inclusion::Proved);
+    let proved =
+        !grounds.inclusions.is_empty() && grounds.inclusions.iter().all(|one| *one == Inclusion::Proved);
     let met = grounds.policy_met == Some(true);
     let parts = Score {
         total: 0,
@@ -83,7 +84,7 @@ fn is_policy(reason: &Reason) -> bool {
 fn network_points(networks: Networks) -> u8 {
     let others = u64::from(networks.looked.saturating_sub(1));
     let agreeing = u64::from(networks.agreeing.saturating_sub(1)).min(others);
-    if others == 0 { 0 } else { (u64::from(NETWORKS) * agreeing / others) as u8 }
+    (u64::from(NETWORKS) * agreeing).checked_div(others).map_or(0, |points| points as u8)
 }
 
 const CHAIN: u8 = 30;
@@ -129,7 +130,10 @@ mod tests {
     #[test]
     fn a_failed_policy_caps_the_sum() {
         let reasons = [Reason::TooFewLogs { counted: 1, needed: 2 }];
-        assert_eq!(score(&Grounds { policy_met: Some(false), reasons: &reasons, ..best() }).total, POLICY_FAILED_MAX);
+        assert_eq!(
+            score(&Grounds { policy_met: Some(false), reasons: &reasons, ..best() }).total,
+            POLICY_FAILED_MAX
+        );
     }
 
     #[test]

@@ -186,7 +186,9 @@ mod tests {
         let bytes = list(&[&[9], &sct(0)]);
         let entries = parse_list(&bytes).unwrap();
         assert_eq!(entries[0], ListEntry::UnknownVersion(9));
-        assert!(matches!(entries[1], ListEntry::V1(sct) if sct.timestamp == Moment::from_milliseconds(1_000)));
+        assert!(
+            matches!(entries[1], ListEntry::V1(sct) if sct.timestamp == Moment::from_milliseconds(1_000))
+        );
     }
 
     #[test]
@@ -226,7 +228,9 @@ mod tests {
     fn the_position_is_read_among_other_extensions() {
         assert_eq!(leaf_index(&[]), Ok(None));
         assert_eq!(leaf_index(&[7, 0, 1, 1, 0, 0, 5, 0, 0, 0, 1, 2]), Ok(Some(258)));
-        for malformed in [&[0, 0, 4, 0, 0, 0, 1][..], &[0, 0, 5, 0], &[0, 0, 5, 0, 0, 0, 0, 1, 0, 0, 5, 0, 0, 0, 0, 1]] {
+        for malformed in
+            [&[0, 0, 4, 0, 0, 0, 1][..], &[0, 0, 5, 0], &[0, 0, 5, 0, 0, 0, 0, 1, 0, 0, 5, 0, 0, 0, 0, 1]]
+        {
             assert_eq!(leaf_index(malformed), Err(ExtensionsError), "{malformed:?}");
         }
     }

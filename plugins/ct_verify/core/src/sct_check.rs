@@ -141,12 +141,16 @@ pub fn check_scts(
     };
     let tbs = match tbs_without_scts(certificate) {
         Ok(tbs) => tbs,
-        Err(SpliceError::Duplicate | SpliceError::Absent | SpliceError::Skeleton(_) | SpliceError::NoSigner) => {
+        Err(
+            SpliceError::Duplicate | SpliceError::Absent | SpliceError::Skeleton(_) | SpliceError::NoSigner,
+        ) => {
             unreachable!("the certificate has been read, and has exactly one list")
         }
     };
     let entry = LogEntry::Precertificate { issuer_key_hash, tbs: &tbs };
-    let entry = entry.encode().expect("a TBSCertificate is shorter than the certificate, which has a bound below 2^24");
+    let entry = entry
+        .encode()
+        .expect("a TBSCertificate is shorter than the certificate, which has a bound below 2^24");
     let check = |(position, one): (usize, &ListEntry<'_>)| match one {
         ListEntry::V1(sct) => check_sct(position, sct, &entry, list, now, reasons),
         ListEntry::UnknownVersion(version) => {

@@ -117,7 +117,8 @@ impl<'a> Parts<'a> {
         reader.optional(ISSUER_UNIQUE_ID)?;
         reader.optional(SUBJECT_UNIQUE_ID)?;
         let after_issuer = read_so_far(middle, &reader);
-        let extensions = reader.optional(EXTENSIONS)?.map(|tagged| parse_extensions(tagged.body)).transpose()?;
+        let extensions =
+            reader.optional(EXTENSIONS)?.map(|tagged| parse_extensions(tagged.body)).transpose()?;
         reader.end()?;
         Ok(Parts { before_issuer, issuer, subject, spki, after_issuer, extensions })
     }

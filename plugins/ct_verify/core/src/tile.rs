@@ -152,7 +152,8 @@ fn node_hash<'t>(
     tile: &dyn Fn(TileId) -> Option<&'t [u8]>,
 ) -> Result<Sha256, TileError> {
     let (id, offset) = tile_of(level, index, size).ok_or(ProofError::Range)?;
-    let bytes = tile(id).filter(|bytes| bytes.len() == usize::from(id.width) * 32 || bytes.len() == FULL_TILE_BYTES);
+    let bytes =
+        tile(id).filter(|bytes| bytes.len() == usize::from(id.width) * 32 || bytes.len() == FULL_TILE_BYTES);
     let bytes = bytes.ok_or(TileError::Tile(id))?;
     let count = 1usize << (level % TILE_HEIGHT);
     let hashes = bytes.chunks_exact(32).skip(offset).take(count).filter_map(Sha256::from_slice);
@@ -212,7 +213,8 @@ pub struct DataEntry<'a> {
 impl DataEntry<'_> {
     /// The hash that the level-0 tile has for this entry.
     pub fn leaf_hash(&self) -> Option<Sha256> {
-        crate::log_key::merkle_tree_leaf(self.timestamp, &self.entry, self.extensions).map(|leaf| hash_leaf(&leaf))
+        crate::log_key::merkle_tree_leaf(self.timestamp, &self.entry, self.extensions)
+            .map(|leaf| hash_leaf(&leaf))
     }
 }
 

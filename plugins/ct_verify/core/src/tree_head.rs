@@ -69,9 +69,11 @@ impl SignedTreeHead {
             return Err(TreeHeadError::TooLong);
         }
         let json: SthJson = serde_json::from_slice(bytes)?;
-        let root = Sha256::from_base64(&json.sha256_root_hash).ok_or(TreeHeadError::Field("sha256_root_hash"))?;
-        let signature =
-            STANDARD.decode(&json.tree_head_signature).map_err(|_| TreeHeadError::Field("tree_head_signature"))?;
+        let root =
+            Sha256::from_base64(&json.sha256_root_hash).ok_or(TreeHeadError::Field("sha256_root_hash"))?;
+        let signature = STANDARD
+            .decode(&json.tree_head_signature)
+            .map_err(|_| TreeHeadError::Field("tree_head_signature"))?;
         let timestamp = Moment::from_milliseconds(json.timestamp);
         Ok(SignedTreeHead { head: TreeHead { size: json.tree_size, timestamp, root }, signature })
     }
@@ -81,7 +83,8 @@ impl SignedTreeHead {
     /// # Errors
     /// [`TreeHeadError`] when the log has not signed it, or dated it after `now` (a tolerance aside).
     pub fn verify(&self, key: &LogKey, now: Moment) -> Result<TreeHead, TreeHeadError> {
-        let signed = parse_digitally_signed(&self.signature).ok_or(TreeHeadError::Field("tree_head_signature"))?;
+        let signed =
+            parse_digitally_signed(&self.signature).ok_or(TreeHeadError::Field("tree_head_signature"))?;
         verify_head(&self.head, &signed, key)?;
         if now.plus_seconds(FUTURE_TOLERANCE_SECONDS) < self.head.timestamp {
             return Err(TreeHeadError::Future(self.head.timestamp));
@@ -91,7 +94,11 @@ impl SignedTreeHead {
 }
 
 /// Verifies the signature over a tree head; checkpoints of static-ct logs carry the same one.
-pub(crate) fn verify_head(head: &TreeHead, signed: &DigitallySigned<'_>, key: &LogKey) -> Result<(), BadSignature> {
+pub(crate) fn verify_head(
+    head: &TreeHead,
+    signed: &DigitallySigned<'_>,
+    key: &LogKey,
+) -> Result<(), BadSignature> {
     let mut message = Vec::with_capacity(50);
     message.extend_from_slice(&[V1, TREE_HASH]);
     message.extend_from_slice(&head.timestamp.milliseconds().to_be_bytes());
@@ -125,7 +132,11 @@ impl TreeHead {
             return Progress::WentBack;
         }
         if self.size == 0 {
-            return if self.root == Sha256::of(b"") { Progress::Grown } else { Progress::Inconsistent(ProofError::Root) };
+            return if self.root == Sha256::of(b"") {
+                Progress::Grown
+            } else {
+                Progress::Inconsistent(ProofError::Root)
+            };
         }
         match verify_consistency((self.size, &self.root), (later.size, &later.root), proof) {
             Ok(()) => Progress::Grown,

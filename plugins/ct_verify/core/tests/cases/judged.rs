@@ -26,8 +26,13 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn judged_by(&self, policy: Policy) -> Verdict {
-        let question =
-            Question { chain: self.chain, name: self.name, purpose: Purpose::Server, audited: &[], networks: None };
+        let question = Question {
+            chain: self.chain,
+            name: self.name,
+            purpose: Purpose::Server,
+            audited: &[],
+            networks: None,
+        };
         let pinned = Pinned {
             policy: &policy,
             log_list: Some(self.list),
@@ -64,7 +69,8 @@ fn statuses(verdict: &Verdict) -> Value {
 }
 
 fn lists(data: &Path) -> BTreeMap<String, LogList> {
-    let names = ["2025-04-10", "2025-12-14", "2026-01-20", "2023-06-20"].map(|name| format!("log-lists/{name}.json"));
+    let names =
+        ["2025-04-10", "2025-12-14", "2026-01-20", "2023-06-20"].map(|name| format!("log-lists/{name}.json"));
     names.into_iter().map(|name| (name.clone(), list(&data.join(name)))).collect()
 }
 
@@ -78,7 +84,8 @@ fn real_chains_meet_or_fail_the_policy_as_expected() {
         let (id, expect) = (&case["id"], &case["expect"]);
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
         let list = &lists[case["log_list"].as_str().unwrap()];
-        let case = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let case =
+            Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
         let verdict = case.judged_by(Policy::Chrome2026);
         assert_eq!(statuses(&verdict), expect["sct_status"], "{id}");
         assert_eq!(serde_json::to_value(&verdict.ct.log_states).unwrap(), expect["log_states"], "{id}");
@@ -99,7 +106,8 @@ fn one_edit_to_a_real_certificate_is_seen_as_what_it_is() {
     for case in cases {
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
         let list = &lists[case["log_list"].as_str().unwrap()];
-        let judged = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let judged =
+            Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
         let verdict = judged.judged_by(Policy::Chrome2026);
         assert_eq!(statuses(&verdict), case["expect"]["sct_status"], "{}", case["id"]);
     }
@@ -116,7 +124,8 @@ fn synthetic(data: &Path, file: &str, check: &dyn Fn(&Value, &Verdict, &Verdict)
         let chain = chain(folder.join(case["chain"].as_str().unwrap()));
         let list = list(&folder.join(case["log_list"].as_str().unwrap()));
         let name = case["dns_name"].as_str();
-        let judged = Case { chain: &chain, name, list: &list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let judged =
+            Case { chain: &chain, name, list: &list, roots: &roots, crls: &[], at: moment(&case["at"]) };
         check(case, &judged.judged_by(Policy::Chrome2026), &judged.judged_by(Policy::Apple));
     }
     cases.len()
@@ -140,7 +149,11 @@ fn synthetic_certificates_are_judged_as_expected() {
             }
             _ => assert_eq!(statuses(chrome), expect["sct_status"], "{id}"),
         }
-        assert!(agrees(chrome.ct.compliant.unwrap(), &expect["chrome_2026_compliant"]), "{id}: {:?}", chrome.reasons);
+        assert!(
+            agrees(chrome.ct.compliant.unwrap(), &expect["chrome_2026_compliant"]),
+            "{id}: {:?}",
+            chrome.reasons
+        );
         assert!(agrees(apple.ct.compliant.unwrap(), &expect["apple_compliant"]), "{id}: {:?}", apple.reasons);
         let all_well = expect["x509_chain_valid"] == true && expect["chrome_2026_compliant"] == true;
         let expected = match id {
@@ -191,7 +204,14 @@ fn synthetic_revocation_lists_are_believed_when_they_may_be() {
         let chain = chain(folder.join(case["chain"].as_str().unwrap()));
         let name = case["crl"].as_str().unwrap();
         let crls = [Crl::parse(&std::fs::read(folder.join("crl").join(name)).unwrap())];
-        let judged = Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &crls, at: moment(&cases["at"]) };
+        let judged = Case {
+            chain: &chain,
+            name: None,
+            list: &list,
+            roots: &roots,
+            crls: &crls,
+            at: moment(&cases["at"]),
+        };
         let verdict = judged.judged_by(Policy::Chrome2026);
         let found = serde_json::to_value(verdict.revocation).unwrap();
         let expected = case["expect"].as_str().unwrap();
@@ -202,7 +222,8 @@ fn synthetic_revocation_lists_are_believed_when_they_may_be() {
     }
     let chain = chain(folder.join("chains/revoked.pem"));
     all.reverse();
-    let judged = Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &all, at: moment(&cases["at"]) };
+    let judged =
+        Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &all, at: moment(&cases["at"]) };
     let verdict = judged.judged_by(Policy::Chrome2026);
     assert_eq!(verdict.revocation, RevocationStatus::Revoked, "lists that are no good hide none that is");
 }
@@ -216,9 +237,22 @@ fn real_revocation_lists_of_amazon_are_believed() {
     for case in cases["cases"].as_array().unwrap() {
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
         let crls = [Crl::parse(&std::fs::read(data.join(case["crl"].as_str().unwrap())).unwrap())];
-        let judged = Case { chain: &chain, name: None, list, roots: &no_roots(), crls: &crls, at: moment(&case["at"]) };
+        let judged = Case {
+            chain: &chain,
+            name: None,
+            list,
+            roots: &no_roots(),
+            crls: &crls,
+            at: moment(&case["at"]),
+        };
         let verdict = judged.judged_by(Policy::Chrome2026);
-        assert_eq!(serde_json::to_value(verdict.revocation).unwrap(), case["expect"], "{}: {:?}", case["chain"], verdict.reasons);
+        assert_eq!(
+            serde_json::to_value(verdict.revocation).unwrap(),
+            case["expect"],
+            "{}: {:?}",
+            case["chain"],
+            verdict.reasons
+        );
     }
 }
 
@@ -236,13 +270,20 @@ fn every_timestamp_of_a_known_log_in_a_real_chain_is_valid() {
             let judged = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at };
             let verdict = judged.judged_by(Policy::Chrome2026);
             for (ours, theirs) in verdict.ct.scts.iter().zip(entry["scts"].as_array().unwrap()) {
-                assert_eq!(serde_json::to_value(ours.leaf_index).unwrap(), match &ours.log {
-                    Some(_) => theirs["leaf_index"].clone(),
-                    None => Value::Null,
-                });
+                assert_eq!(
+                    serde_json::to_value(ours.leaf_index).unwrap(),
+                    match &ours.log {
+                        Some(_) => theirs["leaf_index"].clone(),
+                        None => Value::Null,
+                    }
+                );
                 assert_eq!(ours.timestamp.unwrap().milliseconds(), theirs["timestamp"].as_u64().unwrap());
                 let word = serde_json::to_value(ours.status).unwrap();
-                if word == "unknown_log" { unknown += 1 } else { valid += 1 }
+                if word == "unknown_log" {
+                    unknown += 1
+                } else {
+                    valid += 1
+                }
                 assert!(word == "unknown_log" || word == theirs["status"], "{}: {word}", entry["file"]);
             }
             let facts = verdict.certificate.unwrap();

@@ -23,7 +23,9 @@ fn all(folder: &Path, judge: &dyn Fn(&Value) -> Option<Result<(), ProofError>>) 
         // A root that is not 32 bytes long cannot be said in our types.
         let result = judge(&vector).unwrap_or(Err(ProofError::Root));
         let refused = result.is_err();
-        let typed = ["root", "root1", "root2"].iter().all(|name| vector[*name].is_null() || base64(&vector[*name]).len() == 32);
+        let typed = ["root", "root1", "root2"]
+            .iter()
+            .all(|name| vector[*name].is_null() || base64(&vector[*name]).len() == 32);
         assert!(refused == vector["wantErr"] || (!typed && refused), "{}: {result:?}", path.display());
         count += 1;
     }
@@ -47,7 +49,13 @@ fn inclusion_proofs_are_judged_as_transparency_dev_judges_them() {
     let Some(data) = data() else { return };
     let count = all(&data.join("merkle/inclusion"), &|vector| {
         let (index, size) = (number(&vector["leafIdx"]), number(&vector["treeSize"]));
-        Some(verify_inclusion(&hash(&vector["leafHash"])?, index, size, &path(vector)?, &hash(&vector["root"])?))
+        Some(verify_inclusion(
+            &hash(&vector["leafHash"])?,
+            index,
+            size,
+            &path(vector)?,
+            &hash(&vector["root"])?,
+        ))
     });
     println!("{count} inclusion proofs");
     assert!(count > 40);
@@ -74,7 +82,13 @@ fn subtree_inclusion_proofs_are_judged_as_transparency_dev_judges_them() {
             (start, end) => (start.as_u64().unwrap_or(0), number(end)),
         };
         let leaf = hash(&vector["leafHash"])?;
-        Some(verify_subtree_inclusion(&leaf, number(&vector["leafIdx"]), span, &path(vector)?, &hash(&vector["root"])?))
+        Some(verify_subtree_inclusion(
+            &leaf,
+            number(&vector["leafIdx"]),
+            span,
+            &path(vector)?,
+            &hash(&vector["root"])?,
+        ))
     });
     println!("{count} subtree inclusion proofs");
     assert!(count > 100);

@@ -18,7 +18,11 @@ pub fn data() -> Option<PathBuf> {
     if folder.join("README.md").is_file() {
         return Some(folder);
     }
-    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "no test data in {}", folder.display());
+    assert!(
+        std::env::var_os("CI").is_none_or(|value| value != "true"),
+        "no test data in {}",
+        folder.display()
+    );
     println!("skipped: no test data in {}", folder.display());
     None
 }

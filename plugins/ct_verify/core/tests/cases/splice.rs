@@ -19,7 +19,10 @@ fn tbs_without_timestamps_is_the_golden_one() {
     let Some(data) = data() else { return };
     for (pem, golden) in [
         ("azul/cloudflare.pem", "azul/cloudflare-tbs-without-sct.der"),
-        ("cryptography-vectors/cryptography-scts.pem", "cryptography-vectors/cryptography-scts-tbs-precert.der"),
+        (
+            "cryptography-vectors/cryptography-scts.pem",
+            "cryptography-vectors/cryptography-scts-tbs-precert.der",
+        ),
     ] {
         let chain = chain(data.join(pem));
         let tbs = precertificate::tbs_without_scts(&skeleton(&chain[0])).unwrap();
@@ -33,7 +36,8 @@ fn a_final_certificate_corresponds_to_its_precertificate_alone() {
     let precertificate = chain(data.join("boulder-precert/good/precert.pem"));
     let last = chain(data.join("boulder-precert/good/final.pem"));
     let other = chain(data.join("azul/cloudflare.pem"));
-    let corresponds = |to: &CertificateDer<'_>| precertificate::corresponds(&skeleton(&precertificate[0]), &skeleton(to));
+    let corresponds =
+        |to: &CertificateDer<'_>| precertificate::corresponds(&skeleton(&precertificate[0]), &skeleton(to));
     assert_eq!(corresponds(&last[0]), Ok(true));
     assert_eq!(corresponds(&other[0]), Ok(false));
     assert_eq!(
@@ -74,9 +78,11 @@ fn timestamps_of_whole_certificates_verify_as_entries_of_their_own() {
     let Some(data) = data() else { return };
     let folder = data.join("sct-rs-x509entry");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    let (google, pilot, symantec) = (read("google-cert.bin"), read("google-pilot-pubkey.bin"), read("symantec-log-pubkey.bin"));
+    let (google, pilot, symantec) =
+        (read("google-cert.bin"), read("google-pilot-pubkey.bin"), read("symantec-log-pubkey.bin"));
     for (sct, key) in [("google-sct0.bin", &pilot), ("google-sct1.bin", &symantec)] {
-        let (bytes, key) = (read(sct), LogKey::from_spki(key).or_else(|_| LogKey::from_spki(&spki_of_point(key))).unwrap());
+        let (bytes, key) =
+            (read(sct), LogKey::from_spki(key).or_else(|_| LogKey::from_spki(&spki_of_point(key))).unwrap());
         let parsed = parse_sct(&bytes).unwrap();
         assert_eq!(key.verify_sct(&parsed, &LogEntry::X509(&google)), Ok(()), "{sct}");
         assert!(merkle_tree_leaf(parsed.timestamp, &LogEntry::X509(&google), parsed.extensions).is_some());
@@ -109,8 +115,8 @@ fn timestamps_of_whole_certificates_verify_as_entries_of_their_own() {
 /// SubjectPublicKeyInfo of a bare point on P-256.
 fn spki_of_point(point: &[u8]) -> Vec<u8> {
     let head = [
-        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-        0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
     [&head[..], point].concat()
 }
@@ -127,7 +133,8 @@ fn classic_malformed_lists_are_refused() {
 fn every_leaf_of_a_real_data_tile_has_the_hash_of_its_level_0_tile() {
     let Some(data) = data() else { return };
     let tiles = data.join("static-ct-real/navigli2025h2/tile");
-    let (entries, hashes) = (std::fs::read(tiles.join("data/000")).unwrap(), std::fs::read(tiles.join("0/000")).unwrap());
+    let (entries, hashes) =
+        (std::fs::read(tiles.join("data/000")).unwrap(), std::fs::read(tiles.join("0/000")).unwrap());
     let entries = transparency::tile::parse_data_tile(&entries).unwrap();
     assert_eq!(entries.len(), 256);
     for (entry, hash) in entries.iter().zip(hashes.chunks_exact(32)) {
