@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -79,17 +79,13 @@ impl PeerFilter {
     ///
     /// # Errors
     ///
-    /// A bound socket is refused, because datagrams that nobody judged may wait in it. What else the kernel refuses is
-    /// an error unless the mode is [`Mode::Auto`]: then userspace takes over ([`Self::fallback`] says why).
+    /// A bound socket is refused, because datagrams that nobody judged may wait in it; so is what the kernel refuses.
+    /// With [`Mode::Auto`] neither is an error: userspace takes over ([`Self::fallback`] says why).
     pub fn attach(&self, socket: impl AsFd) -> Result<(), FilterError> {
         let Some(kernel) = self.kernel().filter(|_| self.inner.loaded == Place::Socket) else {
             return Ok(());
         };
-        let address = SockRef::from(&socket).local_addr().ok().and_then(|address| address.as_socket());
-        if let Some(address) = address.filter(|address| address.port() != 0) {
-            return Err(FilterError::AlreadyBound { address });
-        }
-        match kernel.attach(socket.as_fd()) {
+        match attach_unbound(kernel, socket.as_fd()) {
             Err(error) if self.inner.may_fall_back => {
                 self.inner.fallback.get_or_init(|| error.explanation());
                 Ok(())
@@ -199,6 +195,14 @@ impl PeerFilter {
 
     fn twin(&self) -> MutexGuard<'_, Twin> {
         self.inner.twin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn attach_unbound(kernel: &Kernel, socket: BorrowedFd<'_>) -> Result<(), FilterError> {
+    let address = SockRef::from(&socket).local_addr().ok().and_then(|address| address.as_socket());
+    match address.filter(|address| address.port() != 0) {
+        Some(address) => Err(FilterError::AlreadyBound { address }),
+        None => kernel.attach(socket),
     }
 }
 

@@ -220,16 +220,18 @@ fn bound_socket_is_refused() {
         return;
     }
     isolated(|| {
-        for mode in ["socket", "auto"] {
-            let filter = load(mode).expect("the privilege is there");
-            let socket = unbound();
-            socket.bind(&SockAddr::from(policy().local)).unwrap();
-            let error = filter.attach(&socket).expect_err("strangers may wait in it");
-            assert_eq!(
-                error.explanation(),
-                "the socket is already bound to `192.0.2.100:7000`; attach the filter before binding the socket"
-            );
-        }
+        let socket = unbound();
+        socket.bind(&SockAddr::from(policy().local)).unwrap();
+        let error = load("socket").expect("the privilege is there").attach(&socket);
+        let text = error.expect_err("strangers may wait in it").explanation();
+        assert_eq!(
+            text,
+            "the socket is already bound to `192.0.2.100:7000`; attach the filter before binding the socket"
+        );
+
+        let filter = load("auto").expect("the privilege is there");
+        filter.attach(&socket).expect("userspace takes over");
+        assert_eq!((filter.kind(), filter.fallback()), (Kind::Userspace, Some(&*text)));
     });
 }
 

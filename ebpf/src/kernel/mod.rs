@@ -9,6 +9,7 @@ mod refusal;
 mod shared;
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     sync::atomic::Ordering::Relaxed,
@@ -31,6 +32,7 @@ use crate::{
     address::from_octets,
     statistics::thousandths,
     twin::{ago, quarantine_state},
+    unknown::UNKNOWN_SOURCES_MAX,
 };
 
 /// A loaded program and its maps. Dropping it takes the program off an interface again; a socket keeps it.
@@ -201,16 +203,16 @@ impl Kernel {
         }
     }
 
-    /// Entries that go while they are listed are left out.
+    /// Under a flood entries go while they are listed; the list then starts again, so that some may come twice.
     pub(crate) fn unknown(&self, now_ns: u64) -> Result<Vec<UnknownSource>, FilterError> {
+        let entries = self.unknown.iter().take(UNKNOWN_SOURCES_MAX).collect::<Result<BTreeMap<_, _>, _>>();
         let source = |(octets, seen): ([u8; 16], Unknown)| UnknownSource {
             address: from_octets(octets),
             datagrams: seen.datagrams,
             bytes: seen.bytes,
             last_seen: Duration::from_nanos(now_ns.saturating_sub(seen.last_ns)),
         };
-        let entries = self.unknown.iter().take(crate::unknown::UNKNOWN_SOURCES_MAX);
-        entries.map(|entry| entry.map(source).map_err(|error| kernel("read a map", error))).collect()
+        Ok(entries.map_err(|error| kernel("read a map", error))?.into_iter().map(source).collect())
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     judges::{AtInterface, InUserspace, Judge},
     namespace::privileged,
     policy,
+    stories::Chance,
     wire::{Reading, Wrapping, frame, read},
 };
 use crate::{Kind, Policy, Verdict};
@@ -316,15 +317,3 @@ fn programs_and_twin_agree_on_frames_that_chance_has_bitten() {
 
 /// Mutations of each frame.
 const BITES: usize = 150;
-
-/// Chance that is the same at every run (Marsaglia 2003, xorshift).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}

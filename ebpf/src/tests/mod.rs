@@ -6,6 +6,7 @@ mod frames;
 mod judges;
 #[path = "../../tests/namespace/mod.rs"]
 mod namespace;
+mod stories;
 mod wire;
 
 use std::net::SocketAddr;
@@ -70,16 +71,52 @@ fn run(case: &Case, judge: &mut dyn Judge, who: &str) {
     judge.at(START_NS);
     for (number, step) in case.steps.iter().enumerate() {
         match step {
-            Step::At(milliseconds) => judge.at(START_NS + milliseconds * 1_000_000),
-            Step::Quarantine(peer, until) => judge.quarantine(*peer, START_NS + until * 1_000_000),
-            Step::Release(peer) => judge.quarantine(*peer, 0),
-            Step::Tighten(peer, factor) => judge.tighten(*peer, *factor),
             Step::Arrives(packet, expected) => {
                 let verdict = judge.judge(packet);
                 assert_eq!(verdict, *expected, "{who}: {}: step {number}", case.name);
             }
+            step => tell(step, judge),
         }
     }
+}
+
+/// Tells `judge` of a step that is no packet.
+fn tell(step: &Step, judge: &mut dyn Judge) {
+    match step {
+        Step::At(milliseconds) => judge.at(START_NS + milliseconds * 1_000_000),
+        Step::Quarantine(peer, until) => judge.quarantine(*peer, START_NS + until * 1_000_000),
+        Step::Release(peer) => judge.quarantine(*peer, 0),
+        Step::Tighten(peer, factor) => judge.tighten(*peer, *factor),
+        Step::Arrives(..) => panic!("packets are judged"),
+    }
+}
+
+/// Tells `judge` and the twin the story of `case`: the same verdicts, whatever they are, and the same counters. Returns them.
+fn compare_with_twin(case: &Case, judge: &mut dyn Judge, who: &str) -> Vec<Verdict> {
+    let mut twin = InUserspace::new();
+    let mut given = Vec::new();
+    judge.reset();
+    judge.at(START_NS);
+    twin.at(START_NS);
+    for (number, step) in case.steps.iter().enumerate() {
+        if let Step::Arrives(packet, _) = step {
+            let (expected, verdict) = (twin.judge(packet), judge.judge(packet));
+            assert_eq!(verdict, expected, "{who}: step {number}: {packet:02x?}");
+            given.push(verdict);
+        } else {
+            tell(step, judge);
+            tell(step, &mut twin);
+        }
+    }
+    same_counters(judge, &twin, who, case.name);
+    given
+}
+
+fn same_counters(judge: &dyn Judge, twin: &InUserspace, who: &str, name: &str) {
+    let (expected, counted) = (twin.statistics(), judge.statistics());
+    assert_eq!(counted.verdicts, expected.verdicts, "{who}: {name}");
+    assert_eq!(counted.peers, expected.peers, "{who}: {name}");
+    assert_eq!(counted.unknown, expected.unknown, "{who}: {name}");
 }
 
 /// Runs `case` with `judge` and then with the twin: verdicts as in the table, and every counter the same.
@@ -87,10 +124,7 @@ fn compare(case: &Case, judge: &mut dyn Judge, who: &str) {
     let mut twin = InUserspace::new();
     run(case, &mut twin, "userspace");
     run(case, judge, who);
-    let (expected, counted) = (twin.statistics(), judge.statistics());
-    assert_eq!(counted.verdicts, expected.verdicts, "{who}: {}", case.name);
-    assert_eq!(counted.peers, expected.peers, "{who}: {}", case.name);
-    assert_eq!(counted.unknown, expected.unknown, "{who}: {}", case.name);
+    same_counters(judge, &twin, who, case.name);
 }
 
 #[test]
@@ -139,18 +173,23 @@ fn program_on_socket_judges_real_packets_as_the_table_says() {
     if !privileged() {
         return;
     }
+    with_addresses().run(|| {
+        let mut judge = OnSocket::new();
+        for case in cases::table() {
+            compare(&case, &mut judge, "socket");
+        }
+    });
+}
+
+/// A namespace whose loopback has every address of the table.
+fn with_addresses() -> Namespace {
     let namespace = Namespace::new();
     for address in ["1", "3", "4", "9", "100"] {
         namespace.address("lo", &format!("192.0.2.{address}/32"));
         namespace.address("lo", &format!("2001:db8::{address}/128"));
     }
     namespace.address("lo", "2001:db8::2/128");
-    namespace.run(|| {
-        let mut judge = OnSocket::new();
-        for case in cases::table() {
-            compare(&case, &mut judge, "socket");
-        }
-    });
+    namespace
 }
 
 /// When the stories begin; the clock of a machine that has been up for a while.
