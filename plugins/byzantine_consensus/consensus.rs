@@ -12,6 +12,7 @@ use certificate::codec::{Decode, Encode, Reader, Writer};
 use certificate::leaf::{Class, Leaf, Policy, Question};
 use certificate::verify::{GRACE_MS, verify};
 use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, ReplicaSet, merkle};
+use detector::Witnesses;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use node::{Host, NodeHandle};
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 use super::answered::{Answered, answered, counted};
 use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
+use super::nodes::{Identity, NodeSettings};
 use super::store::{Evidence, Held, Kept, Store};
 use super::waiting::Waiting;
 use crate::certification::Completion;
@@ -53,6 +55,10 @@ pub struct Consensus {
     pub waiting: Arc<Waiting>,
     /// Counters.
     pub metrics: ConsensusMetrics,
+    /// What the node was started with; a reload changes nothing of it.
+    pub settings: NodeSettings,
+    /// What is known of each name, so that those who observe can be judged.
+    witnesses: Mutex<Witnesses>,
     node: OnceLock<NodeHandle>,
     history: Mutex<History>,
     chains: RwLock<BTreeMap<u64, Attached>>,
@@ -75,8 +81,11 @@ pub struct Attached {
 
 impl Consensus {
     /// A cluster without its node yet. Must be called on the runtime that lookups shall run on.
-    pub fn new(cluster: Arc<Cluster>, me: ReplicaId, metrics: ConsensusMetrics) -> Consensus {
+    pub fn new(identity: &Identity) -> Consensus {
+        let Identity { cluster, me, metrics, settings, .. } = identity.clone();
         Consensus {
+            witnesses: Mutex::new(Witnesses::new(cluster.replicas)),
+            settings,
             judge: Arc::new(Judge { cluster: cluster.clone() }),
             history: Mutex::new(History::new(cluster.history_ms)),
             cluster,
@@ -99,6 +108,11 @@ impl Consensus {
     /// The node.
     pub fn node(&self) -> &NodeHandle {
         self.node.get().expect("the node is set before the first query")
+    }
+
+    /// Whose reputation here is at least what the directive asks for; this replica among them.
+    pub fn trusted(&self) -> ReplicaSet {
+        self.node().trusted(self.settings.reputation_threshold)
     }
 
     /// Looks names up through `attached` from now on, under the number `id` of its plugin.
@@ -220,6 +234,7 @@ impl Consensus {
             signatures: decided.signatures.clone(),
         };
         let tree = merkle::Tree::new(&decided.leaves);
+        let mut judged = Vec::new();
         for Answered { index, operation, leaf, evidence } in
             answered(&decided.operations, &decided.leaves, &decided.evidence)
         {
@@ -227,6 +242,7 @@ impl Consensus {
             if leaf.class > Class::Failure {
                 self.metrics.out_voted(ReplicaSet(leaf.observers.0 & !leaf.support.0));
             }
+            judged.extend(self.judged(operation, &leaf, &evidence));
             let extra = self.extra(operation, &leaf, &evidence);
             let answer = CertifiedAnswer {
                 certificate: certificate.clone(),
@@ -237,6 +253,24 @@ impl Consensus {
             self.take(operation.digest(), Held::certified(self.certified(answer), extra, evidence), now_ms);
         }
         self.store.settle(decided.header.sequence);
+        if let Some(node) = self.node.get().filter(|_| !judged.is_empty()) {
+            node.judged(&judged);
+        }
+    }
+
+    /// Whose observation was right, and whose was wrong, as far as the detector's rules let either count.
+    pub(super) fn judged(
+        &self,
+        operation: &Operation,
+        leaf: &Leaf,
+        evidence: &[Evidence],
+    ) -> Vec<(ReplicaId, bool)> {
+        if !self.settings.detector {
+            return Vec::new();
+        }
+        let testimonies = self.judge.testimonies(operation, leaf, &counted(evidence));
+        let mut witnesses = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        witnesses.judge(operation.digest(), leaf.time_ms, &testimonies)
     }
 
     /// Keeps what a slot will be decided as, and tells those who wait. Its certificate is on its way.
@@ -314,6 +348,10 @@ impl Host for Callbacks {
 
     fn early(&self, early: &Early) {
         let Some(consensus) = self.0.upgrade() else { return };
+        if !consensus.settings.fast_path.releases(consensus.node().least_reputation()) {
+            consensus.metrics.withheld.inc();
+            return;
+        }
         let early = early.clone();
         consensus.runtime.clone().spawn(async move { consensus.take_early(&early) });
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use certificate::Cluster;
 use corefile::Span;
 use corefile::options::{self, Mismatch, Options, Value};
+use peer_filter::Mode;
 
 use super::adversary::{Vice, adversary};
 use super::handler::OnDisagreement;
-use super::nodes::{FastPath, Filter, NodeSettings};
+use super::nodes::{FastPath, NodeSettings};
 
 /// The longest a lookup may take: RFC 8767 §5 gives the whole answer 1.8 s.
 const OBSERVE_TIMEOUT_MAX: Duration = Duration::from_millis(1500);
@@ -39,7 +40,7 @@ pub(super) struct Words {
     fast_path: FastPath,
     detector: bool,
     reputation_threshold: f64,
-    filter: Filter,
+    filter: Mode,
     compression: bool,
     bind: Option<std::net::SocketAddr>,
     adversary: Option<Vice>,
@@ -88,7 +89,7 @@ pub(super) fn read(options: &mut Options<'_>) -> Words {
         reputation_threshold: options
             .value("reputation-threshold", options::decimal(0.0..=1.0))
             .unwrap_or(REPUTATION_THRESHOLD),
-        filter: options.property("filter", filter).unwrap_or(Filter::Auto),
+        filter: options.property("filter", filter).unwrap_or(Mode::Auto),
         compression: options
             .value("compression", options::one_of([("zstd", true), ("off", false)]))
             .unwrap_or(true),
@@ -134,18 +135,18 @@ fn fast_path(line: &mut Options<'_>, detector: bool) -> Option<FastPath> {
 }
 
 /// Reads `filter auto | socket | tc IFACE | xdp IFACE | userspace | off`.
-fn filter(line: &mut Options<'_>) -> Option<Filter> {
-    type OnInterface = fn(String) -> Filter;
+fn filter(line: &mut Options<'_>) -> Option<Mode> {
+    type OnInterface = fn(String) -> Mode;
     let on_interface = |make: OnInterface| Err(make);
-    let kind: Result<Filter, OnInterface> = line.required(options::one_of([
-        ("auto", Ok(Filter::Auto)),
-        ("socket", Ok(Filter::Socket)),
-        ("tc", on_interface(Filter::Tc)),
-        ("xdp", on_interface(Filter::Xdp)),
-        ("userspace", Ok(Filter::Userspace)),
-        ("off", Ok(Filter::Off)),
+    let mode: Result<Mode, OnInterface> = line.required(options::one_of([
+        ("auto", Ok(Mode::Auto)),
+        ("socket", Ok(Mode::Socket)),
+        ("tc", on_interface(Mode::Tc)),
+        ("xdp", on_interface(Mode::Xdp)),
+        ("userspace", Ok(Mode::Userspace)),
+        ("off", Ok(Mode::Off)),
     ]))?;
-    kind.map(Some).unwrap_or_else(|make| line.required(interface()).map(make))
+    mode.map(Some).unwrap_or_else(|make| line.required(interface()).map(make))
 }
 
 /// The name of a network interface. Whether there is one is seen when the filter is attached, on the machine where it is.

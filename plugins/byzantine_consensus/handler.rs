@@ -307,6 +307,10 @@ impl Plugin for ByzantineConsensus {
         api::answer(self.consensus.get()?, path, query)
     }
 
+    fn change(&self, path: &str, query: &str) -> Option<(u16, String)> {
+        api::change(self.consensus.get()?, path, query)
+    }
+
     fn stop(&self) {
         if let Some(consensus) = self.consensus.get() {
             self.nodes.release(&self.identity, consensus, self.id);

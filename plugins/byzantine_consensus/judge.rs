@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use agreement::{NoProofs, Observation, Observed};
 use certificate::codec::{Decode, Encode};
-use certificate::leaf::Question;
+use certificate::leaf::{Leaf, Question};
 use certificate::{Cluster, Digest, OperationKind, ReplicaId};
+use detector::Testimony;
 use pbft::{Application, Counted, Operation};
 
 /// Judges observations by the cluster file. Pure: every replica comes to the same result.
@@ -37,6 +38,27 @@ impl Judge {
             agreement::decide(&self.cluster, question, observations, &NoProofs).extra
         })
         .unwrap_or_default()
+    }
+
+    /// What each observer said of the question that `leaf` answers, as far as it can be compared.
+    pub fn testimonies(
+        &self,
+        operation: &Operation,
+        leaf: &Leaf,
+        observations: &[Counted<'_>],
+    ) -> Vec<(ReplicaId, Testimony)> {
+        let said = self.judge(operation, observations, |_, observations| {
+            agreement::testimonies(&self.cluster, leaf, observations, &NoProofs)
+        });
+        let testimony = |(replica, said): (ReplicaId, agreement::Testimony)| {
+            let testimony = match said {
+                agreement::Testimony::Value(digest) => Testimony::Value(digest),
+                agreement::Testimony::Disproved => Testimony::Disproved,
+                agreement::Testimony::Nothing => Testimony::Nothing,
+            };
+            (replica, testimony)
+        };
+        said.unwrap_or_default().into_iter().map(testimony).collect()
     }
 
     fn judge<T>(

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
+use super::opinion::OpinionMetrics;
 use crate::metrics::Metrics;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -72,6 +73,8 @@ pub struct ConsensusMetrics {
     pub held: Counter,
     /// Queries answered before the certificate of their answer was complete.
     pub early: Counter,
+    /// Slots whose early answers were not used because a replica's reputation was too low.
+    pub withheld: Counter,
     /// Queries without a decision at their deadline.
     pub undecided: Counter,
     /// Own answers under the policy `observe` that differ from what the cluster decided.
@@ -82,6 +85,8 @@ pub struct ConsensusMetrics {
     pub faults: Counter,
     /// From the request to the decision, as a query waits for it.
     pub decision_seconds: Histogram,
+    /// What is made of the other replicas.
+    pub opinion: OpinionMetrics,
     replica: ReplicaMetrics,
 }
 
@@ -109,6 +114,11 @@ impl ConsensusMetrics {
                 "Queries answered before the certificate of their answer was complete",
                 Counter::default,
             ),
+            withheld: metrics.metric(
+                "quorate_consensus_early_withheld",
+                "Slots whose answers waited for their commits because a replica's reputation was below that of `fast-path on`",
+                Counter::default,
+            ),
             undecided: metrics.metric(
                 "quorate_consensus_undecided",
                 "Queries without a decision at their deadline",
@@ -130,6 +140,7 @@ impl ConsensusMetrics {
                 "From the request to the decision, as a query waits for it",
                 || Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             ),
+            opinion: OpinionMetrics::new(metrics),
             replica: ReplicaMetrics::new(metrics),
         }
     }

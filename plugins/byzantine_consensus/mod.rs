@@ -17,6 +17,7 @@ mod handler;
 mod judge;
 mod metrics;
 mod nodes;
+mod opinion;
 mod setup;
 mod store;
 mod waiting;

@@ -1,6 +1,7 @@
 //! The replicas of this process. Each outlives the reloads of the configuration that names it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +9,14 @@ use certificate::keys::SeedKey;
 use certificate::{Cluster, Digest, ReplicaId};
 use node::{Node, NodeConfig, StartError};
 use pbft::Pace;
+use peer_filter::Mode;
 use thiserror::Error;
 use tracing::info;
 
 use super::adversary::Vice;
 use super::consensus::{Callbacks, Consensus};
 use super::metrics::ConsensusMetrics;
+use super::opinion;
 
 /// Which replica of which cluster, and what its node needs.
 #[derive(Clone)]
@@ -55,8 +58,8 @@ pub struct NodeSettings {
     pub detector: bool,
     /// A replica whose reputation is less does not count as trusted.
     pub reputation_threshold: f64,
-    /// What stands before the peer port.
-    pub filter: Filter,
+    /// Where the filter before the peer port is to sit.
+    pub filter: Mode,
     /// How the replica misbehaves on purpose, if it does.
     pub adversary: Option<Vice>,
 }
@@ -72,21 +75,26 @@ pub enum FastPath {
     AtLeast(f64),
 }
 
-/// What stands before the peer port.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Filter {
-    /// The kernel's socket filter where the privilege is there, else the same policy in this program.
-    Auto,
-    /// The kernel's socket filter, or no start.
-    Socket,
-    /// At the traffic control hook of an interface.
-    Tc(String),
-    /// At the driver of an interface.
-    Xdp(String),
-    /// The policy in this program.
-    Userspace,
-    /// None.
-    Off,
+impl FastPath {
+    /// Whether an answer may go out early while the least reputation of a replica is `least`.
+    pub fn releases(self, least: f64) -> bool {
+        match self {
+            FastPath::Off => false,
+            FastPath::On => true,
+            FastPath::AtLeast(threshold) => least >= threshold,
+        }
+    }
+}
+
+impl fmt::Display for FastPath {
+    /// As the Corefile has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FastPath::Off => f.write_str("off"),
+            FastPath::On => f.write_str("on"),
+            FastPath::AtLeast(least) => write!(f, "on {least}"),
+        }
+    }
 }
 
 /// The key and the state folder: one replica, one process.
@@ -139,6 +147,9 @@ pub(super) fn config(identity: &Identity) -> NodeConfig {
     config.timeouts.suspect_ms = ms(settings.timeout);
     config.timeouts.view_change_ms = ms(settings.view_change_timeout);
     config.fast_path = settings.fast_path != FastPath::Off;
+    config.detector = settings.detector;
+    config.reputation_threshold = settings.reputation_threshold;
+    config.filter = settings.filter.clone();
     super::adversary::tell(&mut config, settings.adversary);
     config
 }
@@ -168,12 +179,12 @@ impl Nodes {
             }
             return Ok(known.consensus.clone());
         }
-        let consensus =
-            Arc::new(Consensus::new(identity.cluster.clone(), identity.me, identity.metrics.clone()));
+        let consensus = Arc::new(Consensus::new(identity));
         let node =
             Node::start(config(), consensus.judge.clone(), Arc::new(Callbacks(Arc::downgrade(&consensus))))?;
         tokio::spawn(identity.metrics.clone().follow(identity.cluster.name.as_str().into(), node.watch()));
         consensus.set_node(node);
+        tokio::spawn(opinion::follow(Arc::downgrade(&consensus)));
         let settings = identity.settings.clone();
         running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });
         Ok(consensus)

@@ -124,6 +124,14 @@ async fn certificate_of_a_question_with_do_is_found_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parameters_may_be_percent_encoded() {
+    let four = decided().await;
+    let (status, body) =
+        get(&four, "/v1/certificates", "name=%77ww%2Eexample.org.&type=%41").expect("a path of ours");
+    assert_eq!((status, &body["question"]), (200, &json!("www.example.org. IN A")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_lead_nowhere_say_why() {
     let mut four = Four::new(|_| {});
     four.start(0, super::four::settings());

@@ -1,5 +1,6 @@
 //! Four replicas in this process, each with its own chain: the plugin, then its upstream.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::byzantine_consensus::consensus::Consensus;
 pub use crate::byzantine_consensus::handler::QuerySettings;
 use crate::byzantine_consensus::handler::{ByzantineConsensus, OnDisagreement};
 use crate::byzantine_consensus::metrics::ConsensusMetrics;
-use crate::byzantine_consensus::nodes::{FastPath, Filter, Identity, NodeSettings, Nodes, config};
+use crate::byzantine_consensus::nodes::{Identity, NodeSettings, Nodes, config};
 use crate::chain::Chain;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
@@ -99,28 +100,13 @@ impl Four {
 
     /// What replica `id` is.
     pub fn identity(&self, id: u8) -> Identity {
-        let cluster = &self.setting.cluster;
-        Identity {
-            cluster: cluster.clone(),
-            me: ReplicaId(id),
-            seed: Arc::new(self.setting.seeds[usize::from(id)].clone()),
-            state: self.folders[usize::from(id)].path().to_owned(),
-            settings: NodeSettings {
-                bind: None,
-                compression: true,
-                batch_entries: cluster.batch_entries,
-                batch_wait: Duration::from_millis(2),
-                pipeline: cluster.pipeline,
-                timeout: Duration::from_millis(100),
-                view_change_timeout: Duration::from_secs(1),
-                fast_path: FastPath::On,
-                detector: true,
-                reputation_threshold: 0.5,
-                filter: Filter::Off,
-                adversary: None,
-            },
-            metrics: ConsensusMetrics::new(&Metrics::new()),
-        }
+        let state = self.folder(id).to_owned();
+        Identity { state, ..self.setting.identity(id) }
+    }
+
+    /// The state folder of replica `id`.
+    pub fn folder(&self, id: u8) -> &Path {
+        self.folders[usize::from(id)].path()
     }
 
     /// Starts replica `id`.

@@ -7,7 +7,7 @@ use agreement::ObservedOutcome;
 use agreement::canonical::{REFUSED, SERVFAIL};
 use async_trait::async_trait;
 use certificate::leaf::{Policy, Question};
-use certificate::{ReplicaId, name};
+use certificate::name;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 
@@ -15,10 +15,8 @@ use super::four::PATIENCE;
 use super::setting::{Setting, question};
 use super::upstream::{Says, Upstream, address};
 use crate::byzantine_consensus::consensus::{Attached, Consensus};
-use crate::byzantine_consensus::metrics::ConsensusMetrics;
 use crate::chain::{Chain, Next, Rest};
 use crate::error::{ServeError, StartError};
-use crate::metrics::Metrics;
 use crate::plugin::Plugin;
 use crate::query::Query;
 use crate::response::Response;
@@ -60,7 +58,7 @@ fn consensus() -> Consensus {
     let setting = Setting::with(|cluster| {
         cluster.policies.insert(name::parse("private.example.org").unwrap(), Policy::Bypass);
     });
-    Consensus::new(setting.cluster, ReplicaId(0), ConsensusMetrics::new(&Metrics::new()))
+    Consensus::new(&setting.identity(0))
 }
 
 /// A cluster with one chain for everything.

@@ -16,6 +16,7 @@ mod handing_out;
 mod judging;
 mod keeping;
 mod looking_up;
+mod opinion;
 mod policies;
 mod releasing;
 mod reloading;

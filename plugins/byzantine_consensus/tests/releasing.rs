@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certificate::ReplicaId;
 use certificate::leaf::{Class, Leaf};
 use certificate::verify::verify;
 use hickory_proto::rr::RecordType;
@@ -16,18 +15,16 @@ use super::upstream::address;
 use super::waiting::told;
 use crate::byzantine_consensus::consensus::{Consensus, encode_answer, wall_ms};
 use crate::byzantine_consensus::judge::{key, operation};
-use crate::byzantine_consensus::metrics::ConsensusMetrics;
 use crate::byzantine_consensus::nodes::FastPath;
 use crate::byzantine_consensus::store::EARLY_SLOTS_MAX;
 use crate::certification::Certification;
-use crate::metrics::Metrics;
 use crate::rehearsal::query;
 use crate::response::Certified;
 
 const NAME: &str = "www.example.org.";
 
 fn consensus(setting: &Setting) -> Consensus {
-    Consensus::new(setting.cluster.clone(), ReplicaId(0), ConsensusMetrics::new(&Metrics::new()))
+    Consensus::new(&setting.identity(0))
 }
 
 fn entry(leaf: &Leaf) -> (Operation, Leaf) {

@@ -1,7 +1,9 @@
 //! A cluster of four on loopback with its secrets, and decisions that a quorum of it has signed.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agreement::observation::payload_bytes_max;
 use agreement::{Decision, Dnssec, NoProofs, Observation, Observed};
@@ -13,9 +15,13 @@ use certificate::{
 };
 use node::peer_socket;
 use pbft::{Batch, Decided, Operation};
+use peer_filter::Mode;
 
 use crate::byzantine_consensus::consensus::to_message;
+use crate::byzantine_consensus::metrics::ConsensusMetrics;
+use crate::byzantine_consensus::nodes::{FastPath, Identity, NodeSettings};
 use crate::byzantine_consensus::store::Held;
+use crate::metrics::Metrics;
 use crate::response::{Certified, Response};
 
 /// Four replicas, their keys, their peer ports.
@@ -47,6 +53,31 @@ impl Setting {
         let mut cluster = Cluster::new("example", 1, members.collect()).unwrap();
         change(&mut cluster);
         Setting { cluster: Arc::new(cluster), seeds, sockets }
+    }
+
+    /// What replica `id` is; its log would be in the current folder.
+    pub fn identity(&self, id: u8) -> Identity {
+        Identity {
+            cluster: self.cluster.clone(),
+            me: ReplicaId(id),
+            seed: Arc::new(self.seeds[usize::from(id)].clone()),
+            state: PathBuf::new(),
+            settings: NodeSettings {
+                bind: None,
+                compression: true,
+                batch_entries: self.cluster.batch_entries,
+                batch_wait: Duration::from_millis(2),
+                pipeline: self.cluster.pipeline,
+                timeout: Duration::from_millis(100),
+                view_change_timeout: Duration::from_secs(1),
+                fast_path: FastPath::On,
+                detector: true,
+                reputation_threshold: 0.5,
+                filter: Mode::Off,
+                adversary: None,
+            },
+            metrics: ConsensusMetrics::new(&Metrics::new()),
+        }
     }
 
     /// What `replica` signs when it sees `response`.

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use certificate::{Cluster, Member, SeedKey};
 use corefile::{MemorySources, ParseOptions};
+use peer_filter::Mode;
 use tempfile::TempDir;
 
 use super::setting::Setting;
 #[cfg(not(feature = "adversary"))]
 use crate::byzantine_consensus::adversary::ADVERSARIES;
 use crate::byzantine_consensus::directive::{node_settings, read};
-use crate::byzantine_consensus::nodes::{FastPath, Filter, NodeSettings};
+use crate::byzantine_consensus::nodes::{FastPath, NodeSettings};
 use crate::registry;
 use crate::setup::Context;
 use crate::testing_blocks::set_up;
@@ -394,14 +395,14 @@ fn detector_is_on_and_trusts_from_a_half_unless_told_otherwise() {
 #[test]
 fn every_filter_has_its_word() {
     let filter = |lines: &str| node(lines).filter;
-    assert_eq!(filter(""), Filter::Auto);
+    assert_eq!(filter(""), Mode::Auto);
     for (word, expected) in [
-        ("auto", Filter::Auto),
-        ("socket", Filter::Socket),
-        ("tc eth0", Filter::Tc("eth0".to_owned())),
-        ("xdp enp3s0f0.100", Filter::Xdp("enp3s0f0.100".to_owned())),
-        ("userspace", Filter::Userspace),
-        ("off", Filter::Off),
+        ("auto", Mode::Auto),
+        ("socket", Mode::Socket),
+        ("tc eth0", Mode::Tc("eth0".to_owned())),
+        ("xdp enp3s0f0.100", Mode::Xdp("enp3s0f0.100".to_owned())),
+        ("userspace", Mode::Userspace),
+        ("off", Mode::Off),
     ] {
         assert_eq!(filter(&format!("filter {word}")), expected);
     }
@@ -463,4 +464,16 @@ fn node_is_started_with_what_the_directive_says() {
     identity.settings.view_change_timeout = std::time::Duration::from_millis(700);
     let config = crate::byzantine_consensus::nodes::config(&identity);
     assert_eq!((config.fast_path, config.timeouts.view_change_ms), (false, 700));
+}
+
+#[test]
+fn node_is_told_of_detector_and_filter() {
+    let mut identity = super::four::Four::new(|_| {}).identity(1);
+    identity.settings.fast_path = FastPath::AtLeast(0.9);
+    identity.settings.detector = false;
+    identity.settings.reputation_threshold = 0.25;
+    identity.settings.filter = Mode::Tc("eth0".to_owned());
+    let config = crate::byzantine_consensus::nodes::config(&identity);
+    assert_eq!((config.detector, config.reputation_threshold), (false, 0.25));
+    assert_eq!((config.filter, config.fast_path), (Mode::Tc("eth0".to_owned()), true));
 }

@@ -14,15 +14,12 @@ use super::upstream::{address, nxdomain};
 use super::waiting::told;
 use crate::byzantine_consensus::consensus::{Consensus, encode_answer, wall_ms};
 use crate::byzantine_consensus::judge::{key, operation};
-use crate::byzantine_consensus::metrics::ConsensusMetrics;
 use crate::byzantine_consensus::waiting::Place;
-use crate::metrics::Metrics;
 
 const PEER: ReplicaId = ReplicaId(1);
 
 fn consensus(setting: &Setting) -> Consensus {
-    let metrics = ConsensusMetrics::new(&Metrics::new());
-    Consensus::new(setting.cluster.clone(), ReplicaId(0), metrics)
+    Consensus::new(&setting.identity(0))
 }
 
 fn wait(consensus: &Consensus, question: &Question) -> Place {

@@ -1,104 +1,32 @@
-//! The JSON API below `/v1/`: the cluster, its state, certificates, and why an answer is what it is.
+//! `/v1/certificates`: a certified answer that is held, and why it is what it is.
 
 use agreement::{Observation, Observed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use certificate::ReplicaId;
 use certificate::codec::Decode;
 use certificate::leaf::Question;
-use certificate::{ReplicaId, ReplicaSet};
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use super::consensus::{Consensus, wall_ms};
-use super::judge::key;
-use super::metrics::standing_name;
-use super::store::Held;
+use super::parameters::parameter;
+use super::{Answer, ids, refuse};
+use crate::byzantine_consensus::consensus::{Consensus, wall_ms};
+use crate::byzantine_consensus::judge::key;
+use crate::byzantine_consensus::store::Held;
 use crate::response::Certified;
 
-/// Answers `GET path?query`, if the path is ours.
-pub fn answer(consensus: &Consensus, path: &str, query: &str) -> Option<(u16, String)> {
-    let (status, body) = match path {
-        "/v1/status" => (200, status(consensus)),
-        "/v1/cluster" => (200, cluster(consensus)),
-        "/v1/certificates" => certificate(consensus, query),
-        _ => return None,
-    };
-    Some((status, body.to_string()))
-}
-
-fn status(consensus: &Consensus) -> Value {
-    let status = consensus.node().status();
-    json!({
-        "cluster": consensus.cluster.name,
-        "replica": consensus.me.0,
-        "view": status.replica.view.0,
-        "primary": status.replica.primary.map(|primary| primary.0),
-        "standing": standing_name(status.replica.standing),
-        "view_changes": status.replica.view_changes,
-        "new_views": status.replica.new_views,
-        "fast": status.replica.fast,
-        "slow": status.replica.slow,
-        "suspect": status.replica.suspect,
-        "catching_up": status.replica.catching_up,
-        "executed": status.replica.executed.0,
-        "stable": status.replica.stable.0,
-        "connected": ids(status.replica.connected),
-        "can_reach_quorum": status.can_reach_quorum(),
-        "refusing": status.refusing,
-        "slots_decided": status.counters.slots_decided,
-        "operations_decided": status.counters.operations_decided,
-        "faults": status.counters.faults,
-        "strangers": status.counters.strangers,
-        "waiting_questions": consensus.waiting.len(),
-        "held_answers": consensus.store.len(),
-    })
-}
-
-fn cluster(consensus: &Consensus) -> Value {
-    let cluster = &consensus.cluster;
-    let members: Vec<Value> = cluster
-        .members
-        .iter()
-        .map(|member| {
-            json!({
-                "id": member.id.0,
-                "name": member.name,
-                "address": member.address,
-                "public_key": member.public_key.to_string(),
-                "upstream_group": member.upstream_group,
-            })
-        })
-        .collect();
-    json!({
-        "name": cluster.name,
-        "id": cluster.id().to_string(),
-        "epoch": cluster.epoch.0,
-        "digest": cluster.digest().to_string(),
-        "faults": cluster.replicas.faults(),
-        "quorum": cluster.replicas.quorum(),
-        "replicas": members,
-    })
-}
-
 /// `GET /v1/certificates?name=NAME&type=TYPE`: the decision about a question that is held, with the observations behind it.
-fn certificate(consensus: &Consensus, query: &str) -> (u16, Value) {
-    let refuse = |status: u16, why: &str| (status, json!({ "error": why }));
-    let parameter = |wanted: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == wanted)
-            .map(|(_, value)| value)
-    };
-    let Some(name) = parameter("name") else {
+pub fn certificate(consensus: &Consensus, query: &str) -> Answer {
+    let Some(name) = parameter(query, "name") else {
         return refuse(400, "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`");
     };
-    let rtype = parameter("type").unwrap_or("A").to_ascii_uppercase();
+    let rtype = parameter(query, "type").map_or_else(|| "A".to_owned(), |rtype| rtype.to_ascii_uppercase());
     let number = || rtype.strip_prefix("TYPE")?.parse::<u16>().ok();
     let Some(qtype) = rtype.parse::<RecordType>().map(u16::from).ok().or_else(number) else {
         return refuse(400, "expected `type=TYPE`, such as `type=AAAA`");
     };
-    let Ok(question) = Question::parse(name, qtype) else {
+    let Ok(question) = Question::parse(&name, qtype) else {
         return refuse(400, "expected a domain name after `name=`");
     };
     let with_do = Question { flags: Question::DNSSEC_OK, ..question.clone() };
@@ -150,8 +78,4 @@ fn explained(consensus: &Consensus, held: &Held, certified: &Certified) -> Value
         })).collect::<Vec<_>>(),
         "certificate": STANDARD.encode(&certified.bytes),
     })
-}
-
-fn ids(set: ReplicaSet) -> Vec<u8> {
-    set.iter().map(|id| id.0).collect()
 }

@@ -1,0 +1,72 @@
+//! `/v1/status` and `/v1/cluster`: how this replica stands, and what all replicas have in common.
+
+use serde_json::{Value, json};
+
+use super::ids;
+use crate::byzantine_consensus::consensus::Consensus;
+use crate::byzantine_consensus::metrics::standing_name;
+
+/// How this replica stands.
+pub fn status(consensus: &Consensus) -> Value {
+    let status = consensus.node().status();
+    let quarantined = status.peers.iter().filter(|peer| peer.quarantined);
+    json!({
+        "cluster": consensus.cluster.name,
+        "replica": consensus.me.0,
+        "view": status.replica.view.0,
+        "primary": status.replica.primary.map(|primary| primary.0),
+        "standing": standing_name(status.replica.standing),
+        "view_changes": status.replica.view_changes,
+        "new_views": status.replica.new_views,
+        "fast": status.replica.fast,
+        "slow": status.replica.slow,
+        "suspect": status.replica.suspect,
+        "catching_up": status.replica.catching_up,
+        "executed": status.replica.executed.0,
+        "stable": status.replica.stable.0,
+        "connected": ids(status.replica.connected),
+        "can_reach_quorum": status.can_reach_quorum(),
+        "refusing": status.refusing,
+        "slots_decided": status.counters.slots_decided,
+        "operations_decided": status.counters.operations_decided,
+        "faults": status.counters.faults,
+        "evidence_lost": status.counters.evidence_lost,
+        "strangers": status.counters.strangers,
+        "fast_path": consensus.settings.fast_path.to_string(),
+        "detector": consensus.settings.detector,
+        "trusted": ids(consensus.trusted()),
+        "least_reputation": status.least_reputation,
+        "quarantined": quarantined.map(|peer| peer.id.0).collect::<Vec<_>>(),
+        "filter": consensus.node().filter_kind().name(),
+        "filter_fallback": consensus.node().filter_fallback(),
+        "waiting_questions": consensus.waiting.len(),
+        "held_answers": consensus.store.len(),
+    })
+}
+
+/// What all replicas have in common.
+pub fn cluster(consensus: &Consensus) -> Value {
+    let cluster = &consensus.cluster;
+    let members: Vec<Value> = cluster
+        .members
+        .iter()
+        .map(|member| {
+            json!({
+                "id": member.id.0,
+                "name": member.name,
+                "address": member.address,
+                "public_key": member.public_key.to_string(),
+                "upstream_group": member.upstream_group,
+            })
+        })
+        .collect();
+    json!({
+        "name": cluster.name,
+        "id": cluster.id().to_string(),
+        "epoch": cluster.epoch.0,
+        "digest": cluster.digest().to_string(),
+        "faults": cluster.replicas.faults(),
+        "quorum": cluster.replicas.quorum(),
+        "replicas": members,
+    })
+}
