@@ -20,6 +20,8 @@ mod inquiry;
 mod keyring;
 pub mod log;
 mod node;
+mod port;
+mod questions;
 mod recall;
 mod reputation;
 mod rules;

@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use certificate::codec::DecodeError;
 use certificate::{Cluster, ReplicaId, SeedKey};
-use detector::{Detector, Settings};
 use pbft::{Pace, Parameters, RestoreError, Timeouts};
-use peer_filter::{FilterError, Kind, Mode as FilterMode, PeerFilter};
+use peer_filter::{FilterError, Mode as FilterMode};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::began;
 use crate::chronicle::Chronicle;
@@ -25,12 +24,13 @@ use crate::handle::{Inner, NodeHandle};
 use crate::host::Host;
 use crate::inbox::Inbox;
 use crate::log::{FolderError, LogError, SEGMENT_BYTES, SegmentFolder, StateFolder, Storage};
+use crate::port::Port;
 use crate::recall;
-use crate::reputation::{self, Keeper};
+use crate::reputation::Keeper;
 use crate::rules::rules;
 use crate::status::NodeStatus;
-use crate::transport::{Peers, PeersConfig, PeersError, SocketError, filtered_socket, load_filter};
-use crate::warden::{Warden, shut_out_already};
+use crate::transport::{Peers, PeersConfig, PeersError};
+use crate::warden::Warden;
 
 /// What a node is started with.
 #[derive(Debug)]
@@ -227,11 +227,7 @@ impl Node {
         let log_began = began::read(&config.state)
             .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
         let clock = Clock::new();
-        let detector = recall_detector(&config, clock);
-        let address = peer_address(&config)?;
-        let filter = load(&config, address)?;
-        let shut_out = shut_out_already(&detector, &filter, clock.now());
-        let (socket, address) = bind(&mut config, address, &filter)?;
+        let Port { socket, address, filter, detector, shut_out } = Port::open(&mut config, clock)?;
         #[cfg(feature = "adversary")]
         let liar = crate::adversary::Liar::new(&config, application_of_liar, &socket)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
@@ -333,51 +329,6 @@ fn parameters(config: &NodeConfig) -> Result<Parameters, StartError> {
         }
     }
     Ok(Parameters { pace, timeouts: config.timeouts, fast_path: config.fast_path, ..rules })
-}
-
-/// Where the peer port is, or is to be.
-fn peer_address(config: &NodeConfig) -> Result<SocketAddr, StartError> {
-    let address = config.cluster.member(config.me).expect("checked with the key").address;
-    match &config.socket {
-        Some(socket) => socket.local_addr().map_err(|source| StartError::Bind { address, source }),
-        None => Ok(config.bind.unwrap_or(address)),
-    }
-}
-
-/// The filter, not yet in force on a socket.
-fn load(config: &NodeConfig, address: SocketAddr) -> Result<PeerFilter, StartError> {
-    let refused = |source| StartError::Filter { mode: config.filter.clone(), source };
-    load_filter(&config.filter, &config.cluster, config.me, address).map_err(refused)
-}
-
-/// The socket of the peer port and its address, with the filter in force before anything can arrive. A socket that was bound by somebody else is
-/// filtered from here on.
-fn bind(
-    config: &mut NodeConfig,
-    address: SocketAddr,
-    filter: &PeerFilter,
-) -> Result<(UdpSocket, SocketAddr), StartError> {
-    let socket = match config.socket.take() {
-        Some(socket) => filter.attach(&socket).map(|()| socket).map_err(SocketError::Filter),
-        None => filtered_socket(address, filter),
-    };
-    let socket = socket.map_err(|reason| match reason {
-        SocketError::Filter(source) => StartError::Filter { mode: config.filter.clone(), source },
-        SocketError::Io(source) => StartError::Bind { address, source },
-    })?;
-    let address = socket.local_addr().map_err(|source| StartError::Bind { address, source })?;
-    match (filter.kind(), filter.fallback()) {
-        (Kind::Off, _) => warn!("the filter is off: whatever reaches the peer port reaches QUIC"),
-        (kind, None) => info!(%kind, "filtering the peer port"),
-        (kind, Some(reason)) => warn!(%kind, %reason, "filtering the peer port, not in the kernel"),
-    }
-    Ok((socket, address))
-}
-
-fn recall_detector(config: &NodeConfig, clock: Clock) -> Detector {
-    let settings =
-        Settings { enabled: config.detector, threshold: config.reputation_threshold, ..Settings::default() };
-    reputation::recall(&config.state, &config.cluster, config.me, settings, clock.now())
 }
 
 fn first_status(config: &NodeConfig, replica: &AnyReplica, peers: &Peers, warden: &Warden) -> NodeStatus {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use certificate::timestamp::Timestamp;
 use certificate::{ReplicaId, ReplicaSet, Replicas, Sequence};
 use detector::{Assessment, Detector, Indicator, Notice, Offence, Phase, Reason, Step, TrustGraph};
-use pbft::{Event, Fault, Message, Now, Ready};
+use pbft::{Event, Fault, Item, Message, Now, Ready};
 use peer_filter::{Behaviour, PeerFilter};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::questions::Questions;
 use crate::transport::Peers;
 
 /// The reputation of each peer is told to the filter's statistics every so many ticks.
@@ -51,6 +52,7 @@ struct Watch {
     detector: Detector,
     /// Whose last word was a fault, as the filter's statistics have it.
     faulty: ReplicaSet,
+    questions: Questions,
     ticks: u32,
     least_reputation: f64,
     /// What is kept of the detector has changed since it was saved.
@@ -79,6 +81,7 @@ impl Warden {
         let watch = Watch {
             detector,
             faulty: ReplicaSet::EMPTY,
+            questions: Questions::default(),
             ticks: 0,
             least_reputation,
             changed: Changed::Nothing,
@@ -96,6 +99,7 @@ impl Warden {
                 if let Some((sequence, phase)) = vote_of(*from, message, self.replicas) {
                     self.tell(&mut watch, now, detector::Event::Vote { from: *from, sequence, phase });
                 }
+                self.time(&mut watch, now, *from, message);
             }
             Event::Connected(peer) => {
                 self.tell(&mut self.watch(), now, detector::Event::Connected(*peer));
@@ -103,7 +107,10 @@ impl Warden {
             Event::Disconnected(peer) => {
                 self.tell(&mut self.watch(), now, detector::Event::Disconnected(*peer));
             }
-            Event::Request(_) | Event::Observed { .. } | Event::Answer { .. } | Event::Tick => {}
+            Event::Request(operation) => {
+                self.watch().questions.asked(operation.digest(), now.monotonic_ms);
+            }
+            Event::Observed { .. } | Event::Answer { .. } | Event::Tick => {}
         }
     }
 
@@ -115,6 +122,7 @@ impl Warden {
         let mut watch = self.watch();
         for decided in &ready.decided {
             let (sequence, signers) = (decided.header.sequence, decided.signers);
+            decided.operations.iter().for_each(|operation| watch.questions.decided(&operation.digest()));
             self.tell(&mut watch, now, detector::Event::Decided { sequence, signers });
             let better: Vec<ReplicaId> = signers.iter().filter(|it| watch.faulty.contains(*it)).collect();
             for replica in better {
@@ -214,6 +222,24 @@ impl Warden {
         let steps = watch.detector.observe(now, event);
         if !steps.is_empty() {
             self.carry_out(watch, steps);
+        }
+    }
+
+    /// Times the observations of the sender itself.
+    fn time(&self, watch: &mut Watch, now: Now, from: ReplicaId, message: &Message) {
+        let set = match message {
+            Message::Resolve { operation, .. } => {
+                return watch.questions.asked(operation.digest(), now.monotonic_ms);
+            }
+            Message::Observe(set) if set.replica == from => set,
+            _ => return,
+        };
+        for item in &set.items {
+            let Item::Full(observation) = item else { continue };
+            let operation = observation.operation.digest();
+            if let Some(after_ms) = watch.questions.observed(operation, from, now.monotonic_ms) {
+                self.tell(watch, now, detector::Event::Observation { from, after_ms });
+            }
         }
     }
 
@@ -480,6 +506,30 @@ mod tests {
         assert_eq!(shut_out, [(ReplicaId(2), notice)]);
         let left = filter.statistics().unwrap().peers[1].quarantine.unwrap().remaining;
         assert!(left > Duration::from_secs(22 * 3600) && left <= Duration::from_secs(23 * 3600), "{left:?}");
+    }
+
+    #[test]
+    fn lookups_of_others_are_timed_from_the_question_on() {
+        let (warden, _doors) = warden(true);
+        let operation =
+            pbft::Operation { kind: certificate::OperationKind::Resolve, subject: b"www".to_vec() };
+        let observation = pbft::Observation {
+            operation: operation.clone(),
+            after: Sequence(0),
+            time_ms: 1,
+            payload: Vec::new(),
+        };
+        let (replica, signature) = (ReplicaId(2), Signature([0; 64]));
+        let set = pbft::SignedObservations { replica, items: vec![Item::Full(observation)], signature };
+        let said = |from, message| Event::Message { from: ReplicaId(from), message };
+        warden.hear(BEGUN, &said(1, Message::Resolve { operation, after: Sequence(0) }));
+        warden.hear(after(70), &said(3, Message::Observe(set.clone())));
+        warden.hear(after(80), &said(2, Message::Observe(set)));
+        let assessments = warden.assessments();
+        let counts: Vec<u32> = assessments.iter().map(|it| it.statistics.lookup.count).collect();
+        assert_eq!(counts, [0, 1, 0], "handed on by another it says nothing");
+        let median = assessments[1].statistics.lookup.p50;
+        assert!((median - 80.0).abs() < 5.0, "{median}");
     }
 
     #[test]
