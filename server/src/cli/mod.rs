@@ -1,6 +1,7 @@
 //! The command line: one module a command, each from its arguments to its exit code.
 
 mod admin_client;
+mod certificate;
 mod certificates;
 mod check;
 mod cluster;
@@ -47,6 +48,9 @@ enum Command {
     /// List, show and verify what replicas kept of the misbehaviour of others, offline
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Judge a TLS certificate: chain, Certificate Transparency, revocation
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Watch a running cluster: who votes, who is trusted, who is shut out
     Top(top::TopArgs),
     /// Show whom a replica has shut out, and let one in again
@@ -75,6 +79,9 @@ pub fn main() -> ExitCode {
         }
         Command::Evidence(command) => {
             judged(evidence::run(&command).map_err(|error| (error.exit_code(), with_causes(&error))))
+        }
+        Command::Certificate(command) => {
+            judged(certificate::run(&command).map_err(|error| (USAGE, with_causes(&error))))
         }
         Command::Top(args) => ExitCode::from(top::run(&args)),
         Command::Quarantine(command) => exit_code(told(quarantine::run(&command).map(|()| 0))),

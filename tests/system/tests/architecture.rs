@@ -17,7 +17,10 @@ const USES: &[(&str, &[&str])] = &[
     ("transparency", &[]),
     ("node", &["certificate", "detector", "pbft", "peer-filter"]),
     ("plugins", &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter"]),
-    ("quorate", &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter", "plugins"]),
+    (
+        "quorate",
+        &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter", "plugins", "transparency"],
+    ),
     ("sim", &["agreement", "certificate", "detector", "pbft"]),
     ("system-tests", &[]),
     ("bench", &["system-tests"]),
