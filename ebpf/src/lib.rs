@@ -31,7 +31,7 @@ pub use error::FilterError;
 pub use filter::PeerFilter;
 pub use mode::{Kind, Mode, ModeError};
 pub use policy::{Limits, PEER_ADDRESSES_MAX, Peer, Policy, Rate, TIGHTEN_FACTOR_MAX};
-pub use privileges::drop_privileges;
+pub use privileges::{drop_privileges, drop_privileges_of_thread};
 pub use statistics::{
     Behaviour, FilterStatistics, PeerStatistics, QuarantineState, UnknownSource, VerdictCount,
 };

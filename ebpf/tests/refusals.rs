@@ -15,7 +15,9 @@ use std::{
 };
 
 use namespace::{Namespace, privileged};
-use peer_filter::{FilterError, Kind, Limits, Mode, Peer, PeerFilter, Policy, Verdict, drop_privileges};
+use peer_filter::{
+    FilterError, Kind, Limits, Mode, Peer, PeerFilter, Policy, Verdict, drop_privileges_of_thread,
+};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 fn policy() -> Policy {
@@ -55,7 +57,7 @@ fn loaded_filter_goes_on_working_without_privileges() {
     }
     isolated(|| {
         let filter = load("socket").expect("the privilege is there");
-        drop_privileges().expect("everybody may have less");
+        drop_privileges_of_thread().expect("everybody may have less");
         assert!(matches!(load("socket"), Err(FilterError::NoPrivilege { .. })), "the privileges are gone");
         let socket = unbound();
         filter.attach(&socket).expect("attaching needs no privilege");
@@ -94,7 +96,7 @@ fn without_the_privilege_auto_falls_back_and_says_why() {
         return;
     }
     isolated(|| {
-        drop_privileges().expect("everybody may have less");
+        drop_privileges_of_thread().expect("everybody may have less");
         let filter = load("auto").expect("it falls back");
         assert_eq!(filter.kind(), Kind::Userspace);
         let why = filter.fallback().expect("it says why");
@@ -113,7 +115,7 @@ fn without_the_privilege_explicit_modes_fail_and_say_what_is_missing() {
         return;
     }
     isolated(|| {
-        drop_privileges().expect("everybody may have less");
+        drop_privileges_of_thread().expect("everybody may have less");
         for mode in ["socket", "tc lo", "xdp lo"] {
             let error = refused(mode);
             assert!(matches!(error, FilterError::NoPrivilege { needs: "CAP_BPF", .. }), "{mode}: {error:?}");

@@ -11,7 +11,10 @@ use std::{
 
 use aya::{
     maps::{Array, PerCpuValues},
-    programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp},
+    programs::{
+        ProgramError, SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp,
+        tc::{self, NlOptions, TcAttachOptions},
+    },
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -181,6 +184,14 @@ impl AtInterface {
             _ => panic!("there is no such program at an interface"),
         }
         AtInterface { inner, kind }
+    }
+
+    /// Puts the program where kernels without tcx have it.
+    pub(super) fn attach_to_qdisc(&mut self, interface: &str) {
+        tc::qdisc_add_clsact(interface).expect("the qdisc is new");
+        let program: &mut SchedClassifier = self.inner.kernel.program_mut("at_ingress").unwrap();
+        let options = TcAttachOptions::Netlink(NlOptions::default());
+        program.attach_with_options(interface, TcAttachType::Ingress, options).expect("the qdisc takes it");
     }
 
     /// Returns the verdict on `frame`, or nothing when it passed uncounted.

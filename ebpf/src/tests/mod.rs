@@ -181,6 +181,29 @@ fn program_on_socket_judges_real_packets_as_the_table_says() {
     });
 }
 
+/// Kernels before 6.6 have no tcx: there the program hangs on a qdisc, where its answers mean the same.
+#[test]
+fn program_at_ingress_works_on_the_qdisc_of_older_kernels() {
+    if privileged() {
+        with_addresses().run(|| {
+            let mut judge = AtInterface::new(Kind::Tc);
+            judge.attach_to_qdisc("lo");
+            let node = std::net::UdpSocket::bind("192.0.2.100:7000").unwrap();
+            node.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+            let stranger = std::net::UdpSocket::bind("192.0.2.9:7001").unwrap();
+            let friend = std::net::UdpSocket::bind("192.0.2.1:7001").unwrap();
+            stranger.send_to(&[0x40; 60], "192.0.2.100:7000").unwrap();
+            friend.send_to(&[0x41; 60], "192.0.2.100:7000").unwrap();
+            let mut buffer = [0; 100];
+            assert_eq!(node.recv(&mut buffer).unwrap(), 60);
+            assert_eq!(buffer[0], 0x41, "the stranger's came first and did not pass");
+            let statistics = judge.statistics();
+            assert_eq!(statistics.datagrams(Verdict::UnknownSource), 1);
+            assert_eq!(statistics.datagrams(Verdict::PassUnproven), 1);
+        });
+    }
+}
+
 /// A namespace whose loopback has every address of the table.
 fn with_addresses() -> Namespace {
     let namespace = Namespace::new();

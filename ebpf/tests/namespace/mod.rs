@@ -34,6 +34,7 @@ pub struct Namespace {
 
 type Job = Box<dyn FnOnce() + Send>;
 
+#[allow(dead_code, reason = "not every test needs all of it")]
 impl Namespace {
     pub fn new() -> Namespace {
         let (jobs, inbox): (Sender<Job>, Receiver<Job>) = channel();
@@ -84,7 +85,6 @@ impl Namespace {
     }
 
     /// Lays a virtual cable to `other`: `near` here, `far` there, both up.
-    #[allow(dead_code, reason = "not every test has two namespaces")]
     pub fn cable(&self, near: &str, other: &Namespace, far: &str) {
         self.ip(&format!("link add {near} type veth peer name {far} netns {}", other.path));
         self.ip(&format!("link set {near} up"));
