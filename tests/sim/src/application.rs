@@ -11,6 +11,7 @@ use certificate::{
     Class, Cluster, Digest, Leaf, Member, OperationKind, Outcome, Policy, Question, ReplicaId, ReplicaSet,
     RrSet,
 };
+use detector::Testimony;
 use pbft::{Application, Counted, Operation};
 
 use crate::keys::seed_key;
@@ -180,6 +181,27 @@ impl Judge {
         }
     }
 
+    /// What the observers behind a leaf said of its question, as far as it can be compared.
+    pub fn testimonies(&self, leaf: &[u8], observations: &[Counted<'_>]) -> Vec<(ReplicaId, Testimony)> {
+        let Judge::Dns { cluster, .. } = self else {
+            let said = |one: &Counted<'_>| match self.sight(one.payload) {
+                Some(sight) if sight.value != 0 => Testimony::Value(Digest::of(&[sight.value])),
+                _ => Testimony::Nothing,
+            };
+            return observations.iter().map(|one| (one.replica, said(one))).collect();
+        };
+        let Ok(leaf) = Leaf::from_bytes(leaf) else { return Vec::new() };
+        let decoded = decode(observations);
+        let observed: Vec<Observation<'_>> = decoded.iter().map(observation).collect();
+        let testimony = |said| match said {
+            agreement::Testimony::Value(value) => Testimony::Value(value),
+            agreement::Testimony::Disproved => Testimony::Disproved,
+            agreement::Testimony::Nothing => Testimony::Nothing,
+        };
+        let said = agreement::testimonies(cluster, &leaf, &observed, &NoProofs);
+        said.into_iter().map(|(replica, said)| (replica, testimony(said))).collect()
+    }
+
     fn longest_ttl(&self) -> bool {
         match self {
             Judge::Toy { longest_ttl, .. } | Judge::Dns { longest_ttl, .. } => *longest_ttl,
@@ -211,6 +233,15 @@ impl Judge {
     }
 }
 
+/// The observations that are ones.
+fn decode<'a, 'b>(observations: &'a [Counted<'b>]) -> Vec<(&'a Counted<'b>, Observed)> {
+    observations.iter().filter_map(|one| Some((one, Observed::from_bytes(one.payload).ok()?))).collect()
+}
+
+fn observation<'a>((one, observed): &'a (&Counted<'_>, Observed)) -> Observation<'a> {
+    Observation { replica: one.replica, time_ms: one.time_ms, observed }
+}
+
 fn decide_dns(
     cluster: &Cluster,
     operation: &Operation,
@@ -218,12 +249,8 @@ fn decide_dns(
     longest: bool,
 ) -> Vec<u8> {
     let Ok(question) = Question::from_bytes(&operation.subject) else { return Vec::new() };
-    let decoded: Vec<(&Counted<'_>, Observed)> =
-        observations.iter().filter_map(|one| Some((one, Observed::from_bytes(one.payload).ok()?))).collect();
-    let observed: Vec<Observation<'_>> = decoded
-        .iter()
-        .map(|(one, observed)| Observation { replica: one.replica, time_ms: one.time_ms, observed })
-        .collect();
+    let decoded = decode(observations);
+    let observed: Vec<Observation<'_>> = decoded.iter().map(observation).collect();
     let mut leaf = agreement::decide(cluster, &question, &observed, &NoProofs).leaf;
     if longest && let Outcome::Answer(sets) = &mut leaf.outcome {
         let ttls = decoded.iter().flat_map(|(_, observed)| observed.outcome.rrsets()).map(|set| set.ttl);

@@ -5,6 +5,7 @@
 
 mod adversary;
 mod application;
+mod detection;
 mod disk;
 mod invariants;
 mod keys;
@@ -20,6 +21,7 @@ mod scenario;
 mod shrink;
 mod soak;
 mod trace;
+mod watch;
 mod world;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ use clap::{Parser, Subcommand};
 use crate::parallel::{Seeds, Tally};
 use crate::scenario::Scenario;
 use crate::shrink::Less;
+use crate::watch::Watching;
 use crate::world::Options;
 
 /// Clusters in virtual time, with faults of the network, of disks, and of up to f Byzantine replicas.
@@ -56,12 +59,15 @@ struct Arguments {
     /// Clusters of so many replicas, 4 to 31.
     #[arg(long, value_parser = clap::value_parser!(u32).range(4..=31))]
     replicas: Option<u32>,
-    /// Check safety (S1 to S11) alone.
+    /// Check safety (S1 to S12) alone.
     #[arg(long)]
     safety: bool,
     /// Threads; by default one a core.
     #[arg(long)]
     threads: Option<usize>,
+    /// What the detectors beside honest replicas may do: look on, look on with any opinions at all, or shut others out.
+    #[arg(long, value_enum, default_value_t)]
+    detectors: Detectors,
     /// Stop after so many failing seeds.
     #[arg(long, default_value_t = 1)]
     failures: usize,
@@ -75,6 +81,26 @@ struct Arguments {
     command: Option<Command>,
 }
 
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Detectors {
+    Off,
+    #[default]
+    Passive,
+    Prejudiced,
+    Enforced,
+}
+
+impl Detectors {
+    fn watching(self) -> Watching {
+        match self {
+            Detectors::Off => Watching::Off,
+            Detectors::Passive => Watching::Passive,
+            Detectors::Prejudiced => Watching::Prejudiced(1),
+            Detectors::Enforced => Watching::Enforced,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Search models of the view change exhaustively, and near misses of it that must be found.
@@ -82,6 +108,12 @@ enum Command {
         /// Take minutes and gigabytes.
         #[arg(long)]
         deep: bool,
+    },
+    /// How well detectors find who errs: a table by vice.
+    Detection {
+        /// So many clusters for each vice.
+        #[arg(long, default_value_t = 40)]
+        seeds: u64,
     },
     /// One cluster with a fault now and then, for a long time: disk and memory must not grow.
     Soak {
@@ -98,6 +130,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let held = match arguments.command {
         Some(Command::Models { deep }) => Some(models::run(deep)),
+        Some(Command::Detection { seeds }) => {
+            Some(detection::run(seeds, arguments.threads.unwrap_or_else(cores)))
+        }
         Some(Command::Soak { slots, seed }) => Some(soak::run(seed, slots)),
         None => None,
     };
@@ -105,7 +140,8 @@ fn main() -> ExitCode {
         return if held { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     run::catch_panics();
-    let options = Options { safety_only: arguments.safety, ..Options::default() };
+    let watching = arguments.detectors.watching();
+    let options = Options { safety_only: arguments.safety, watching, ..Options::default() };
     if let Some(name) = &arguments.planted {
         let caught = planted::hunt(name, arguments.seeds, arguments.threads.unwrap_or_else(cores));
         return if caught { ExitCode::SUCCESS } else { ExitCode::FAILURE };

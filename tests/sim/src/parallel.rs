@@ -44,6 +44,23 @@ pub struct Seeds {
     pub quiet: bool,
 }
 
+/// What `of` gives for the numbers below `count`, in their order.
+pub fn map<T: Send>(count: u64, threads: usize, of: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let (next, done) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                break;
+            }
+            let given = of(number);
+            done.lock().expect("no thread panics while it stores").insert(number, given);
+        }
+    };
+    thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+    done.into_inner().expect("no thread panics while it stores").into_values().collect()
+}
+
 /// Runs the seeds, each as `run_one` does.
 pub fn run_all(seeds: Seeds, run_one: impl Fn(u64) -> Outcome + Sync) -> Tally {
     let tally = Mutex::new(Tally::default());

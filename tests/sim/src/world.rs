@@ -3,6 +3,7 @@
 mod host;
 mod post;
 mod stream;
+mod watching;
 mod weather;
 
 pub use stream::Reading;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 
 use certificate::{ReplicaId, ReplicaSet};
 use pbft::planted::{Bug, Switch};
-use pbft::{Event, Message, Operation};
+use pbft::{Event, Message, Operation, Replica};
 
 use crate::adversary::Vice;
 use crate::application::{Judge, Paths, certified};
@@ -25,6 +26,7 @@ use crate::node::{Mask, Node};
 use crate::random::Random;
 use crate::scenario::{START_MS, Scenario, toy_domain};
 use crate::trace::Trace;
+use crate::watch::{Watch, Watching};
 
 /// Liars get to do something of their own so often, in milliseconds.
 const STIR_MS: u64 = 20;
@@ -74,12 +76,14 @@ impl Ord for Entry {
 pub struct Options {
     /// Keep a line for every event.
     pub verbose: bool,
-    /// Look at S1 to S11 alone, and end soon after the healing.
+    /// Look at S1 to S12 alone, and end soon after the healing.
     pub safety_only: bool,
     /// The planted bug.
     pub switch: Switch,
     /// A check that is not made.
     pub blind: Option<Check>,
+    /// Whether replicas have detectors, and what these may do. Hunts of planted bugs have none.
+    pub watching: Watching,
 }
 
 /// One run in progress.
@@ -103,6 +107,9 @@ pub struct World<'a> {
     /// What happened.
     pub trace: Trace,
     stream: Option<stream::Stream>,
+    watch: Watch,
+    /// Somebody was shut out, or let in again.
+    doors_changed: bool,
     /// How many requests were made for the sake of learners.
     traffic: u64,
     violation: Option<Violation>,
@@ -151,7 +158,7 @@ impl<'a> World<'a> {
             wire: scenario.wire,
             blind: options.blind,
         };
-        World {
+        let mut world = World {
             scenario,
             options,
             now_ms: START_MS,
@@ -167,10 +174,15 @@ impl<'a> World<'a> {
             pick: Random::of(seed, "world"),
             trace: Trace::new(options.verbose),
             stream: None,
+            watch: Watch::new(Watching::Off, scenario.replicas(), &[]),
+            doors_changed: false,
             traffic: 0,
             violation: None,
             done: false,
-        }
+        };
+        let hunts = options.switch != Switch::NONE;
+        world.watch(if hunts { Watching::Off } else { options.watching });
+        world
     }
 
     /// Runs to the end: everything has come to pass, or a check failed.
@@ -261,11 +273,11 @@ impl<'a> World<'a> {
         if self.violation.is_some() {
             return;
         }
+        self.watch_event(index, &event);
         let now = self.nodes[index].now(self.now_ms);
         let node = &mut self.nodes[index];
         let Some(replica) = node.replica.as_mut() else { return };
         let ready = replica.step(now, event);
-        let status = replica.status();
         if node.doomed && !ready.persist.is_empty() {
             node.disk.write(&ready);
             if self.options.switch.has(Bug::SendBeforeStore) {
@@ -277,12 +289,14 @@ impl<'a> World<'a> {
         node.disk.store(&ready);
         node.deadline = ready.deadline;
         if self.is_honest(index) {
-            let replica = self.nodes[index].id;
-            let step = Step { replica, now_ms: self.now_ms, ready: &ready, status: &status };
+            let node = &self.nodes[index];
+            let status = node.replica.as_ref().map(Replica::status).unwrap_or_default();
+            let step = Step { replica: node.id, now_ms: self.now_ms, ready: &ready, status: &status };
             if let Err(violation) = self.court.step(&step) {
                 self.violation = Some(violation);
                 return;
             }
+            self.watch_step(index, &ready, &status);
         }
         if let Some(due) = ready.deadline {
             self.schedule(due.max(self.now_ms), Happening::Tick(index));
@@ -290,6 +304,7 @@ impl<'a> World<'a> {
         self.report(index, &ready);
         self.look_up(index, ready.lookups);
         self.send(index, ready.send);
+        self.move_doors();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What must hold after every step of every honest replica, whatever the others do. Each check is a file; with its id: S1 to S11.
+//! What must hold after every step of every honest replica, whatever the others do. Each check is a file; with its id: S1 to S12.
 //!
 //! The checks know the messages, records and reports of a step, never the inside of a replica. They are incremental: a step costs what it did.
 
@@ -48,6 +48,8 @@ pub enum Check {
     S10,
     /// New views follow from exactly n-f view changes.
     S11,
+    /// No detector calls an honest replica Byzantine, or shuts it out: judged in `world/watching.rs`.
+    S12,
     /// Requests after the network healed are decided.
     L1,
     /// Views stop changing.

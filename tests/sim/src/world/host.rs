@@ -51,6 +51,7 @@ impl World<'_> {
     /// Clients that wait ask again, and liveness is looked at.
     pub(super) fn beat(&mut self) {
         self.schedule(self.now_ms + BEAT_MS, Happening::Beat);
+        self.watch_beat();
         for index in 0..self.nodes.len() {
             let now_ms = self.now_ms;
             let judge = self.nodes[index].judge.clone();

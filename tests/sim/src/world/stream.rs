@@ -1,6 +1,7 @@
 //! Requests that no scenario lists: the steady stream of runs without an end, whose judges forget what nobody can contradict any more; and
 //! those that a learner needs, since it votes only once the log has gone on.
 
+use certificate::Sequence;
 use pbft::Standing;
 
 use super::{Happening, World};
@@ -111,6 +112,7 @@ impl World<'_> {
         let low = replicas.map(|replica| replica.status().stable.0).min().unwrap_or(0);
         let asked = self.stream.as_ref().map_or(0, |stream| stream.asked);
         self.court.forget(low.saturating_sub(KEPT_SLOTS), asked.saturating_sub(KEPT_REQUESTS));
+        self.watch.forget(Sequence(low.saturating_sub(KEPT_SLOTS)));
         let now_ms = self.now_ms;
         self.nodes.iter_mut().for_each(|node| node.known.retain(|_, until| *until > now_ms));
     }

@@ -103,6 +103,7 @@ impl World<'_> {
                     && self.nodes[one].replica.is_some()
                     && self.nodes[other].replica.is_some()
                     && !self.network.is_cut(first.0, second.0)
+                    && !self.is_shut_out(one, other)
                     && self.place_of(first, second) == one
                     && self.place_of(second, first) == other;
                 if up == self.is_linked(one, other) {
@@ -133,6 +134,7 @@ impl World<'_> {
             Ok(status) => {
                 let executed = status.executed;
                 self.trace.note(self.now_ms, index, 3, || format!("-- restarts at slot {executed}"));
+                self.watch_restart(index, &status);
                 if self.is_honest(index) {
                     let records = self.nodes[index].disk.records();
                     self.court.restarted(self.nodes[index].id, &status, &records);
