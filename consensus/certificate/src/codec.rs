@@ -52,6 +52,11 @@ impl Writer {
         Writer::default()
     }
 
+    /// An empty writer with room for so many bytes: for what is written often and of known length.
+    pub fn with_capacity(bytes: usize) -> Writer {
+        Writer { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Appends one byte.
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);

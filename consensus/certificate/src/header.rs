@@ -119,7 +119,9 @@ impl SlotHeader {
 
     /// The digest that votes carry.
     pub fn digest(&self) -> Digest {
-        Digest::of_parts(&[b"quorate slot header v1", &self.to_bytes()])
+        let mut writer = Writer::with_capacity(SlotHeader::LENGTH);
+        self.encode(&mut writer);
+        Digest::of_parts(&[b"quorate slot header v1", &writer.finish()])
     }
 
     /// The history digest of a log that ends with this slot, given that of the log before it.

@@ -38,7 +38,7 @@ pub struct Domain {
 impl Domain {
     /// The bytes that are signed: `"quorate v1" || cluster id || epoch || type || body`.
     pub fn preimage(&self, message_type: MessageType, body: &[u8]) -> Vec<u8> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(10 + 32 + 8 + 1 + body.len());
         writer.raw(b"quorate v1");
         self.cluster_id.encode(&mut writer);
         writer.u64(self.epoch.0);
@@ -55,7 +55,7 @@ impl Domain {
         sequence: Sequence,
         digest: Digest,
     ) -> Vec<u8> {
-        let mut body = Writer::new();
+        let mut body = Writer::with_capacity(8 + 8 + 32);
         body.u64(view.0);
         body.u64(sequence.0);
         digest.encode(&mut body);

@@ -45,6 +45,8 @@ pub(crate) struct Accounts {
     open: BTreeMap<Account, usize>,
     /// Bytes by observer and account of the request.
     held: BTreeMap<(ReplicaId, Account), usize>,
+    /// The same in all, by observer.
+    held_of: BTreeMap<ReplicaId, usize>,
 }
 
 impl Accounts {
@@ -72,13 +74,13 @@ impl Accounts {
         (freed, bytes): (usize, usize),
         shares: usize,
     ) -> Result<(), OverQuota> {
-        let all: usize = self.held.iter().filter(|((of, _), _)| *of == observer).map(|(_, held)| held).sum();
+        let all = self.held_of.entry(observer).or_default();
         let held = self.held.entry((observer, account)).or_default();
-        let wanted = *held - freed + bytes;
-        if wanted > HELD_BYTES_PER_REPLICA_MAX / shares || all - freed + bytes > HELD_BYTES_PER_REPLICA_MAX {
+        let (wanted, all_wanted) = (*held - freed + bytes, *all - freed + bytes);
+        if wanted > HELD_BYTES_PER_REPLICA_MAX / shares || all_wanted > HELD_BYTES_PER_REPLICA_MAX {
             return Err(OverQuota(account));
         }
-        *held = wanted;
+        (*held, *all) = (wanted, all_wanted);
         Ok(())
     }
 
@@ -86,10 +88,11 @@ impl Accounts {
     pub(crate) fn release(&mut self, observer: ReplicaId, account: Account, bytes: usize) {
         let held = self.held.get_mut(&(observer, account));
         *held.expect("what is held is on somebody's account") -= bytes;
+        *self.held_of.get_mut(&observer).expect("what is held is of somebody") -= bytes;
     }
 
     /// Bytes of all observations that are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.held.values().sum()
+        self.held_of.values().sum()
     }
 }

@@ -8,7 +8,7 @@ use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
 
 use crate::parameters::doubled;
 use crate::replica::Replica;
-use crate::{Application, Batch, Fault, Keyring, Message, judge};
+use crate::{Application, Batch, Fault, Keyring, Message, Vote, judge};
 
 /// The next peer is asked after so long, in milliseconds.
 const ASK_BODY_MS: u64 = 20;
@@ -31,11 +31,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.views.ask_body_ms = now.saturating_add(wait);
         let Some(peer) = peers.get(self.views.asked_bodies % peers.len().max(1)).copied() else { return };
         self.views.asked_bodies += 1;
-        for vote in self.views.all_fixed() {
-            let (sequence, digest) = (vote.sequence, vote.digest);
-            if self.views.lacking.contains(&sequence) {
-                self.send_one(peer, Message::FetchBatch { sequence, digest });
-            }
+        let lacking = self.views.all_fixed().filter(|vote| self.views.lacking.contains(&vote.sequence));
+        let lacking: Vec<Vote> = lacking.collect();
+        for Vote { sequence, digest, .. } in lacking {
+            self.send_one(peer, Message::FetchBatch { sequence, digest });
         }
     }
 

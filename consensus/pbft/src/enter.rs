@@ -283,7 +283,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 slot.forget_below(view);
             }
         }
-        for vote in self.views.all_fixed().into_iter().filter(|vote| vote.sequence > low) {
+        for vote in self.views.all_fixed().filter(|vote| vote.sequence > low) {
             let slot = self.slots.entry(vote.sequence).or_default();
             slot.seen = Some(vote);
             if own {
@@ -302,7 +302,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let (view, cluster_digest) = (self.view, self.parameters.cluster_digest);
-        for vote in self.views.all_fixed() {
+        let all_fixed: Vec<Vote> = self.views.all_fixed().collect();
+        for vote in all_fixed {
             let sequence = vote.sequence;
             let Some(slot) = self.slots.get(&sequence).filter(|_| sequence > self.marks.low) else {
                 continue;

@@ -387,7 +387,7 @@ impl Fault {
     /// Whether the signatures inside prove it to anyone who has the cluster file.
     ///
     /// Not so `InvalidSignature`: what a key did not sign speaks against nobody but the channel, and that only to us. Nor `RefusedProposal`: most of
-    /// its rules ask the decided log, and the batch that the others ask is not under the primary's signature.
+    /// its rules ask the decided log, and the others a batch that is not in it.
     pub fn is_proof(&self) -> bool {
         matches!(
             self,

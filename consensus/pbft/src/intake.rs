@@ -202,13 +202,14 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let digest = observation.operation.digest();
         if observation.after < self.requests.last_slot(&digest)
             || observation.time_ms < self.log.last().floor_ms
-            || self.log.is_used(observation.time_ms, item.digest(replica), self.executed())
         {
             return false;
         }
         let held = self.requests.of(&digest).and_then(|request| request.observations.get(&replica));
         let age = |observation: &Observation| (observation.after, observation.time_ms);
+        // Most are held already, by way of others; only of the rest the digest is computed.
         held.is_none_or(|held| age(&held.observation) < age(observation))
+            && !self.log.is_used(observation.time_ms, item.digest(replica), self.executed())
     }
 
     /// Holds the observations of a checked set for their open requests.

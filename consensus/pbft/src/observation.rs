@@ -25,7 +25,9 @@ pub struct Observation {
 impl Observation {
     /// The digest under which it is signed and remembered as used. Names the observer, so equal observations of two replicas differ.
     pub fn digest(&self, replica: ReplicaId) -> Digest {
-        Digest::of_parts(&[b"quorate observation v1", &[replica.0], &self.to_bytes()])
+        let mut writer = Writer::with_capacity(self.encoded_len());
+        self.encode(&mut writer);
+        Digest::of_parts(&[b"quorate observation v1", &[replica.0], &writer.finish()])
     }
 
     /// Length of the encoding in bytes.
@@ -156,7 +158,7 @@ pub(crate) const SET_OVERHEAD_BYTES: usize = 1 + 1 + 64;
 
 /// The bytes that the signature over items with these digests covers.
 pub(crate) fn preimage(domain: &Domain, replica: ReplicaId, digests: &[Digest]) -> Vec<u8> {
-    let mut body = Writer::new();
+    let mut body = Writer::with_capacity(2 + 32 * digests.len());
     body.u8(replica.0);
     body.u8(u8::try_from(digests.len()).expect("a set holds at most OBSERVATIONS_PER_SET_MAX items"));
     digests.iter().for_each(|digest| digest.encode(&mut body));

@@ -17,7 +17,9 @@ pub struct Operation {
 impl Operation {
     /// The key by which requests for the operation are one.
     pub fn digest(&self) -> Digest {
-        Digest::of_parts(&[b"quorate operation v1", &self.to_bytes()])
+        let mut writer = Writer::with_capacity(self.encoded_len());
+        self.encode(&mut writer);
+        Digest::of_parts(&[b"quorate operation v1", &writer.finish()])
     }
 
     /// Length of the encoding in bytes.

@@ -127,11 +127,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let accepted =
             open.find_map(|(_, slot)| slot.accepted_in(self.view).map(|accepted| accepted.since_ms));
         let relayed = self.requests.oldest_relayed().map(|(since, _)| since);
-        let is_open = |vote: &Vote| {
+        let is_open = |vote: Vote| {
             vote.sequence > self.executed()
                 && self.slots.get(&vote.sequence).is_none_or(|slot| slot.decided.is_none())
         };
-        let fixed = self.views.all_fixed().iter().any(is_open).then_some(self.clocks.judged_from_ms);
+        let fixed = self.views.all_fixed().any(is_open).then_some(self.clocks.judged_from_ms);
         let oldest = [accepted, relayed, fixed].into_iter().flatten().min()?;
         Some(oldest.max(self.clocks.progress_ms).max(self.clocks.judged_from_ms))
     }

@@ -104,8 +104,8 @@ impl Views {
     }
 
     /// Everything that the view fixed.
-    pub(crate) fn all_fixed(&self) -> Vec<Vote> {
-        self.installed.iter().flat_map(|installed| installed.fixed.values().copied()).collect()
+    pub(crate) fn all_fixed(&self) -> impl Iterator<Item = Vote> + '_ {
+        self.installed.iter().flat_map(|installed| installed.fixed.values().copied())
     }
 
     /// Whether a new view waits for this view change.

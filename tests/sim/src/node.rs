@@ -135,8 +135,8 @@ impl Node {
         act: impl FnOnce(&mut [Box<dyn Adversary>], &mut Liar<'_>) -> T,
     ) -> Option<(T, Vec<Said>)> {
         let wall_ms = self.now(now_ms).wall_ms;
-        let status = self.replica.as_ref().map(Replica::status).unwrap_or_default();
         let mask = self.mask.as_mut()?;
+        let status = self.replica.as_ref().map(Replica::status).unwrap_or_default();
         let mut liar = Liar {
             pick: &mut mask.pick,
             keys: &self.keys,

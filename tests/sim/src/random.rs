@@ -54,10 +54,15 @@ pub fn mix(number: u64) -> u64 {
 /// A 64-bit fingerprint of bytes, for checksums and mock signatures: fast, and no more than that.
 pub fn fingerprint(key: u64, bytes: &[u8]) -> u64 {
     let mut folded = mix(key ^ bytes.len() as u64);
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
+    let mut fold = |word: [u8; 8]| {
         folded = (folded ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().for_each(|word| fold(*word));
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        fold(word);
     }
     mix(folded)
 }
