@@ -6,13 +6,14 @@ use std::path::Path;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use transparency::chain::Purpose;
+use transparency::inclusion::{Audited, Inclusion};
 use transparency::log_list::LogList;
 use transparency::revocation::{Crl, RevocationMode, RevocationStatus};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
 use transparency::verdict::CtOutcome;
 use transparency::{Conclusion, Moment, Pinned, Policy, Question, Verdict, judge};
 
-use crate::place::{chain, data, json as read_json};
+use crate::place::{chain, data, json as read_json, own};
 
 /// What a case is judged by.
 struct Case<'a> {
@@ -115,8 +116,7 @@ fn one_edit_to_a_real_certificate_is_seen_as_what_it_is() {
 }
 
 /// Judges a synthetic case, and hands its verdicts by Chrome's and by Apple's policy on.
-fn synthetic(data: &Path, file: &str, check: &dyn Fn(&Value, &Verdict, &Verdict)) -> usize {
-    let folder = data.join("synthetic");
+fn synthetic(folder: &Path, file: &str, check: &dyn Fn(&Value, &Verdict, &Verdict)) -> usize {
     let roots = roots(&folder.join("roots.pem"));
     let cases = read_json(folder.join(file));
     let cases = cases["cases"].as_array().unwrap();
@@ -138,7 +138,16 @@ fn agrees(found: bool, expected: &Value) -> bool {
 #[test]
 fn synthetic_certificates_are_judged_as_expected() {
     let Some(data) = data() else { return };
-    let count = synthetic(&data, "cases.json", &|case, chrome, apple| {
+    assert!(judged_as_expected(&data.join("synthetic")) > 40);
+}
+
+#[test]
+fn own_certificates_are_judged_as_expected() {
+    assert_eq!(judged_as_expected(&own()), 23);
+}
+
+fn judged_as_expected(folder: &Path) -> usize {
+    synthetic(folder, "cases.json", &|case, chrome, apple| {
         let (id, expect) = (case["id"].as_str().unwrap(), &case["expect"]);
         assert_eq!(chrome.chain.x509_chain_valid, expect["x509_chain_valid"], "{id}: {:?}", chrome.reasons);
         match id {
@@ -162,15 +171,13 @@ fn synthetic_certificates_are_judged_as_expected() {
             _ => Conclusion::Invalid,
         };
         assert_eq!(chrome.verdict, expected, "{id}: {:?}", chrome.reasons);
-    });
-    println!("{count} synthetic cases");
-    assert!(count > 40);
+    })
 }
 
 #[test]
 fn timestamps_of_logs_with_public_keys_do_not_count() {
     let Some(data) = data() else { return };
-    synthetic(&data, "cases-mimics.json", &|_, chrome, apple| {
+    synthetic(&data.join("synthetic"), "cases-mimics.json", &|_, chrome, apple| {
         assert_eq!(statuses(chrome), json!(["valid", "valid"]));
         assert_eq!(serde_json::to_value(&chrome.ct.log_states).unwrap(), json!(["denied", "denied"]));
         for verdict in [chrome, apple] {
@@ -184,19 +191,154 @@ fn timestamps_of_logs_with_public_keys_do_not_count() {
 #[test]
 fn a_stale_list_makes_nothing_valid_and_nothing_invalid() {
     let Some(data) = data() else { return };
-    synthetic(&data, "cases-stale-list.json", &|_, chrome, apple| {
+    let count = synthetic(&data.join("synthetic"), "cases-stale-list.json", &|_, chrome, apple| {
         for verdict in [chrome, apple] {
-            // The case names no roots of its own; what is said of the chain is not about the list.
             assert_eq!(verdict.ct.outcome, CtOutcome::ListStale);
             assert_eq!(verdict.verdict, Conclusion::Indeterminate, "{:?}", verdict.reasons);
         }
     });
+    assert_eq!(count, 1);
+}
+
+/// Judges one of our own chains, with what `change` does to what it is judged by.
+fn own_judged(id: &str, change: &dyn Fn(&mut Question<'_>, &mut Pinned<'_>)) -> Verdict {
+    let folder = own();
+    let (chain, roots) = (chain(folder.join(format!("chains/{id}.pem"))), roots(&folder.join("roots.pem")));
+    let list = list(&folder.join("log_list.json"));
+    let intermediates = Intermediates::default();
+    let mut question =
+        Question { chain: &chain, name: None, purpose: Purpose::Server, audited: &[], networks: None };
+    let mut pinned = Pinned {
+        policy: &Policy::Chrome2026,
+        log_list: Some(&list),
+        roots: &roots,
+        intermediates: &intermediates,
+        crls: &[],
+        revocation: RevocationMode::Soft,
+        private_roots_need_logs: false,
+    };
+    change(&mut question, &mut pinned);
+    judge(&question, &pinned, "2026-08-01T00:00:00Z".parse().unwrap())
+}
+
+fn codes(verdict: &Verdict) -> Vec<&'static str> {
+    verdict.reasons.iter().map(|reason| reason.code()).collect()
+}
+
+#[test]
+fn a_stale_own_list_makes_a_failing_certificate_indeterminate() {
+    let stale = list(&own().join("log_list_stale.json"));
+    for id in ["good", "bad-one", "bad-flipped", "bad-cut"] {
+        let stale = LogList::clone(&stale);
+        let path = own();
+        let (chain, roots) = (chain(path.join(format!("chains/{id}.pem"))), roots(&path.join("roots.pem")));
+        let at = "2026-08-01T00:00:00Z".parse().unwrap();
+        let verdict = Case { chain: &chain, name: None, list: &stale, roots: &roots, crls: &[], at }
+            .judged_by(Policy::Chrome2026);
+        assert_eq!(verdict.verdict, Conclusion::Indeterminate, "{id}: {:?}", verdict.reasons);
+        assert_eq!(verdict.ct.list_stale, Some(true));
+    }
+}
+
+#[test]
+fn without_a_log_list_nothing_is_valid() {
+    let verdict = own_judged("good", &|_, pinned| pinned.log_list = None);
+    assert_eq!((verdict.verdict, verdict.ct.outcome), (Conclusion::Indeterminate, CtOutcome::NoLogList));
+}
+
+#[test]
+fn certificates_under_private_roots_need_no_logs_unless_asked() {
+    let anchors = anchors_from_pem(&std::fs::read(own().join("roots.pem")).unwrap()).unwrap();
+    let private = RootStore::new("ours", anchors.into_iter().map(|anchor| (anchor, RootKind::Private)));
+    let judged = |need: bool, list: bool| {
+        let (chain, intermediates) = (chain(own().join("chains/bad-none.pem")), Intermediates::default());
+        let logs = self::list(&own().join("log_list.json"));
+        let question =
+            Question { chain: &chain, name: None, purpose: Purpose::Server, audited: &[], networks: None };
+        let pinned = Pinned {
+            policy: &Policy::Chrome2026,
+            log_list: list.then_some(&logs),
+            roots: &private,
+            intermediates: &intermediates,
+            crls: &[],
+            revocation: RevocationMode::Soft,
+            private_roots_need_logs: need,
+        };
+        judge(&question, &pinned, "2026-08-01T00:00:00Z".parse().unwrap())
+    };
+    assert_eq!(
+        (judged(false, true).verdict, judged(false, true).ct.outcome),
+        (Conclusion::Valid, CtOutcome::Exempt)
+    );
+    assert_eq!(judged(false, false).verdict, Conclusion::Valid);
+    assert_eq!(judged(true, true).verdict, Conclusion::Invalid);
+}
+
+#[test]
+fn every_reason_is_said_at_once() {
+    let verdict = own_judged("bad-expired", &|question, _| question.name = Some("other.example.org"));
+    assert_eq!(codes(&verdict), ["expired", "name_mismatch"]);
+    let verdict = own_judged("bad-one", &|question, _| question.purpose = Purpose::Client);
+    assert_eq!(codes(&verdict), ["wrong_purpose", "ct_not_applicable"]);
+}
+
+#[test]
+fn a_broken_promise_is_invalid_and_worth_nothing() {
+    let leaf = own_judged("good", &|_, _| {}).ct.scts[0].leaf_hash.unwrap();
+    let audited = |inclusion| [Audited { leaf, inclusion }];
+    let broken = own_judged("good", &|question, _| {
+        question.audited = audited(Inclusion::BrokenPromise).to_vec().leak()
+    });
+    assert_eq!((broken.verdict, broken.score.total), (Conclusion::Invalid, 0));
+    assert_eq!(codes(&broken), ["broken_promise"]);
+    let one =
+        own_judged("good", &|question, _| question.audited = audited(Inclusion::Proved).to_vec().leak());
+    assert_eq!(
+        (one.verdict, one.score.total, one.ct.inclusion),
+        (Conclusion::Valid, 60, Inclusion::NotChecked)
+    );
+    let second = own_judged("good", &|_, _| {}).ct.scts[1].leaf_hash.unwrap();
+    let all = [leaf, second].map(|leaf| Audited { leaf, inclusion: Inclusion::Proved });
+    let both = own_judged("good", &|question, _| question.audited = all.to_vec().leak());
+    assert_eq!((both.score.total, both.ct.inclusion), (75, Inclusion::Proved));
+}
+
+#[test]
+fn an_unknown_revocation_status_is_indeterminate_only_when_it_must_be_known() {
+    let soft = own_judged("good", &|_, _| {});
+    let required = own_judged("good", &|_, pinned| pinned.revocation = RevocationMode::Required);
+    assert_eq!((soft.verdict, soft.revocation), (Conclusion::Valid, RevocationStatus::NotChecked));
+    assert_eq!(
+        (required.verdict, codes(&required)),
+        (Conclusion::Indeterminate, vec!["revocation_required"])
+    );
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_invalid() {
+    let garbage = [CertificateDer::from(&b"hello"[..])];
+    let verdict = own_judged("good", &|question, _| question.chain = garbage.to_vec().leak());
+    assert_eq!((verdict.verdict, codes(&verdict)), (Conclusion::Invalid, vec!["malformed_certificate"]));
+    let verdict = own_judged("good", &|question, _| question.chain = &[]);
+    assert_eq!(codes(&verdict), ["no_certificate"]);
+    let verdict = own_judged("good", &|question, _| {
+        question.chain = vec![question.chain[0].clone().into_owned(); 17].leak()
+    });
+    assert_eq!(verdict.reasons[0].code(), "chain_too_long");
+}
+
+#[test]
+fn own_revocation_lists_are_believed_when_they_may_be() {
+    revocation_as_expected(&own());
 }
 
 #[test]
 fn synthetic_revocation_lists_are_believed_when_they_may_be() {
     let Some(data) = data() else { return };
-    let folder = data.join("synthetic");
+    revocation_as_expected(&data.join("synthetic"));
+}
+
+fn revocation_as_expected(folder: &Path) {
     let (roots, list) = (roots(&folder.join("roots.pem")), list(&folder.join("log_list.json")));
     let cases = read_json(folder.join("crl/cases.json"));
     let mut all = Vec::new();
@@ -220,7 +362,8 @@ fn synthetic_revocation_lists_are_believed_when_they_may_be() {
         assert_eq!(verdict.verdict == Conclusion::Invalid, revoked, "{name}");
         all.extend(crls);
     }
-    let chain = chain(folder.join("chains/revoked.pem"));
+    let first = cases["cases"].as_array().unwrap().iter().find(|case| case["expect"] == "revoked").unwrap();
+    let chain = chain(folder.join(first["chain"].as_str().unwrap()));
     all.reverse();
     let judged =
         Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &all, at: moment(&cases["at"]) };
@@ -297,10 +440,14 @@ fn every_timestamp_of_a_known_log_in_a_real_chain_is_valid() {
 }
 
 #[test]
-fn equal_inputs_give_equal_bytes() {
-    let Some(data) = data() else { return };
-    synthetic(&data, "cases.json", &|case, chrome, apple| {
-        assert_eq!(chrome.canonical(), chrome.clone().canonical());
-        assert_ne!(chrome.digest(), apple.digest(), "{}: the policy is in the verdict", case["id"]);
-    });
+fn equal_inputs_give_equal_bytes_and_other_inputs_others() {
+    let verdict = own_judged("good", &|_, _| {});
+    assert_eq!(verdict.canonical(), own_judged("good", &|_, _| {}).canonical());
+    assert_ne!(verdict.digest(), own_judged("good", &|_, pinned| pinned.policy = &Policy::Apple).digest());
+    assert_ne!(
+        verdict.digest(),
+        own_judged("good", &|question, _| question.chain = &question.chain[..1]).digest()
+    );
+    let crls = vec![Crl::parse(b"none")].leak();
+    assert_ne!(verdict.digest(), own_judged("good", &|_, pinned| pinned.crls = crls).digest());
 }

@@ -11,7 +11,7 @@ use transparency::moment::Moment;
 use transparency::tile::{Promise, TileId, audit, parse_data_tile, parse_leaf_input, tiles_for};
 use transparency::tree_head::{Progress, SignedTreeHead, TreeHead};
 
-use crate::place::{base64, data, json};
+use crate::place::{base64, data, json, own};
 
 fn now() -> Moment {
     "2026-08-01T00:00:00Z".parse().unwrap()
@@ -226,4 +226,70 @@ fn logs_whose_private_key_is_public_are_never_used() {
     let denied = list.set_aside().iter().filter(|log| log.why == SetAsideWhy::Denied).count();
     assert_eq!(denied, 2);
     assert!(list.logs().all(|log| !transparency::log_list::is_denied(&log.key.id())));
+}
+
+#[test]
+fn own_tree_heads_and_checkpoints_verify_and_split_views_are_seen() {
+    let logs = json(own().join("logs.json"));
+    let (log, now) = (&logs["rfc6962"], now());
+    let key6962 = key(&log["key"]);
+    let heads = [0, 1].map(|number| head(&log["heads"][number], &key6962).unwrap());
+    let split = head(&log["split"], &key6962).unwrap();
+    let proof = hashes(&log["consistency"]);
+    assert_eq!(heads[0].progress(&heads[1], &proof), Progress::Grown);
+    assert_eq!(heads[1].progress(&heads[0], &proof), Progress::WentBack);
+    assert_eq!(heads[0].progress(&heads[0], &[]), Progress::Same);
+    assert_eq!(heads[0].progress(&split, &[]), Progress::Equivocation);
+    assert!(matches!(split.progress(&heads[1], &proof), Progress::Inconsistent(_)));
+    let (index, path) = (log["inclusion"]["index"].as_u64().unwrap(), hashes(&log["inclusion"]["path"]));
+    let leaf = hash_leaf(&(index as u32).to_be_bytes());
+    assert_eq!(audit_proof(&leaf, index, &path, &heads[1]).unwrap().inclusion, Inclusion::Proved);
+    assert!(audit_proof(&leaf, index + 1, &path, &heads[1]).is_err());
+
+    let log = &logs["static"];
+    let (key, origin) = (key(&log["key"]), log["origin"].as_str().unwrap());
+    let verify = |text: &Value, key: &LogKey, origin| {
+        Checkpoint::parse(text.as_str().unwrap().as_bytes()).unwrap().verify(key, origin, now)
+    };
+    let head = verify(&log["checkpoint"], &key, origin).unwrap();
+    let split = verify(&log["split"], &key, origin).unwrap();
+    assert_eq!(head.root, heads[1].root);
+    assert_eq!(head.progress(&split, &[]), Progress::Equivocation);
+    assert!(verify(&log["checkpoint"], &key6962, origin).is_err(), "another log's key");
+    assert!(verify(&log["checkpoint"], &key, "alder.example.org").is_err(), "another origin");
+    assert!(head.is_stale(60, now.plus_seconds(60)) && !head.is_stale(86_400, now));
+}
+
+#[test]
+fn a_new_list_may_not_bring_logs_back_or_lose_many() {
+    let text = std::fs::read_to_string(own().join("log_list.json")).unwrap();
+    let parse = |text: &str| LogList::parse(text.as_bytes()).unwrap();
+    let old = parse(&text);
+    assert_eq!(check_update(&old, &old, 0), Ok(()));
+    let changed = |from: &str, to: &str| {
+        let new = text.replacen(from, to, 1);
+        assert_ne!(new, text);
+        check_update(&old, &parse(&new), 0).unwrap_err()
+    };
+    assert!(matches!(changed("2026-07-30", "2026-07-29")[..], [UpdateProblem::Older { .. }]));
+    assert!(matches!(changed("\"retired\"", "\"usable\"")[..], [UpdateProblem::Backwards { .. }]));
+    assert!(matches!(changed("2026-06-02", "2026-06-03")[..], [UpdateProblem::RetiredLater { .. }]));
+    assert!(matches!(
+        changed("\"tiled_logs\"", "\"unknown\"")[..],
+        [UpdateProblem::Vanished { gone: 1, .. }]
+    ));
+}
+
+#[test]
+fn lists_that_contradict_themselves_are_refused_and_logs_that_do_are_set_aside() {
+    let mut list = json(own().join("log_list.json"));
+    let first = list["operators"][0]["logs"][0].clone();
+    list["operators"][2]["logs"][0]["log_id"] = first["log_id"].clone();
+    let read = LogList::parse(list.to_string().as_bytes()).unwrap();
+    assert_eq!((read.identity().logs, &read.set_aside()[0].why), (3, &SetAsideWhy::Id));
+    list["operators"][2]["logs"][0] = first;
+    assert!(LogList::parse(list.to_string().as_bytes()).unwrap_err().to_string().contains("twice"));
+    for text in ["", "{}", "[]", r#"{"operators":[],"log_list_timestamp":"2026-01-01T00:00:00Z"}"#] {
+        assert!(LogList::parse(text.as_bytes()).is_err(), "{text}");
+    }
 }

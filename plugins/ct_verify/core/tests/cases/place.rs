@@ -27,6 +27,11 @@ pub fn data() -> Option<PathBuf> {
     None
 }
 
+/// The folder with our own vectors, which are always there; `examples/vectors.rs` made them.
+pub fn own() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
+}
+
 /// A JSON file.
 pub fn json(path: PathBuf) -> Value {
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
