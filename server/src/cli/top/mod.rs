@@ -42,10 +42,14 @@ Examples:
 
 What a replica says of the others is its own view: two replicas may well differ, and no vote depends on it.
   LINK     up, down, or shut: the peer is quarantined
-  SEEN     since its last message       P50, P99  how much later than the first replica it votes
-  VOTES    of the slots it took part in RIGHT     of the answers that can be judged, those it saw right
-  SIGNED   of its messages, those whose signature holds
-  REP      reputation, 0 to 1           PATTERN, ACTION  what this looks like, and what is advised
+  SEEN     how long ago its last message came
+  P50 P99  how long after f+1 replicas had voted its vote came, in half and in 99 of 100 slots
+  VOTES    slots in which it voted, of those in which it was connected
+  RIGHT    its answers that were right, of those that could be judged
+  SIGNED   its messages without an invalid signature
+  REP      its reputation, 0 to 1
+  DROPPED  datagrams from its address that the filter threw away
+  PATTERN  what this looks like; ACTION what is advised; WHY what stands out
 
 Exit codes: 0 shown, 1 a replica cannot be asked (with --once), 64 wrong usage.";
 

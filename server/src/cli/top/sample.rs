@@ -13,6 +13,7 @@ pub struct Sample {
     status: Value,
     assessments: Value,
     filter: Value,
+    evidence: Value,
 }
 
 impl Sample {
@@ -24,6 +25,7 @@ impl Sample {
             status: get(address, "/v1/status").await?,
             assessments: get(address, "/v1/assessments").await?,
             filter: get(address, "/v1/filter").await?,
+            evidence: get(address, "/v1/evidence").await?,
         })
     }
 
@@ -44,6 +46,7 @@ impl Sample {
             "peers": self.assessments["replicas"],
             "trusted": self.assessments["trusted"],
             "threshold": self.assessments["threshold"],
+            "evidence": self.evidence["evidence"],
             "filter": self.filter,
         })
     }
@@ -63,6 +66,7 @@ mod tests {
             status,
             assessments: json!({ "replicas": [] }),
             filter: Value::Null,
+            evidence: Value::Null,
         }
     }
 

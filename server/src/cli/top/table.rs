@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// The columns, with the side to which they are aligned: numbers to the right.
-const COLUMNS: [(&str, Align); 13] = [
+const COLUMNS: [(&str, Align); 14] = [
     ("ID", Align::Right),
     ("NAME", Align::Left),
     ("LINK", Align::Left),
@@ -16,6 +16,7 @@ const COLUMNS: [(&str, Align); 13] = [
     ("RIGHT", Align::Right),
     ("SIGNED", Align::Right),
     ("REP", Align::Right),
+    ("DROPPED", Align::Right),
     ("PATTERN", Align::Left),
     ("ACTION", Align::Left),
     ("WHY", Align::Left),
@@ -34,7 +35,8 @@ enum Align {
 pub fn render(view: &Value, now_ms: u64) -> String {
     let mut text = heading(view);
     let peers = view["peers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<[String; COLUMNS.len()]> = peers.iter().map(|peer| row(peer, now_ms)).collect();
+    let rows: Vec<[String; COLUMNS.len()]> =
+        peers.iter().map(|peer| row(peer, dropped(view, peer), now_ms)).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([COLUMNS[column].0.len()]).max().unwrap_or(0)
@@ -75,7 +77,7 @@ fn heading(view: &Value) -> String {
         share.unwrap_or_default(),
         view["trusted"].as_array().map_or(0, Vec::len),
         view["peers"].as_array().map_or(0, Vec::len) + 1,
-        count(&status["evidence"]),
+        view["evidence"].as_array().map_or(0, Vec::len),
     );
     text + &filter_line(&view["filter"]) + "\n"
 }
@@ -101,12 +103,19 @@ fn filter_line(filter: &Value) -> String {
     format!("filter {kind}: passed {passed}, {dropped}\n")
 }
 
-fn row(peer: &Value, now_ms: u64) -> [String; COLUMNS.len()] {
+/// Datagrams of a peer that the filter threw away.
+fn dropped(view: &Value, peer: &Value) -> Option<u64> {
+    let peers = view["filter"]["peers"].as_array()?;
+    peers.iter().find(|one| one["id"] == peer["id"])?["dropped"].as_u64()
+}
+
+fn row(peer: &Value, dropped: Option<u64>, now_ms: u64) -> [String; COLUMNS.len()] {
     let percent = |value: &Value| {
         value.as_f64().map_or_else(unknown, |share| format!("{:.0}%", (share * 100.0).floor()))
     };
-    let latency = &peer["latency_ms"];
-    let since = peer["last_seen_ms"].as_u64().map(|seen| now_ms.saturating_sub(seen));
+    let figures = &peer["statistics"];
+    let latency = &figures["vote_latency_ms"];
+    let since = figures["last_seen_ms"].as_u64().map(|seen| now_ms.saturating_sub(seen));
     let is_shut = !peer["quarantined"].is_null();
     let link = match peer["connected"].as_bool() {
         _ if is_shut => "shut",
@@ -120,10 +129,11 @@ fn row(peer: &Value, now_ms: u64) -> [String; COLUMNS.len()] {
         since.map_or_else(unknown, |ms| duration(ms as f64)),
         latency["p50"].as_f64().map_or_else(unknown, duration),
         latency["p99"].as_f64().map_or_else(unknown, duration),
-        percent(&peer["participation"]),
-        percent(&peer["accuracy"]),
-        percent(&peer["signature_success"]),
+        percent(&figures["participation"]),
+        percent(&figures["accuracy"]),
+        percent(&figures["signature_success"]),
         peer["reputation"]["score"].as_f64().map_or_else(unknown, |score| format!("{score:.2}")),
+        dropped.map_or_else(unknown, |dropped| dropped.to_string()),
         peer["pattern"].as_str().unwrap_or(UNKNOWN).to_owned(),
         peer["action"].as_str().unwrap_or(UNKNOWN).to_owned(),
         why(peer, now_ms),
@@ -141,8 +151,14 @@ fn why(peer: &Value, now_ms: u64) -> String {
         let left = duration(until_ms.saturating_sub(now_ms) as f64);
         words.push(format!("shut out for {left}: {}", quarantined["reason"].as_str().unwrap_or(UNKNOWN)));
     }
+    if let Some(factor) = peer["tightened"].as_u64().filter(|factor| *factor > 1) {
+        words.push(format!("at 1/{factor} of its rate"));
+    }
     let indicators = peer["indicators"].as_array().map(Vec::as_slice).unwrap_or_default();
-    words.extend(indicators.iter().filter_map(Value::as_str).map(str::to_owned));
+    let indicators: Vec<&str> = indicators.iter().filter_map(Value::as_str).collect();
+    if !indicators.is_empty() {
+        words.push(indicators.join(", "));
+    }
     if peer["connected"] == false && quarantined.is_null() {
         words.extend(peer["problem"].as_str().map(str::to_owned));
     }
@@ -185,9 +201,11 @@ mod tests {
 
     fn peer(id: u8) -> Value {
         json!({
-            "id": id, "name": format!("replica-{id}"), "connected": true, "last_seen_ms": NOW_MS - 120, "problem": null,
-            "latency_ms": { "p50": 1.25, "p90": 3.0, "p99": 48.2, "count": 900 },
-            "accuracy": 1.0, "participation": 0.999, "signature_success": 1.0, "uptime": 1.0,
+            "id": id, "name": format!("replica-{id}"), "connected": true, "problem": null,
+            "statistics": {
+                "last_seen_ms": NOW_MS - 120, "vote_latency_ms": { "p50": 1.25, "p90": 3.0, "p99": 48.2, "count": 900 },
+                "accuracy": 1.0, "participation": 0.999, "signature_success": 1.0,
+            },
             "is_byzantine": false, "confidence": 0.0, "pattern": "steady", "action": "none", "indicators": [],
             "reputation": { "score": 0.914 }, "quarantined": null,
         })
@@ -198,9 +216,9 @@ mod tests {
             "admin": "127.0.0.1:5460",
             "status": {
                 "cluster": "demo", "replica": 0, "standing": "active", "view": 3, "primary": 3, "refusing": null,
-                "executed": 1234, "stable": 1200, "fast": 75, "slow": 25, "evidence": 2,
+                "executed": 1234, "stable": 1200, "fast": 75, "slow": 25,
             },
-            "slots_per_second": 12.3, "answers_per_second": 40.0, "peers": peers, "trusted": [0, 1, 3], "threshold": 0.5,
+            "slots_per_second": 12.3, "answers_per_second": 40.0, "peers": peers, "trusted": [0, 1, 3], "threshold": 0.5, "evidence": [1, 2],
             "filter": {
                 "kind": "socket",
                 "verdicts": [
@@ -208,6 +226,7 @@ mod tests {
                     { "verdict": "unknown-source", "passes": false, "datagrams": 3 },
                     { "verdict": "malformed", "passes": false, "datagrams": 0 },
                 ],
+                "peers": [{ "id": 2, "dropped": 17 }],
             },
         })
     }
@@ -215,28 +234,34 @@ mod tests {
     #[test]
     fn table_reads_as_people_read() {
         let shut = json!({
-            "id": 2, "name": "replica-2", "connected": false, "last_seen_ms": NOW_MS - 65_000, "problem": "quarantined",
-            "latency_ms": null, "accuracy": null, "participation": 0.4, "signature_success": 0.5,
-            "is_byzantine": true, "confidence": 0.97, "pattern": "hostile", "action": "quarantine",
-            "indicators": ["contradicts itself", "absent"], "reputation": { "score": 0.0 },
-            "quarantined": { "until_ms": NOW_MS + 86_340_000, "reason": "equivocation", "strike": 1 },
+            "id": 2, "name": "replica-2", "connected": false, "problem": "quarantined", "tightened": 8,
+            "statistics": {
+                "last_seen_ms": NOW_MS - 65_000, "vote_latency_ms": null, "accuracy": null, "participation": 0.4,
+                "signature_success": 0.5,
+            },
+            "is_byzantine": true, "confidence": 0.97, "pattern": "contradictory", "action": "quarantine",
+            "indicators": ["proven", "low-uptime"], "reputation": { "score": 0.0 },
+            "quarantined": { "until_ms": NOW_MS + 86_340_000, "reason": "proven equivocation", "strike": 1 },
         });
         let expected = "\
 demo replica 0 at 127.0.0.1:5460: active, view 3, primary 3
 slot 1234 (stable 1200), 12.3 slots/s, 40.0 answers/s, 75 % on the fast path; trusts 3 of 4; evidence 2
 filter socket: passed 900, dropped 3 unknown-source
 
-ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  PATTERN  ACTION      WHY
- 1  replica-1  up    120ms  1.2ms  48ms    99%   100%    100%  0.91  steady   none
- 2  replica-2  shut  1m05s      -     -    40%      -     50%  0.00  hostile  quarantine  byzantine (97% sure); shut out for 23h59m: equivocation; contradicts itself; absent
- 3  replica-3  up    120ms  1.2ms  48ms    99%   100%    100%  0.91  steady   none
+ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PATTERN        ACTION      WHY
+ 1  replica-1  up    120ms  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
+ 2  replica-2  shut  1m05s      -     -    40%      -     50%  0.00       17  contradictory  quarantine  byzantine (97% sure); shut out for 23h59m: proven equivocation; at 1/8 of its rate; proven, low-uptime
+ 3  replica-3  up    120ms  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
 ";
         assert_eq!(render(&view(&[peer(1), shut, peer(3)]), NOW_MS), expected);
     }
 
     #[test]
     fn share_is_never_rounded_up_to_all() {
-        let text = render(&view(&[json!({ "id": 1, "participation": 0.9999, "accuracy": 0.995 })]), NOW_MS);
+        let text = render(
+            &view(&[json!({ "id": 1, "statistics": { "participation": 0.9999, "accuracy": 0.995 } })]),
+            NOW_MS,
+        );
         assert!(text.contains("  99%    99%  "), "{text}");
     }
 
