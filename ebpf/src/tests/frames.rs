@@ -167,6 +167,16 @@ fn elsewhere() -> Vec<Row> {
         ("TCP", with_word(&stranger, 8, 64 << 8 | 6), None),
         ("IPv4 that is not version 4", with_word(&stranger, 0, 0x5500), None),
         ("IPv4 with an impossible header", with_word(&stranger, 0, 0x4400), None),
+        // Read with a header of 16 bytes, the destination would be the ports: 49152 and 7000.
+        (
+            "impossible header, address like a port",
+            {
+                let mut frame = to(&stranger, "192.0.27.88:7000");
+                frame[14] = 0x44;
+                frame
+            },
+            None,
+        ),
         ("nothing behind Ethernet", vec![8; 14], None),
     ]
 }

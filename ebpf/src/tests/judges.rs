@@ -186,6 +186,22 @@ impl AtInterface {
         AtInterface { inner, kind }
     }
 
+    /// Runs `frame` through the program at ingress so many times on each of several threads at once.
+    pub(super) fn judge_at_once(&self, frame: &[u8], threads: usize, times: u32) {
+        let program = self.inner.kernel.bpf.program("at_ingress").expect("it is in the object");
+        let program = <&SchedClassifier>::try_from(program).expect("it is of this kind");
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..times {
+                        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+                        program.test_run(options).expect("the program runs");
+                    }
+                });
+            }
+        });
+    }
+
     /// Puts the program where kernels without tcx have it.
     pub(super) fn attach_to_qdisc(&mut self, interface: &str) {
         tc::qdisc_add_clsact(interface).expect("the qdisc is new");
