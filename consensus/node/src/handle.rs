@@ -126,6 +126,11 @@ impl NodeHandle {
         self.inner.warden.notices()
     }
 
+    /// Whether more replicas look Byzantine than may be faulty, so that this one may be the odd one out.
+    pub fn is_doubtful(&self) -> bool {
+        self.inner.warden.is_doubtful()
+    }
+
     /// Lets a replica in again that is shut out; says whether it was.
     pub fn lift(&self, replica: ReplicaId) -> bool {
         self.inner.warden.lift(replica)

@@ -43,6 +43,7 @@ pub use node::{Node, NodeConfig, StartError, identify};
 pub use peer_filter::{
     FilterError, FilterStatistics, Kind as FilterKind, Mode as FilterMode, ModeError as FilterModeError,
 };
+pub use port::Port;
 pub use status::{NodeStatus, PeerState};
 pub use transport::{
     ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, QUEUED_ANSWER_BYTES_MAX,

@@ -16,7 +16,6 @@ use tracing::info;
 
 use crate::began;
 use crate::chronicle::Chronicle;
-use crate::clock::Clock;
 use crate::counters::LiveCounters;
 use crate::driver::{AnyApplication, AnyReplica, Driver, TEND_EVERY};
 use crate::evidence::{EVIDENCE_FOLDER, Evidence};
@@ -48,6 +47,8 @@ pub struct NodeConfig {
     /// A socket that is bound already; takes the place of `bind`. The kernel can not filter on it any more: `filter` is then in userspace,
     /// at an interface, or off.
     pub socket: Option<UdpSocket>,
+    /// A peer port that is open already, made of this very configuration; takes the place of `bind`, `socket`, `filter` and the two that follow it.
+    pub port: Option<Port>,
     /// Where datagrams that are not those of a peer, or too many, are thrown away.
     pub filter: FilterMode,
     /// Whether the detector keeps statistics of the other replicas; when not, it acts on proven faults alone.
@@ -79,6 +80,7 @@ impl NodeConfig {
             state,
             bind: None,
             socket: None,
+            port: None,
             filter: FilterMode::Auto,
             detector: true,
             reputation_threshold: detector::THRESHOLD,
@@ -226,8 +228,11 @@ impl Node {
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
         let log_began = began::read(&config.state)
             .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
-        let clock = Clock::new();
-        let Port { socket, address, filter, detector, shut_out } = Port::open(&mut config, clock)?;
+        let port = match config.port.take() {
+            Some(port) => port,
+            None => Port::open(&mut config)?,
+        };
+        let Port { socket, address, filter, detector, shut_out, clock } = port;
         #[cfg(feature = "adversary")]
         let liar = crate::adversary::Liar::new(&config, application_of_liar, &socket)?;
         let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
@@ -298,7 +303,7 @@ impl Node {
     }
 }
 
-fn check_key(config: &NodeConfig) -> Result<(), StartError> {
+pub(crate) fn check_key(config: &NodeConfig) -> Result<(), StartError> {
     let me = config.me;
     let member = config.cluster.member(me).ok_or(StartError::UnknownReplica { me })?;
     let signing = (member.public_key, config.seed.signing_key().public_key());

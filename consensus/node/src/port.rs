@@ -1,5 +1,8 @@
 //! The peer port, with the filter in force before anything can arrive, and whom an earlier run has shut out in the filter before that.
+//!
+//! It may be opened before the node is started: a filter in the kernel takes a privilege that the rest of a replica's life does not.
 
+use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
 
 use certificate::ReplicaId;
@@ -8,27 +11,37 @@ use peer_filter::{Kind, PeerFilter};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::node::{NodeConfig, StartError};
+use crate::node::{NodeConfig, StartError, check_key};
 use crate::reputation;
 use crate::transport::{SocketError, filtered_socket, load_filter};
 use crate::warden::shut_out_already;
 
-/// What is ready before the first datagram.
-pub(crate) struct Port {
-    pub socket: UdpSocket,
+/// A peer port that is open: what is ready before the first datagram.
+pub struct Port {
+    pub(crate) socket: UdpSocket,
     /// Where it is bound.
-    pub address: SocketAddr,
-    pub filter: PeerFilter,
-    pub detector: Detector,
+    pub(crate) address: SocketAddr,
+    pub(crate) filter: PeerFilter,
+    pub(crate) detector: Detector,
     /// Whom an earlier run has shut out, and what it is told.
-    pub shut_out: Vec<(ReplicaId, String)>,
+    pub(crate) shut_out: Vec<(ReplicaId, String)>,
+    /// The clock of the detector, by which the replica goes on.
+    pub(crate) clock: Clock,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Port {
     /// Recalls what is known of the others, loads the filter, binds the socket. One that was bound by somebody else is filtered from here on.
     ///
-    /// Errors: `Filter` when it cannot be had as it is asked for, `Bind`.
-    pub(crate) fn open(config: &mut NodeConfig, clock: Clock) -> Result<Port, StartError> {
+    /// Errors: `Filter` when it cannot be had as it is asked for, `Bind`; those of a key that is not the replica's.
+    pub fn open(config: &mut NodeConfig) -> Result<Port, StartError> {
+        check_key(config)?;
+        let clock = Clock::new();
         let settings = Settings {
             enabled: config.detector,
             threshold: config.reputation_threshold,
@@ -45,7 +58,7 @@ impl Port {
             (kind, None) => info!(%kind, "filtering the peer port"),
             (kind, Some(reason)) => warn!(%kind, %reason, "filtering the peer port, not in the kernel"),
         }
-        Ok(Port { socket, address, filter, detector, shut_out })
+        Ok(Port { socket, address, filter, detector, shut_out, clock })
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certificate::timestamp::Timestamp;
-use certificate::{ReplicaId, ReplicaSet, Replicas, Sequence};
-use detector::{Assessment, Detector, Indicator, Notice, Offence, Phase, Reason, Step, TrustGraph};
+use certificate::{ReplicaId, ReplicaSet};
+use detector::{Assessment, Detector, Indicator, Notice, Offence, Reason, Step, TrustGraph};
 use pbft::{Event, Fault, Item, Message, Now, Ready};
 use peer_filter::{Behaviour, PeerFilter};
 use tracing::{info, warn};
@@ -41,7 +41,6 @@ impl Doors for Peers {
 
 /// Watches the peers. Shared by the driver and the handles.
 pub(crate) struct Warden {
-    replicas: Replicas,
     filter: PeerFilter,
     doors: Arc<dyn Doors>,
     clock: Clock,
@@ -70,13 +69,7 @@ pub(crate) enum Changed {
 
 impl Warden {
     /// Takes over a detector; whom an earlier run shut out, `shut_out_already` has told the filter and the transport.
-    pub(crate) fn new(
-        replicas: Replicas,
-        detector: Detector,
-        filter: PeerFilter,
-        doors: Arc<dyn Doors>,
-        clock: Clock,
-    ) -> Warden {
+    pub(crate) fn new(detector: Detector, filter: PeerFilter, doors: Arc<dyn Doors>, clock: Clock) -> Warden {
         let least_reputation = detector.least_reputation(clock.now());
         let watch = Watch {
             detector,
@@ -86,7 +79,7 @@ impl Warden {
             least_reputation,
             changed: Changed::Nothing,
         };
-        Warden { replicas, filter, doors, clock, watch: Mutex::new(watch) }
+        Warden { filter, doors, clock, watch: Mutex::new(watch) }
     }
 
     /// Tells of an event before the state machine hears it.
@@ -96,8 +89,8 @@ impl Warden {
                 let mut watch = self.watch();
                 watch.changed = watch.changed.max(Changed::Figures);
                 self.tell(&mut watch, now, detector::Event::Message { from: *from });
-                if let Some((sequence, phase)) = vote_of(*from, message, self.replicas) {
-                    self.tell(&mut watch, now, detector::Event::Vote { from: *from, sequence, phase });
+                if let Some(vote) = detector::Event::vote(*from, message) {
+                    self.tell(&mut watch, now, vote);
                 }
                 self.time(&mut watch, now, *from, message);
             }
@@ -196,6 +189,11 @@ impl Warden {
 
     pub(crate) fn notices(&self) -> Vec<(Notice, u64)> {
         self.watch().detector.notices().collect()
+    }
+
+    /// Whether more replicas look Byzantine than may be, so that this one may be the odd one out.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.watch().detector.is_doubtful()
     }
 
     pub(crate) fn filter(&self) -> &PeerFilter {
@@ -334,25 +332,11 @@ fn reason_number(reason: Reason) -> u32 {
     }
 }
 
-/// The vote that a message is, when it is the sender's own.
-fn vote_of(from: ReplicaId, message: &Message, replicas: Replicas) -> Option<(Sequence, Phase)> {
-    let (of, sequence, phase) = match message {
-        Message::PrePrepare(proposal) => {
-            (replicas.primary(proposal.view), proposal.header.sequence, Phase::PrePrepare)
-        }
-        Message::Prepare(vote) => (vote.replica, vote.sequence, Phase::Prepare),
-        Message::Commit(vote) => (vote.replica, vote.sequence, Phase::Commit),
-        Message::Checkpoint(vote) => (vote.replica, vote.sequence, Phase::Checkpoint),
-        _ => return None,
-    };
-    (of == from).then_some((sequence, phase))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Setting;
-    use certificate::{Digest, MessageType, Signature, View};
+    use certificate::{Digest, MessageType, Sequence, Signature, View};
     use detector::Settings;
     use pbft::{SignedVote, Vote};
     use peer_filter::Mode;
@@ -403,7 +387,7 @@ mod tests {
         *doors.filter.lock().unwrap() = Some(filter.clone());
         let settings = Settings { enabled, ..Settings::default() };
         let detector = Detector::new(ReplicaId(0), replicas, settings, BEGUN);
-        (Warden::new(replicas, detector, filter, doors.clone(), Clock::new()), doors)
+        (Warden::new(detector, filter, doors.clone(), Clock::new()), doors)
     }
 
     fn signed(replica: u8, digest: u8) -> SignedVote {
@@ -533,13 +517,12 @@ mod tests {
     }
 
     #[test]
-    fn votes_count_for_those_who_sign_them() {
-        let replicas = Setting::new().cluster.replicas;
-        let vote = signed(2, 1).vote;
-        let commit = Message::Commit(vote);
-        assert_eq!(vote_of(ReplicaId(2), &commit, replicas), Some((Sequence(1), Phase::Commit)));
-        assert_eq!(vote_of(ReplicaId(1), &commit, replicas), None, "handed on");
-        let fetch = Message::Fetch { from: Sequence(1) };
-        assert_eq!(vote_of(ReplicaId(1), &fetch, replicas), None);
+    fn primary_that_is_given_up_over_work_it_could_have_done_is_charged_with_it() {
+        let (warden, _doors) = warden(true);
+        warden.gave_up(BEGUN, ReplicaId(1), true);
+        warden.gave_up(BEGUN, ReplicaId(2), false);
+        let charged = |place: usize| warden.assessments()[place].statistics.offences.clone();
+        assert_eq!(charged(0), [(Offence::VotedOut, 1)]);
+        assert_eq!(charged(1), []);
     }
 }

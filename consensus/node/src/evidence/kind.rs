@@ -22,7 +22,7 @@ pub enum EvidenceKind {
     InvalidViewChange,
     /// A new view that does not follow from the view changes that it names.
     InvalidNewView,
-    /// A proposal that breaks a rule. No proof: most rules ask the decided log, and the batch that the others ask is not signed.
+    /// A proposal that breaks a rule. No proof: what is wrong with it depends on the decided log or the batch, which are not in the file.
     RefusedProposal,
 }
 

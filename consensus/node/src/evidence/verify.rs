@@ -119,7 +119,7 @@ pub enum EvidenceError {
     NeedsApplication,
     /// The signature holds, and is no proof of a fault.
     #[error(
-        "the signature holds, but a refused proposal is no proof: its rules ask the decided log, or a batch that is not signed"
+        "the signature holds, but a refused proposal is no proof: what is wrong with it depends on the decided log or the batch"
     )]
     NoProof,
 }

@@ -18,9 +18,12 @@ use crate::transport::raw::{dial, greeted, greeted_from_home};
 
 const RULES: FrameRules = FrameRules { message_bytes_max: 65_536, compression: false };
 
-/// A PREPARE of a replica for slot 1 in view 0.
+/// A slot within the water marks that nobody has decided.
+const SLOT: Sequence = Sequence(20);
+
+/// A PREPARE of a replica for it in view 0.
 fn prepare(four: &Four, of: u8, digest: u8) -> Message {
-    let (view, sequence, digest) = (View(0), Sequence(1), Digest([digest; 32]));
+    let (view, sequence, digest) = (View(0), SLOT, Digest([digest; 32]));
     let preimage = four.setting.cluster.domain().vote_preimage(MessageType::Prepare, view, sequence, digest);
     let keys = ClusterKeys::new(&four.setting.cluster, &four.setting.seeds[usize::from(of)]);
     let signature = keys.sign(&preimage);
@@ -64,7 +67,7 @@ async fn equivocator_is_convicted_shut_out_and_let_in_again_when_an_operator_say
     let listed = zero.node.evidence().unwrap().remove(0);
     assert_eq!((listed.kind, listed.replica), (EvidenceKind::Equivocation, ReplicaId(3)));
     let proven = EvidenceFile::read(&listed.path).unwrap().verify(&four.setting.cluster).unwrap();
-    assert_eq!((proven.view, proven.sequence), (Some(View(0)), Some(Sequence(1))));
+    assert_eq!((proven.view, proven.sequence), (Some(View(0)), Some(SLOT)));
     // It may prove its key as often as it likes.
     let (_again, connection) = dial(&four.setting, 0, &four.setting.seeds[3], 3).await.unwrap();
     let closed = connection.closed().await;
@@ -140,24 +143,89 @@ async fn flood_of_a_stranger_is_dropped_before_quic_and_counted() {
     assert_eq!((zero.node.filter_kind(), zero.node.filter_fallback()), (Kind::Userspace, None));
     assert_eq!(judged(zero, Verdict::UnknownSource), 0);
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // What would open a connection, so that quinn would answer.
-    let mut initial = vec![0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0xb0];
-    initial.resize(1200, 0);
+    // To a version that it does not speak QUIC would answer.
+    let mut unknown = vec![0xc0, 0x0a, 0x0a, 0x0a, 0x0a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0xb0];
+    unknown.resize(1200, 0);
     for _ in 0..20 {
         for _ in 0..5 {
-            stranger.send_to(&initial, zero.node.address()).unwrap();
+            stranger.send_to(&unknown, zero.node.address()).unwrap();
         }
         four.node(1).request("meanwhile.example.org");
     }
     until("all of it is counted", || judged(zero, Verdict::UnknownSource) == 100).await;
     let statistics = zero.node.filter().unwrap();
     assert_eq!((statistics.unknown.len(), statistics.unknown[0].datagrams), (1, 100));
-    assert_eq!(zero.node.status().counters.strangers, 0, "QUIC saw none of it");
     four.node(1).decide("afterwards", 3).await;
+    stranger.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(stranger.recv_from(&mut [0; 1500]).is_err(), "QUIC saw none of it");
     let dropped = |verdict: &Verdict| !verdict.passes() && *verdict != Verdict::UnknownSource;
     for verdict in Verdict::ALL.into_iter().filter(dropped) {
         assert_eq!(judged(zero, verdict), 0, "{verdict}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn detector_looks_at_the_clock_also_when_nothing_happens() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Off);
+    let zero = four.node(0);
+    let away = || zero.node.assessments().iter().all(|it| it.statistics.uptime < 0.5);
+    until("nobody was ever there", away).await;
+}
+
+/// Starts a replica on a socket that the node makes itself, with the filter in the kernel; `None` where this process may not load it.
+fn start_in_kernel(four: &mut Four, id: u8) -> Option<()> {
+    // The address is free from here on; that of another test is another one.
+    drop(std::mem::replace(
+        &mut four.setting.sockets[usize::from(id)],
+        UdpSocket::bind("127.0.0.1:0").unwrap(),
+    ));
+    let config = crate::NodeConfig { filter: Mode::Socket, socket: None, ..four.config(id) };
+    match four.try_start(id, config) {
+        Ok(running) => four.running[usize::from(id)] = Some(running),
+        Err(crate::StartError::Filter { source: crate::FilterError::NoPrivilege { .. }, .. }) => {
+            assert!(std::env::var_os("CI").is_none(), "here the filter must be loaded");
+            println!("skipped: no privilege to load the filter");
+            return None;
+        }
+        Err(reason) => panic!("{reason}"),
+    }
+    Some(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filter_in_the_kernel_lets_peers_in_and_drops_strangers_and_the_quarantined() {
+    let mut four = Four::new(|_| {});
+    for id in 0..3 {
+        if start_in_kernel(&mut four, id).is_none() {
+            return;
+        }
+    }
+    assert_eq!(four.node(0).node.filter_kind(), Kind::Socket);
+    for id in 0..3 {
+        four.node(id).status("three are present", |status| status.present == 3).await;
+    }
+    four.node(1).decide("in-kernel", 3).await;
+    let (_endpoint, mut three) = greeted_from_home(&four.setting, 0, 3).await;
+    for digest in [1, 2] {
+        three.say(RULES, &prepare(&four, 3, digest)).await;
+    }
+    let zero = four.node(0);
+    until("it is shut out", || is_quarantined(zero, 3)).await;
+    let closed = three.connection.closed().await;
+    assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let before = judged(zero, Verdict::UnknownSource);
+    for _ in 0..10 {
+        stranger.send_to(&[0xc0; 1200], zero.node.address()).unwrap();
+    }
+    until("strangers are counted", || judged(zero, Verdict::UnknownSource) == before + 10).await;
+    three.connection.close(0_u8.into(), b"");
+    let home = four.setting.socket(3);
+    home.send_to(&[0xc0; 1200], zero.node.address()).unwrap();
+    until("so is the quarantined", || judged(zero, Verdict::Quarantined) > 0).await;
+    assert_eq!(zero.node.status().counters.strangers, 0);
+    four.node(1).decide("afterwards", 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

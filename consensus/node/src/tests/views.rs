@@ -1,5 +1,6 @@
 //! Primaries that come and go, and answers that are certain before their commits are in.
 
+use detector::Offence;
 use pbft::Standing;
 
 use super::cluster::Four;
@@ -19,6 +20,11 @@ async fn primary_that_is_gone_is_replaced_and_follows_when_it_is_back() {
         assert!(status.replica.view_changes >= 1 && status.replica.new_views >= 1, "{status:?}");
         assert!(status.replica.primary.is_some());
     }
+    let voted_out = |id: u8| {
+        let assessments = four.node(id).node.assessments();
+        assessments[0].statistics.offences.iter().any(|(offence, _)| *offence == Offence::VotedOut)
+    };
+    assert!((1..4).any(voted_out), "whoever suspected it charges it with that");
     four.start(0);
     four.caught_up(0, 1).await;
     four.stop(3).await;

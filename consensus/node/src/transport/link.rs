@@ -254,3 +254,38 @@ impl Link {
         self.state.lock().expect("nothing panics while it holds the link")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quinn::{ApplicationClose, ConnectionError};
+
+    #[test]
+    fn silence_of_a_peer_that_has_shut_us_out_does_not_hide_why() {
+        let link = Link::new(ReplicaId(1));
+        let inbox = Inbox::new(4);
+        let close = ApplicationClose {
+            error_code: quinn::VarInt::from(CloseCode::Quarantined as u8),
+            reason: Bytes::from_static(b"shut out until tomorrow: proven equivocation"),
+        };
+        let problem = || link.lock().problem.clone().unwrap_or_default();
+        link.note_problem(&LinkError::Connection(ConnectionError::ApplicationClosed(close)), &inbox);
+        link.note_problem(&LinkError::NoHandshake, &inbox);
+        assert!(problem().contains("proven equivocation"), "{}", problem());
+        link.note_problem(&LinkError::NoHello, &inbox);
+        assert!(problem().contains("no Hello"), "{}", problem());
+        link.note_problem(&LinkError::NoHandshake, &inbox);
+        assert!(problem().contains("no answer"), "{}", problem());
+    }
+
+    #[test]
+    fn what_happens_to_a_peer_that_is_shut_out_does_not_hide_why() {
+        let link = Link::new(ReplicaId(1));
+        let inbox = Inbox::new(4);
+        link.shut_out("shut out", &inbox);
+        link.note_problem(&LinkError::NoHandshake, &inbox);
+        assert_eq!(link.lock().problem.as_deref(), Some("shut out"));
+        link.admit();
+        assert_eq!(link.lock().problem, None);
+    }
+}

@@ -1,7 +1,7 @@
 //! Peers over real QUIC on loopback: who gets in, which connection stays, what ends one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use certificate::{Cluster, OperationKind, ReplicaId, SeedKey, Sequence};
 use pbft::{Event, Item, Message, Observation, Recipients, SignedObservations, StateChunk};
@@ -199,6 +199,7 @@ async fn peer_that_is_shut_out_hears_why_and_comes_back_when_it_is_let_in() {
     until("the other end says why", || one.problem(0).contains(notice)).await;
     // The other end dials again and again.
     let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
+    assert!(connection.accept_uni().await.is_err(), "it gets no Hello");
     let closed = connection.closed().await;
     assert!(CloseCode::Quarantined.is_of(&closed) && closed.to_string().contains(notice), "{closed}");
     assert!(!zero.is_connected(1) && !one.is_connected(0));
@@ -206,6 +207,28 @@ async fn peer_that_is_shut_out_hears_why_and_comes_back_when_it_is_let_in() {
     zero.peers.admit(ReplicaId(1));
     until("both are connected again", || zero.is_connected(1) && one.is_connected(0)).await;
     assert!(!zero.peers.states()[0].quarantined);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_is_shut_out_is_not_dialled_until_it_is_let_in() {
+    let setting = Setting::new();
+    let one = Identities::new(&setting.cluster, ReplicaId(1), &setting.seeds[1].transport_key()).unwrap();
+    let server = quinn::ServerConfig::with_crypto(one.server().unwrap());
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let endpoint =
+        Endpoint::new(quinn::EndpointConfig::default(), Some(server), setting.socket(1), runtime).unwrap();
+    let zero = end(&setting, 0);
+    let dialled = endpoint.accept().await.unwrap();
+    zero.peers.shut_out(ReplicaId(1), "shut out");
+    dialled.refuse();
+    // One dial may be under way; after that there is none.
+    let quiet = |wait| tokio::time::timeout(wait, endpoint.accept());
+    if let Ok(Some(late)) = quiet(Duration::from_millis(200)).await {
+        late.refuse();
+    }
+    assert!(quiet(2 * dial::BACK_OFF_MOST).await.is_err(), "it is dialled although it is shut out");
+    zero.peers.admit(ReplicaId(1));
+    assert!(quiet(crate::testing::PATIENCE).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
