@@ -60,6 +60,13 @@ impl Chain {
         Next { plugins: self.plugins.clone(), at: 0 }.serve(query).await
     }
 
+    /// Lets every plugin open what takes a privilege.
+    ///
+    /// Errors: the first plugin that cannot.
+    pub fn open(&self) -> Result<(), StartError> {
+        self.plugins.iter().try_for_each(|plugin| plugin.open())
+    }
+
     /// Starts every plugin, last to first, so that each finds what it asks running.
     ///
     /// Errors: the first plugin that cannot start; those already started are stopped again.

@@ -43,6 +43,12 @@ pub trait Plugin: Send + Sync + 'static {
     /// Answers `query`, or asks `next`.
     async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError>;
 
+    /// Opens what takes a privilege that the program is about to give up: a port, a filter. Called once, before `start`, when the whole
+    /// configuration was accepted. What is open is let go with the plugin if it is never started.
+    fn open(&self) -> Result<(), StartError> {
+        Ok(())
+    }
+
     /// Starts what runs beside queries: timers, probes, peers. Called once, on the runtime, after the whole configuration was
     /// accepted and before the first query. `rest` is the chain behind this plugin.
     fn start(&self, _rest: Rest) -> Result<(), StartError> {

@@ -1,7 +1,7 @@
 //! One cluster as this process takes part in it: the node, what it has decided, and who waits for it. Outlives reloads.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agreement::canonical::{self, SERVFAIL};
@@ -15,8 +15,8 @@ use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId
 use detector::Witnesses;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
-use node::{Host, NodeHandle};
-use pbft::{Decided, Early, Fault, Lookup, Operation};
+use node::NodeHandle;
+use pbft::{Decided, Early, Lookup, Operation};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -62,8 +62,8 @@ pub struct Consensus {
     node: OnceLock<NodeHandle>,
     history: Mutex<History>,
     chains: RwLock<BTreeMap<u64, Attached>>,
-    verifying: Arc<Semaphore>,
-    runtime: Handle,
+    pub(super) verifying: Arc<Semaphore>,
+    pub(super) runtime: Handle,
 }
 
 /// A chain of this process through which names are looked up for the cluster.
@@ -113,6 +113,11 @@ impl Consensus {
     /// Whose reputation here is at least what the directive asks for; this replica among them.
     pub fn trusted(&self) -> ReplicaSet {
         self.node().trusted(self.settings.reputation_threshold)
+    }
+
+    /// Whether answers go out before their commits are in, now: a replica that has just begun to run knows too little for a threshold.
+    pub(super) fn releases_early(&self) -> bool {
+        self.settings.fast_path.releases(self.node.get().map_or(0.0, NodeHandle::least_reputation))
     }
 
     /// Looks names up through `attached` from now on, under the number `id` of its plugin.
@@ -332,59 +337,6 @@ impl Consensus {
         match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
             Ok(_) => self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms),
             Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
-        }
-    }
-}
-
-/// Lets the node call back into the cluster's shared state, as long as that is used: the state holds the node, not the other way
-/// round, so that a replica that is released goes with its socket and its memory.
-pub struct Callbacks(pub Weak<Consensus>);
-
-impl Host for Callbacks {
-    fn lookup(&self, _node: &NodeHandle, lookup: Lookup) {
-        let Some(consensus) = self.0.upgrade() else { return };
-        consensus.runtime.clone().spawn(consensus.look_up(lookup));
-    }
-
-    fn early(&self, early: &Early) {
-        let Some(consensus) = self.0.upgrade() else { return };
-        if !consensus.settings.fast_path.releases(consensus.node().least_reputation()) {
-            consensus.metrics.withheld.inc();
-            return;
-        }
-        let early = early.clone();
-        consensus.runtime.clone().spawn(async move { consensus.take_early(&early) });
-    }
-
-    fn decided(&self, decided: &Decided) {
-        let Some(consensus) = self.0.upgrade() else { return };
-        // Hashing and encoding must not hold the replica up.
-        let decided = decided.clone();
-        consensus.runtime.clone().spawn(async move { consensus.take_slot(&decided) });
-    }
-
-    fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]) {
-        let Some(consensus) = self.0.upgrade() else { return };
-        let Ok(permit) = consensus.verifying.clone().try_acquire_owned() else {
-            return debug!(%from, "dropped an answer: too many are being verified");
-        };
-        let bytes = bytes.to_vec();
-        consensus.runtime.clone().spawn(async move {
-            consensus.take_answer(from, operation, &bytes);
-            drop(permit);
-        });
-    }
-
-    fn refused(&self, operation: Digest) {
-        debug!(%operation, "the replica took no more requests");
-        if let Some(consensus) = self.0.upgrade() {
-            consensus.waiting.not_taken(&operation);
-        }
-    }
-
-    fn fault(&self, _fault: &Fault) {
-        if let Some(consensus) = self.0.upgrade() {
-            consensus.metrics.faults.inc();
         }
     }
 }

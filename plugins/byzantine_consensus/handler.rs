@@ -1,7 +1,8 @@
 //! The plugin: a query waits for the cluster's decision, or is answered with one that still holds.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,8 @@ use super::answer::{ORIGIN, certificate_text, response, undecided};
 use super::api;
 use super::consensus::{Attached, Consensus, to_message, wall_ms};
 use super::judge::{key, operation};
-use super::nodes::{Identity, Nodes};
+use super::nodes::{Identity, Nodes, OpenPort};
+use super::question::{certificate_question, is_meta, question_of};
 use super::store::Held;
 use crate::chain::{Next, Rest};
 use crate::error::{ExtendedError, ServeError, StartError, code};
@@ -23,8 +25,6 @@ use crate::plugin::Plugin;
 use crate::query::Query;
 use crate::response::Response;
 
-/// The label below which the certificate of a name is found: `_certificate.NAME`, `_certificate._TYPE.NAME`.
-const CERTIFICATE_LABEL: &[u8] = b"_certificate";
 /// So long before the client's deadline waiting ends, so that the failure still reaches it.
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 /// How long the comparison with an own answer waits for the decision.
@@ -63,6 +63,8 @@ pub struct ByzantineConsensus {
     nodes: Arc<Nodes>,
     /// Tells this plugin's chain from its predecessor's during a reload; later plugins have higher numbers.
     id: u64,
+    /// The peer port, from `open` to `start`.
+    port: Mutex<Option<Arc<OpenPort>>>,
     consensus: OnceLock<Arc<Consensus>>,
 }
 
@@ -72,7 +74,14 @@ impl ByzantineConsensus {
     /// The plugin for one block; the node starts with `Plugin::start`.
     pub fn new(settings: QuerySettings, identity: Identity, nodes: Arc<Nodes>) -> ByzantineConsensus {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        ByzantineConsensus { settings, identity, nodes, id, consensus: OnceLock::new() }
+        ByzantineConsensus {
+            settings,
+            identity,
+            nodes,
+            id,
+            port: Mutex::default(),
+            consensus: OnceLock::new(),
+        }
     }
 
     fn consensus(&self) -> Result<&Arc<Consensus>, ServeError> {
@@ -261,11 +270,15 @@ impl Plugin for ByzantineConsensus {
         }
     }
 
+    fn open(&self) -> Result<(), StartError> {
+        *self.port.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.nodes.open(&self.identity).map_err(start_error)?;
+        Ok(())
+    }
+
     fn start(&self, rest: Rest) -> Result<(), StartError> {
-        let consensus = self
-            .nodes
-            .acquire(&self.identity)
-            .map_err(|error| StartError { plugin: ORIGIN, message: error.to_string() })?;
+        let port = self.port.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let consensus = self.nodes.acquire(&self.identity, port.as_deref()).map_err(start_error)?;
         consensus.attach(
             self.id,
             Attached {
@@ -318,6 +331,10 @@ impl Plugin for ByzantineConsensus {
     }
 }
 
+fn start_error(error: impl Error) -> StartError {
+    StartError { plugin: ORIGIN, message: error.to_string() }
+}
+
 /// This replica's own answer in place of `agreed`, marked, and cached for half a minute at most.
 fn local(mut own: Response, agreed: &Result<Response, ServeError>) -> Response {
     let why = match agreed {
@@ -342,51 +359,4 @@ fn compare(consensus: &Consensus, question: &Question, held: &Held, own: &Respon
         warn!(%question, class = %held.leaf.class, "own answer differs from what the cluster decided");
     }
     same
-}
-
-fn question_of(query: &Query) -> Question {
-    let mut flags = 0;
-    if query.dnssec_ok() {
-        flags |= Question::DNSSEC_OK;
-    }
-    if query.checking_disabled {
-        flags |= Question::CHECKING_DISABLED;
-    }
-    Question {
-        name: agreement::name::to_wire(&query.name),
-        qtype: u16::from(query.qtype),
-        qclass: u16::from(query.qclass),
-        flags,
-    }
-}
-
-/// The question whose certificate a `_certificate` name asks for. Without a type, A is meant.
-pub(super) fn certificate_question(name: &Name) -> Option<Question> {
-    let mut labels = name.iter();
-    if labels.next()? != CERTIFICATE_LABEL {
-        return None;
-    }
-    let type_of = |label: &[u8]| {
-        let word = std::str::from_utf8(label.strip_prefix(b"_")?).ok()?.to_ascii_uppercase();
-        let number = || word.strip_prefix("TYPE")?.parse::<u16>().ok();
-        let qtype = word.parse::<RecordType>().map(u16::from).ok().or_else(number)?;
-        (!is_meta(RecordType::from(qtype))).then_some(qtype)
-    };
-    // `_certificate._tcp.example.org` asks about the name `_tcp.example.org`.
-    let (qtype, skip) = match labels.next().and_then(type_of) {
-        Some(qtype) => (qtype, 2),
-        None => (u16::from(RecordType::A), 1),
-    };
-    let mut base = name.clone();
-    for _ in 0..skip {
-        base = base.base_name();
-    }
-    let name = agreement::name::to_wire(&base);
-    Some(Question { name, qtype, qclass: 1, flags: 0 })
-}
-
-/// Types that ask for no data of a name. RFC 6895 §3.1.
-pub(super) fn is_meta(qtype: RecordType) -> bool {
-    let number = u16::from(qtype);
-    number == 0 || number == 41 || (128..=254).contains(&number)
 }

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use certificate::keys::SeedKey;
 use certificate::{Cluster, Digest, ReplicaId};
-use node::{Node, NodeConfig, StartError};
+use node::{Node, NodeConfig, Port, StartError};
 use pbft::Pace;
 use peer_filter::Mode;
 use thiserror::Error;
 use tracing::info;
 
 use super::adversary::Vice;
-use super::consensus::{Callbacks, Consensus};
+use super::callbacks::Callbacks;
+use super::consensus::Consensus;
 use super::metrics::ConsensusMetrics;
 use super::opinion;
 
@@ -104,6 +105,17 @@ type Key = ([u8; 32], PathBuf);
 #[derive(Default)]
 pub struct Nodes {
     running: Mutex<BTreeMap<Key, Running>>,
+    /// Ports of replicas that are about to run, as long as a plugin wants them.
+    opened: Mutex<BTreeMap<Key, Weak<OpenPort>>>,
+}
+
+/// A peer port that is open until a replica takes it. All blocks of a replica share it.
+pub struct OpenPort(Mutex<Option<Port>>);
+
+impl OpenPort {
+    fn take(&self) -> Option<Port> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 struct Running {
@@ -155,11 +167,34 @@ pub(super) fn config(identity: &Identity) -> NodeConfig {
 }
 
 impl Nodes {
-    /// The running replica of this identity; starts it if there is none.
+    /// Opens the peer port of a replica that does not run yet, with its filter, while the process may; whoever holds it lets it go by dropping it.
+    /// `None` when it runs.
+    ///
+    /// Errors: the filter cannot be had as it is asked for, or the port is in use.
+    pub fn open(&self, identity: &Identity) -> Result<Option<Arc<OpenPort>>, StartError> {
+        let key = identity.key();
+        if self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+            return Ok(None);
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.retain(|_, port| port.strong_count() > 0);
+        if let Some(port) = opened.get(&key).and_then(Weak::upgrade) {
+            return Ok(Some(port));
+        }
+        let port = Arc::new(OpenPort(Mutex::new(Some(Port::open(&mut config(identity))?))));
+        opened.insert(key, Arc::downgrade(&port));
+        Ok(Some(port))
+    }
+
+    /// The running replica of this identity; starts it if there is none, at `port` if that is open.
     ///
     /// Errors: the node cannot start; or it runs with another cluster file, which needs a restart of the program.
-    pub fn acquire(&self, identity: &Identity) -> Result<Arc<Consensus>, AcquireError> {
-        self.acquire_with(identity, || config(identity))
+    pub fn acquire(
+        &self,
+        identity: &Identity,
+        port: Option<&OpenPort>,
+    ) -> Result<Arc<Consensus>, AcquireError> {
+        self.acquire_with(identity, || NodeConfig { port: port.and_then(OpenPort::take), ..config(identity) })
     }
 
     /// As `acquire`; a node that does not run yet is started with what `config` says.

@@ -72,7 +72,8 @@ impl Running {
         }
     }
 
-    /// Runs `configuration` in place of what runs now. `opened` is called when all sockets are open and nothing is started.
+    /// Runs `configuration` in place of what runs now. `opened` is called when all sockets are open, those of plugins and their filters among them, and
+    /// nothing is started.
     ///
     /// Listeners that both have are kept, with their connections. Errors: what runs goes on as if nothing had happened.
     pub fn replace(
@@ -88,6 +89,7 @@ impl Running {
             }
         }
         let services = self.admin.open(&configuration.services)?;
+        configuration.chains.iter().try_for_each(Chain::open)?;
         opened().map_err(RunError::Privileges)?;
         start(&configuration.chains)?;
 

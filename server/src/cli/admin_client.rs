@@ -109,7 +109,7 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::ConnectionRefused => {
             "; nobody listens there: `quorate serve` prints where it does, and `prometheus ADDRESS` in the Corefile says it"
         }
-        io::ErrorKind::TimedOut => "; is it another machine's loopback address, or behind a firewall?",
+        io::ErrorKind::TimedOut => "; is this the address of `prometheus` in the Corefile, and one that can be reached from here?",
         _ => "",
     }
 }

@@ -56,7 +56,7 @@ fn heading(view: &Value) -> String {
     let me = &status["replica"];
     let primary = match &status["primary"] {
         Value::Null => "no primary yet".to_owned(),
-        primary if primary == me => "its primary".to_owned(),
+        primary if primary == me => "itself the primary".to_owned(),
         primary => format!("primary {primary}"),
     };
     let standing = match status["refusing"].as_str() {
