@@ -6,6 +6,7 @@
 mod judged;
 mod logs;
 mod merkle;
+mod mutations;
 mod place;
 mod records;
 mod splice;
