@@ -251,7 +251,7 @@ impl Node {
             runtime: Handle::current(),
         })?);
         let doors = peers.clone();
-        let warden = Arc::new(Warden::new(config.cluster.replicas, detector, filter, doors, clock));
+        let warden = Arc::new(Warden::new(detector, filter, doors, clock));
         let status = watch::Sender::new(first_status(&config, &replica, &peers, &warden));
         let evidence = config.state.join(EVIDENCE_FOLDER);
         let host = Arc::new(RwLock::new(host));
