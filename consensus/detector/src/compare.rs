@@ -44,12 +44,11 @@ impl Detector {
     /// Reads the slots whose grace is over.
     pub(crate) fn measure(&mut self, now: Now) {
         while let Some(watch) = self.slots.due(now.monotonic_ms) {
-            let voters = watch.voters();
-            let others = voters.iter().filter(|replica| *replica != self.me).count();
-            if others + 1 < self.replicas.quorum() {
+            if watch.heard().len() + 1 < self.replicas.quorum() {
                 // The slot was decided elsewhere: this replica did not hear most of those who did.
                 continue;
             }
+            let voters = watch.voters();
             let settled = |peer: &Peer| {
                 peer.connected_since
                     .is_some_and(|since_ms| since_ms.saturating_add(SETTLE_MS) <= watch.opened_ms)

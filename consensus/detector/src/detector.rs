@@ -189,11 +189,10 @@ impl Detector {
         !self.doubtful.is_empty() || self.discredited
     }
 
-    /// After a sleep of this process nothing that was open can be held against anybody.
+    /// After a sleep of this process channels count as new: no slot that was open before, nor one opened soon after, is held against anybody.
     fn wake(&mut self, now: Now) {
         let now_ms = now.monotonic_ms;
         if now_ms > self.called_ms.saturating_add(PAUSE_MS) {
-            self.slots.discard();
             self.watched_ms = now_ms;
             self.compared_ms = now_ms;
             for peer in self.peers.values_mut() {
@@ -271,7 +270,7 @@ impl Detector {
         let Some((replica, offence)) = Offence::of(fault) else { return Vec::new() };
         let mut steps = match fault.is_proof() {
             true => self.prove(replica, offence, fingerprint(fault), now),
-            false if !self.settings.enabled => return Vec::new(),
+            false if !self.settings.enabled || self.discredited => return Vec::new(),
             false => self.accuse(replica, offence, fault, now),
         };
         steps.append(&mut self.relabel(now.monotonic_ms));

@@ -120,24 +120,18 @@ impl Slots {
         self.pending.pop_front();
         self.ring[Slots::place(sequence)].take_if(|watch| watch.sequence == sequence)
     }
-
-    /// Nothing that is open can be measured any more.
-    pub(crate) fn discard(&mut self) {
-        self.ring.iter_mut().for_each(|place| *place = None);
-        self.pending.clear();
-    }
 }
 
 impl Watch {
-    /// Who voted, or signed the decision.
+    /// Who was heard to vote.
+    pub(crate) fn heard(&self) -> ReplicaSet {
+        let heard = self.first.iter().enumerate().filter(|(_, after)| **after != NEVER);
+        heard.map(|(place, _)| ReplicaId(place as u8)).collect()
+    }
+
+    /// Who was heard, or signed the decision.
     pub(crate) fn voters(&self) -> ReplicaSet {
-        let mut voters = self.signers;
-        for (place, after) in self.first.iter().enumerate() {
-            if *after != NEVER {
-                voters.insert(ReplicaId(place as u8));
-            }
-        }
-        voters
+        ReplicaSet(self.heard().0 | self.signers.0)
     }
 
     /// When the slot had certainly begun, in milliseconds after it was opened: `weak` replicas had voted, so an honest one.

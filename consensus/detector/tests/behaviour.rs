@@ -218,6 +218,36 @@ fn sleep_of_this_process_is_held_against_nobody() {
 }
 
 #[test]
+fn slots_that_were_decided_out_of_earshot_say_nothing() {
+    let mut stage = Stage::new(4, 1);
+    for _ in 0..100 {
+        stage.sequence += 1;
+        let sequence = Sequence(stage.sequence);
+        stage.event(Event::Vote { from: id(1), sequence, phase: Phase::Commit });
+        stage.event(Event::Decided { sequence, signers: ReplicaSet(0b0111) });
+        stage.pass(250);
+    }
+    stage.pass(5000);
+    assert_eq!(stage.assessment(3).statistics.slots, 0);
+}
+
+#[test]
+fn slots_right_after_a_sleep_say_nothing() {
+    let mut stage = Stage::new(4, 1);
+    stage.slots(100);
+    stage.pass(5000);
+    let before = stage.assessment(3).statistics.slots;
+    stage.now_ms += PAUSE_MS + 1;
+    stage.delays[3] = None;
+    stage.slots(SETTLE_MS / 250);
+    stage.pass(5000);
+    assert_eq!(stage.assessment(3).statistics.slots, before);
+    stage.slots(10);
+    stage.pass(5000);
+    assert_eq!(stage.assessment(3).statistics.slots, before + 10);
+}
+
+#[test]
 fn cluster_that_is_slow_together_labels_and_slows_nobody() {
     let mut stage = Stage::new(4, 1);
     stage.delays = vec![Some(900), Some(1200), Some(700), Some(1100)];
@@ -250,6 +280,8 @@ fn replica_that_diverged_judges_nobody_by_its_own_opinion() {
         stage.event(Event::Accuracy { replica: id(1), agreed: false });
     }
     assert!(stage.labelled().is_empty());
+    let assessment = stage.assessment(1);
+    assert_eq!((assessment.statistics.judged, assessment.reputation.interactions), (0, 0));
 }
 
 #[test]
