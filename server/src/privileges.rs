@@ -1,12 +1,26 @@
-//! Gives up root once the sockets are open.
+//! Gives up root and what filters took once sockets and filters are in place.
 
 use std::ffi::CString;
 use std::io;
 
+use tracing::warn;
+
+/// Becomes `user`, if one is named, and gives up what it takes to load a filter, whoever the process is: by systemd's `AmbientCapabilities` also a
+/// process that was never root may have it.
+///
+/// Errors: as `drop_to`. That a capability cannot be given up is logged.
+pub fn give_up(user: Option<&str>) -> Result<(), String> {
+    user.map_or(Ok(()), drop_to)?;
+    if let Err(error) = peer_filter::drop_privileges() {
+        warn!(%error, "the privilege to load filters is kept");
+    }
+    Ok(())
+}
+
 /// Becomes the user `name`, with its groups and no others, for good. Does nothing when the process is not root.
 ///
 /// Errors: there is no such user, or the system refuses. In plain words.
-pub fn drop_to(name: &str) -> Result<(), String> {
+fn drop_to(name: &str) -> Result<(), String> {
     // SAFETY: a plain system call.
     if unsafe { libc::geteuid() } != 0 {
         return Ok(());

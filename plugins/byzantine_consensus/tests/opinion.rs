@@ -8,9 +8,8 @@ use certificate::codec::Encode;
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, Signature, View};
 use detector::{Detector, Event, Indicator, Now, Settings};
 use hickory_proto::rr::RecordType;
-use node::FilterStatistics;
 use pbft::{Fault, SignedVote, Vote};
-use peer_filter::{Kind, Verdict, VerdictCount};
+use peer_filter::{FilterStatistics, Kind, Verdict, VerdictCount};
 use serde_json::{Value, json};
 
 use super::four::{Four, certified, settings, until};

@@ -109,7 +109,9 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::ConnectionRefused => {
             "; nobody listens there: `quorate serve` prints where it does, and `prometheus ADDRESS` in the Corefile says it"
         }
-        io::ErrorKind::TimedOut => "; is this the address of `prometheus` in the Corefile, and one that can be reached from here?",
+        io::ErrorKind::TimedOut => {
+            "; is this the address of `prometheus` in the Corefile, and one that can be reached from here?"
+        }
         _ => "",
     }
 }

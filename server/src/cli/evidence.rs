@@ -96,7 +96,7 @@ pub enum EvidenceInputError {
         source: EvidenceReadError,
     },
     /// The folder holds none.
-    #[error("no evidence in `{}`", path.display())]
+    #[error("no evidence in `{}`; a state folder keeps it in its folder `{EVIDENCE_FOLDER}`", path.display())]
     Empty {
         /// Its path.
         path: PathBuf,
@@ -239,11 +239,9 @@ fn show_text(file: &EvidenceFile) -> String {
     for (name, bytes) in parts(file) {
         line("signed", format!("{name}, {bytes} bytes"));
     }
-    let hint = "nothing of this was checked: `quorate evidence verify` does";
-    line(
-        "verdict",
-        if kind.is_proof() { hint.to_owned() } else { "none: what was refused is no proof".to_owned() },
-    );
+    let otherwise =
+        if kind.is_proof() { "`quorate evidence verify` does" } else { "what was refused is no proof" };
+    line("checked", format!("nothing of this; {otherwise}"));
     text
 }
 
@@ -378,6 +376,6 @@ mod tests {
         let shown = show_text(&read(&listed[0].path).unwrap());
         assert!(shown.starts_with("accused   replica 2\nkind      equivocation\n"), "{shown}");
         assert_eq!(shown.matches("\nsigned    prepare, ").count(), 2, "{shown}");
-        assert!(shown.contains("nothing of this was checked"), "{shown}");
+        assert!(shown.ends_with("\nchecked   nothing of this; `quorate evidence verify` does\n"), "{shown}");
     }
 }

@@ -78,7 +78,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     eprint!("{}", findings.corefile.render_all(&findings.diagnostics));
     let Some(configuration) = findings.configuration else { return Err(Failure::Told) };
     let mut running = Running::new(lasting.clone());
-    let opened = || args.user.as_deref().map_or(Ok(()), privileges::drop_to);
+    let opened = || privileges::give_up(args.user.as_deref());
     running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
@@ -215,6 +215,8 @@ Examples:
 
 With --user, state folders must belong to that user, and it must be able to read the Corefile,
 keys and certificates: a reload reads them anew, no longer as root, and adds no port below 1024.
+The filter before the peer port is in place by then. What it took (CAP_BPF; CAP_NET_ADMIN at an
+interface) is given up in any case, so that a reload adds no filter in the kernel.
 
 Prints one line `listening ADDRESS` for each address; logs go to standard error (RUST_LOG=debug for more).
 SIGTERM and SIGINT stop it when the queries under way are answered; a second one stops it at once.
