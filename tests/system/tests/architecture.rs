@@ -16,7 +16,7 @@ const USES: &[(&str, &[&str])] = &[
     ("peer-filter", &[]),
     ("transparency", &[]),
     ("node", &["certificate", "detector", "pbft", "peer-filter"]),
-    ("plugins", &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter"]),
+    ("plugins", &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter", "transparency"]),
     (
         "quorate",
         &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter", "plugins", "transparency"],

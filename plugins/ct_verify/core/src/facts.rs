@@ -89,7 +89,7 @@ impl Facts {
             ParsedExtension::BasicConstraints(constraints) => self.is_ca = constraints.ca,
             ParsedExtension::KeyUsage(usage) => self.signs_crls = usage.crl_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => {
-                self.for_servers = Some(usage.server_auth || usage.any)
+                self.for_servers = Some(usage.server_auth || usage.any);
             }
             ParsedExtension::CRLDistributionPoints(points) => {
                 let full = points.iter().filter_map(|point| match &point.distribution_point {

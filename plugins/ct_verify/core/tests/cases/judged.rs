@@ -287,7 +287,7 @@ fn a_broken_promise_is_invalid_and_worth_nothing() {
     let leaf = own_judged("good", &|_, _| {}).ct.scts[0].leaf_hash.unwrap();
     let audited = |inclusion| [Audited { leaf, inclusion }];
     let broken = own_judged("good", &|question, _| {
-        question.audited = audited(Inclusion::BrokenPromise).to_vec().leak()
+        question.audited = audited(Inclusion::BrokenPromise).to_vec().leak();
     });
     assert_eq!((broken.verdict, broken.score.total), (Conclusion::Invalid, 0));
     assert_eq!(codes(&broken), ["broken_promise"]);
@@ -322,7 +322,7 @@ fn certificates_that_cannot_be_read_are_invalid() {
     let verdict = own_judged("good", &|question, _| question.chain = &[]);
     assert_eq!(codes(&verdict), ["no_certificate"]);
     let verdict = own_judged("good", &|question, _| {
-        question.chain = vec![question.chain[0].clone().into_owned(); 17].leak()
+        question.chain = vec![question.chain[0].clone().into_owned(); 17].leak();
     });
     assert_eq!(verdict.reasons[0].code(), "chain_too_long");
 }
@@ -423,9 +423,9 @@ fn every_timestamp_of_a_known_log_in_a_real_chain_is_valid() {
                 assert_eq!(ours.timestamp.unwrap().milliseconds(), theirs["timestamp"].as_u64().unwrap());
                 let word = serde_json::to_value(ours.status).unwrap();
                 if word == "unknown_log" {
-                    unknown += 1
+                    unknown += 1;
                 } else {
-                    valid += 1
+                    valid += 1;
                 }
                 assert!(word == "unknown_log" || word == theirs["status"], "{}: {word}", entry["file"]);
             }
