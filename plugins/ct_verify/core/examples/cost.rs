@@ -37,7 +37,8 @@ fn main() {
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let chain = certificates_from_pem(&read("chains/good-year.pem"), 4).unwrap();
     let list = LogList::parse(&read("log_list.json")).unwrap();
-    let roots = anchors_from_pem(&read("roots.pem")).unwrap().into_iter().map(|root| (root, RootKind::Public));
+    let roots =
+        anchors_from_pem(&read("roots.pem")).unwrap().into_iter().map(|root| (root, RootKind::Public));
     let (roots, intermediates) = (RootStore::new("vectors", roots), Intermediates::default());
     let now = "2026-08-01T00:00:00Z".parse().unwrap();
     let issuer = Skeleton::parse(&chain[1]).unwrap().key_hash();
@@ -64,7 +65,8 @@ fn main() {
         revocation: RevocationMode::Soft,
         private_roots_need_logs: false,
     };
-    let question = Question { chain: &chain, name: None, purpose: Purpose::Server, audited: &[], networks: None };
+    let question =
+        Question { chain: &chain, name: None, purpose: Purpose::Server, audited: &[], networks: None };
     println!("three timestamps          {:>9.1?}", least(&mut check));
     println!("  three bare signatures   {bare:>9.1?}");
     println!("  reading and cutting     {splice:>9.1?}");

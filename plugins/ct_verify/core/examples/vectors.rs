@@ -243,10 +243,14 @@ fn main() {
     fs::create_dir_all(folder.join("chains")).unwrap();
     let (alder, birch, cedar, retired, unlisted) =
         (Log::p256(), Log::p256(), Log::rsa(), Log::p256(), Log::p256());
+    let bought = Log::p256();
+    let mut bought_json = log_json("alder-bought", &bought, ("usable", "2025-01-01T00:00:00Z"));
+    bought_json["previous_operators"] = json!([{ "name": "Dogwood", "end_time": "2026-06-02T00:00:00Z" }]);
     let operators = json!([
         { "name": "Alder", "logs": [
             log_json("alder", &alder, ("usable", "2025-01-01T00:00:00Z")),
             log_json("alder-retired", &retired, ("retired", "2026-06-02T00:00:00Z")),
+            bought_json,
         ] },
         { "name": "Birch", "tiled_logs": [static_json("birch", &birch)] },
         { "name": "Cedar", "logs": [log_json("cedar", &cedar, ("readonly", "2026-07-01T00:00:00Z"))] },
@@ -257,13 +261,13 @@ fn main() {
     let authority = authority("Vectors");
     fs::write(folder.join("roots.pem"), &authority.root).unwrap();
     let mut vectors = Vectors { folder: folder.clone(), authority, cases: Vec::new(), serial: 0 };
-    sct_cases(&mut vectors, [&alder, &birch, &cedar, &retired, &unlisted]);
+    sct_cases(&mut vectors, [&alder, &birch, &cedar, &retired, &unlisted, &bought]);
     write(&folder, "cases.json", &json!({ "cases": vectors.cases }));
     crls(&vectors);
     write(&folder, "logs.json", &trees(&alder, &birch));
 }
 
-fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted]: [&Log; 5]) {
+fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted, bought]: [&Log; 6]) {
     let early = |log| Stamp { log, time: "2026-06-01T00:00:01.500Z", extensions: &[] };
     let placed = Stamp { log: birch, time: "2026-06-01T00:00:02Z", extensions: &[0, 0, 5, 0, 0, 0, 0, 7] };
     let late = |log| Stamp { log, time: "2026-06-03T00:00:00Z", extensions: &[] };
@@ -341,6 +345,22 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted]: [&
         &plain,
         expected(two.clone(), false, false, "retired before"),
     );
+    let pair = [early(alder), early(bought)];
+    vectors.case(
+        "good-bought",
+        90,
+        &pair,
+        &plain,
+        expected(two.clone(), true, true, "the second was run by others then"),
+    );
+    let pair = [early(alder), late(bought)];
+    vectors.case(
+        "bad-bought",
+        90,
+        &pair,
+        &plain,
+        expected(two.clone(), false, false, "both of one operator by then"),
+    );
     let statuses = json!(["unknown_log", "valid", "valid"]);
     let stamps = [early(unlisted), early(alder), birch()];
     vectors.case(
@@ -371,6 +391,20 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted]: [&
         &[early(alder), birch()],
         &flipped,
         expected(statuses, false, false, "a bit of a signature"),
+    );
+    let renamed = |mut scts: Vec<Vec<u8>>| {
+        // Behind version, log, time and empty extensions: what the algorithm is said to be.
+        assert_eq!(scts[0][43..45], [4, 3]);
+        scts[0][44] = 1;
+        Some(octet_string(&list(&scts)))
+    };
+    let statuses = json!(["invalid_signature", "valid"]);
+    vectors.case(
+        "bad-algorithm",
+        90,
+        &[early(alder), birch()],
+        &renamed,
+        expected(statuses, false, false, "said to be RSA"),
     );
     let moved = |mut scts: Vec<Vec<u8>>| {
         scts[1][50] ^= 1;

@@ -143,7 +143,7 @@ fn synthetic_certificates_are_judged_as_expected() {
 
 #[test]
 fn own_certificates_are_judged_as_expected() {
-    assert_eq!(judged_as_expected(&own()), 23);
+    assert_eq!(judged_as_expected(&own()), 26);
 }
 
 fn judged_as_expected(folder: &Path) -> usize {

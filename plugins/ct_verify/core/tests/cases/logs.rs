@@ -286,10 +286,36 @@ fn lists_that_contradict_themselves_are_refused_and_logs_that_do_are_set_aside()
     let first = list["operators"][0]["logs"][0].clone();
     list["operators"][2]["logs"][0]["log_id"] = first["log_id"].clone();
     let read = LogList::parse(list.to_string().as_bytes()).unwrap();
-    assert_eq!((read.identity().logs, &read.set_aside()[0].why), (3, &SetAsideWhy::Id));
+    assert_eq!((read.identity().logs, &read.set_aside()[0].why), (4, &SetAsideWhy::Id));
     list["operators"][2]["logs"][0] = first;
     assert!(LogList::parse(list.to_string().as_bytes()).unwrap_err().to_string().contains("twice"));
     for text in ["", "{}", "[]", r#"{"operators":[],"log_list_timestamp":"2026-01-01T00:00:00Z"}"#] {
         assert!(LogList::parse(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn both_logs_whose_private_key_is_public_are_refused_by_a_list_that_names_them() {
+    let keys = [
+        (
+            "9EGV1vAOLbVUNcrdV3iS5T4VrUFwWPh44U/2uRh0FYk=",
+            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEdO/+dnH/NZSBSLmmN9u2h4HNTnCOLeU+oMBiRynIvQ8zt2ft0IMyO90e5nwSaCdYvA4JVGzCMarfs9DcNxFY1g==",
+        ),
+        (
+            "si9+3rWvav5QPeBAgbLXTBJThJL+3yyypSZQPO9TztI=",
+            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEB/VtcL7BSbGP4QY7UjaaXOd4gQ80R1PxLZtfYifk+ZER+mCVJVVjl66uVWUzu5lMbWMb1MWKxjkvtd2MyQSKsA==",
+        ),
+    ];
+    let mut list = json(own().join("log_list.json"));
+    for (number, (id, key)) in keys.into_iter().enumerate() {
+        let log = &mut list["operators"][0]["logs"][number];
+        log["log_id"] = Value::from(id);
+        log["key"] = Value::from(key);
+    }
+    let read = LogList::parse(list.to_string().as_bytes()).unwrap();
+    assert!(read.set_aside().iter().all(|log| log.why == SetAsideWhy::Denied));
+    for (id, _) in keys {
+        let id = transparency::digest::LogId(Sha256::from_base64(id).unwrap());
+        assert!(read.log(&id).is_none() && read.denied_log(&id).is_some());
     }
 }
