@@ -1,21 +1,18 @@
-//! Sends far more than it needs to. Over its connections: bursts of questions beyond its quota, and a stream of messages that ask for work. At
+//! Sends far more than it needs to. Over its connections: a stream of messages that ask for work, and some questions that nobody asked it. At
 //! the peer ports: datagrams that look like the beginning of QUIC, from its own address and from that of a stranger.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use certificate::{Digest, Sequence};
-use pbft::{Item, Message, OPEN_REQUESTS_PER_ORIGIN_MAX, Operation, PeerStatus, Recipients};
+use pbft::{Item, Message, Operation, PeerStatus, Recipients};
 
-use super::voice::STIR_EVERY;
 use super::{Adversary, Liar, Said};
 
-/// Questions in a burst: more than a peer holds of one origin.
-const QUESTIONS: u64 = OPEN_REQUESTS_PER_ORIGIN_MAX as u64 + 512;
-/// How often there is a burst.
-const BURST_EVERY: Duration = Duration::from_secs(4);
-/// Other messages at a time: a thousand a second.
-const MESSAGES: u64 = 25;
+/// Between two questions it lets so many times pass: eight questions a second, each of which every replica looks up and signs.
+const QUESTION_EVERY: u64 = 5;
+/// Other messages at a time: two thousand a second.
+const MESSAGES: u64 = 50;
 /// Datagrams to each peer at a time, of each kind: eight hundred a second.
 const DATAGRAMS: u64 = 20;
 /// Bytes of a datagram that looks like the beginning of a connection: RFC 9000 §14.1.
@@ -29,7 +26,7 @@ pub(super) struct Flooder {
     question: Option<Operation>,
     asked: u64,
     datagrams: u64,
-    stirs: u128,
+    stirs: u64,
     /// From where a stranger would send.
     stranger: Option<UdpSocket>,
 }
@@ -71,10 +68,10 @@ impl Flooder {
     /// What it says this time.
     fn messages(&mut self, question: &Operation) -> Vec<Message> {
         let mut messages: Vec<Message> = (0..MESSAGES).map(work).collect();
-        if self.stirs.is_multiple_of(BURST_EVERY.as_millis() / STIR_EVERY.as_millis()) {
-            let ask = |number| Message::Resolve { operation: another(question, number), after: Sequence(0) };
-            messages.extend((self.asked..self.asked + QUESTIONS).map(ask));
-            self.asked += QUESTIONS;
+        if self.stirs.is_multiple_of(QUESTION_EVERY) {
+            let operation = another(question, self.asked);
+            messages.push(Message::Resolve { operation, after: Sequence(0) });
+            self.asked += 1;
         }
         self.stirs += 1;
         messages
@@ -145,24 +142,18 @@ mod tests {
     }
 
     #[test]
-    fn questions_of_a_burst_differ_keep_their_form_and_pass_the_quota() {
-        let messages = Flooder::default().messages(&question());
-        let asked: BTreeSet<Vec<u8>> = messages
-            .into_iter()
-            .filter_map(|message| match message {
-                Message::Resolve { operation, .. } => Some(operation.subject),
-                _ => None,
-            })
-            .collect();
-        assert!(asked.len() > OPEN_REQUESTS_PER_ORIGIN_MAX, "{}", asked.len());
+    fn questions_of_a_flood_differ_and_keep_their_form() {
+        let asked: BTreeSet<Vec<u8>> = (0..5000).map(|number| another(&question(), number).subject).collect();
+        assert_eq!(asked.len(), 5000);
         let form = |subject: &[u8]| subject.iter().map(|byte| byte.is_ascii_lowercase()).collect::<Vec<_>>();
         assert!(asked.iter().all(|subject| form(subject) == form(&question().subject)));
     }
 
     #[test]
-    fn messages_go_on_between_bursts() {
+    fn flood_goes_on_with_questions_in_between() {
         let mut flooder = Flooder::default();
-        flooder.messages(&question());
-        assert_eq!(flooder.messages(&question()).len(), MESSAGES as usize);
+        let said: Vec<Message> = (0..100).flat_map(|_| flooder.messages(&question())).collect();
+        let questions = said.iter().filter(|message| matches!(message, Message::Resolve { .. })).count();
+        assert_eq!((said.len() - questions, questions), (100 * MESSAGES as usize, 20));
     }
 }
