@@ -10,5 +10,6 @@ mod configuration;
 mod faults;
 mod plain;
 mod restart;
+mod transparency;
 mod transports;
 mod view_changes;
