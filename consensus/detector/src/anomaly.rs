@@ -1,22 +1,10 @@
 //! Who stands out among the others: the modified z-score, which one outlier can not hide behind itself.
 //!
 //! Source: Iglewicz & Hoaglin 1993, *How to Detect and Handle Outliers*, §3: 0.6745 (x - median) / MAD, an outlier above 3.5. Deviates: only above, never below;
-//! the MAD is at least what the caller finds worth telling apart, since with few replicas it is often 0; and the distance must matter at all.
+//! and the distance must matter at all, since with few replicas the MAD is often 0.
 
 /// Above this a value is an outlier. Iglewicz & Hoaglin 1993 §3.
 pub const OUTLIER_SCORE: f64 = 3.5;
-
-/// The least number of values among which one can stand out.
-pub const COMPARED_MIN: usize = 3;
-
-/// From which distances on a value can be an outlier.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Floor {
-    /// The least spread that is believed.
-    pub(crate) spread: f64,
-    /// The least distance from the median that matters.
-    pub(crate) distance: f64,
-}
 
 /// The median, the upper of the two in the middle; 0 of none. Orders the values.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
@@ -27,17 +15,13 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// Which places hold outliers.
-pub(crate) fn outliers(values: &[f64], floor: Floor) -> Vec<usize> {
-    if values.len() < COMPARED_MIN {
-        return Vec::new();
-    }
+/// Which places hold outliers, at least so far above the median. Of two values neither stands out: their median is the upper one.
+pub(crate) fn outliers(values: &[f64], least_distance: f64) -> Vec<usize> {
     let center = median(&mut values.to_vec());
-    let mut distances: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
-    let spread = median(&mut distances).max(floor.spread);
+    let spread = median(&mut values.iter().map(|value| (value - center).abs()).collect::<Vec<f64>>());
     let stands_out = |value: f64| {
         let distance = value - center;
-        distance >= floor.distance && 0.6745 * distance / spread > OUTLIER_SCORE
+        distance >= least_distance && 0.6745 * distance / spread > OUTLIER_SCORE
     };
     (0..values.len()).filter(|place| stands_out(values[*place])).collect()
 }
@@ -46,11 +30,12 @@ pub(crate) fn outliers(values: &[f64], floor: Floor) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    const FLOOR: Floor = Floor { spread: 10.0, distance: 250.0 };
+    const FLOOR: f64 = 250.0;
 
     #[test]
     fn one_of_three_stands_out() {
         assert_eq!(outliers(&[3.0, 0.0, 900.0], FLOOR), [2]);
+        assert_eq!(outliers(&[900.0, 0.0, 0.0], FLOOR), [0]);
     }
 
     #[test]
@@ -72,5 +57,6 @@ mod tests {
     #[test]
     fn two_are_too_few_to_compare() {
         assert!(outliers(&[0.0, 9000.0], FLOOR).is_empty());
+        assert!(outliers(&[9000.0], FLOOR).is_empty() && outliers(&[], FLOOR).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use certificate::{ReplicaId, ReplicaSet};
 use pbft::Now;
 
-use crate::anomaly::{COMPARED_MIN, Floor, median, outliers};
+use crate::anomaly::{median, outliers};
 use crate::detector::{Detector, SETTLE_MS};
 use crate::peer::{Peer, Tight};
 use crate::slots::Watch;
@@ -25,6 +25,10 @@ pub const FLOOD_RATE: f64 = 200.0;
 /// ... and so many times what they send.
 pub const FLOOD_TIMES: f64 = 8.0;
 
+/// Or it asks so often in ten seconds for more than its quota, which is far beyond what any honest host has open. That is work for all, so that its
+/// message rate alone does not stand out.
+pub const OVER_QUOTA_MIN: u32 = 100;
+
 /// A bucket stays tight for so long after the last reason, in milliseconds.
 pub const TIGHT_MS: u64 = 10 * 60_000;
 
@@ -36,9 +40,6 @@ pub const TIGHT_MAX: u32 = 8;
 
 /// A channel that is gone for so long is gone, in milliseconds.
 const GONE_MS: u64 = 3000;
-
-const LATE: Floor = Floor { spread: 20.0, distance: LATE_MS };
-const FLOOD: Floor = Floor { spread: 20.0, distance: FLOOD_RATE };
 
 impl Detector {
     /// Reads the slots whose grace is over.
@@ -84,9 +85,6 @@ impl Detector {
             if let Some(peer) = self.peers.get_mut(replica) {
                 peer.latency.add((*after_ms as u64).saturating_sub(u64::from(begun_ms)));
             }
-        }
-        if arrived.len() < COMPARED_MIN {
-            return;
         }
         let middle = median(&mut arrived.iter().map(|(_, after_ms)| *after_ms).collect::<Vec<f64>>());
         for (replica, after_ms) in arrived {
@@ -144,14 +142,14 @@ impl Detector {
         for peer in self.peers.values_mut() {
             peer.message_rate =
                 f64::from(std::mem::take(&mut peer.window_messages)) * 1000.0 / span_ms as f64;
-            peer.floods = false;
+            peer.floods = std::mem::take(&mut peer.window_over_quota) >= OVER_QUOTA_MIN;
         }
         let steady = |peer: &Peer| peer.connected_since.is_some_and(|connected| connected <= since_ms);
         let mut present: Vec<&mut Peer> = self.peers.values_mut().filter(|peer| steady(peer)).collect();
         let rates: Vec<f64> = present.iter().map(|peer| peer.message_rate).collect();
         let usual = median(&mut rates.clone());
-        for place in outliers(&rates, FLOOD) {
-            present[place].floods = rates[place] > FLOOD_TIMES * usual;
+        for place in outliers(&rates, FLOOD_RATE) {
+            present[place].floods |= rates[place] > FLOOD_TIMES * usual;
         }
     }
 
@@ -160,7 +158,7 @@ impl Detector {
         let known = |peer: &&mut Peer| peer.connected_since.is_some() && peer.lateness.len() >= LATENESS_MIN;
         let mut known: Vec<&mut Peer> = self.peers.values_mut().filter(known).collect();
         let lateness: Vec<f64> = known.iter().map(|peer| peer.typical_lateness()).collect();
-        for place in outliers(&lateness, LATE) {
+        for place in outliers(&lateness, LATE_MS) {
             known[place].late = true;
         }
     }

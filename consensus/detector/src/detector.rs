@@ -196,7 +196,7 @@ impl Detector {
             self.watched_ms = now_ms;
             self.compared_ms = now_ms;
             for peer in self.peers.values_mut() {
-                peer.window_messages = 0;
+                (peer.window_messages, peer.window_over_quota) = (0, 0);
                 peer.connected_since = peer.connected_since.map(|_| now_ms);
                 peer.gone_since = None;
             }
@@ -242,7 +242,7 @@ impl Detector {
             return Vec::new();
         }
         self.blame(replica, Offence::WrongObservation, now);
-        self.relabel(now.monotonic_ms)
+        self.relabel_for(replica, now.monotonic_ms)
     }
 
     /// Notes an offence, and takes it out of the reputation.
@@ -265,6 +265,11 @@ impl Detector {
             let count = self.notices.entry(notice).or_default();
             *count = count.saturating_add(1);
             self.discredited |= notice.discredits_us();
+            if let Fault::OverQuota { from } = fault
+                && let Some(peer) = self.peers.get_mut(from)
+            {
+                peer.window_over_quota = peer.window_over_quota.saturating_add(1);
+            }
             return Vec::new();
         }
         let Some((replica, offence)) = Offence::of(fault) else { return Vec::new() };
@@ -273,7 +278,7 @@ impl Detector {
             false if !self.settings.enabled || self.discredited => return Vec::new(),
             false => self.accuse(replica, offence, fault, now),
         };
-        steps.append(&mut self.relabel(now.monotonic_ms));
+        steps.append(&mut self.relabel_for(replica, now.monotonic_ms));
         steps
     }
 
@@ -318,6 +323,16 @@ impl Detector {
             self.trust.fade(remains(elapsed_ms, self.settings.half_life_ms));
             self.faded_ms = now_ms;
         }
+    }
+
+    /// Gives the label at once where one replica's offence makes it. Whoever has it, or is in doubt, costs no more than a look.
+    fn relabel_for(&mut self, replica: ReplicaId, now_ms: u64) -> Vec<Step> {
+        let Some(peer) = self.peers.get(&replica) else { return Vec::new() };
+        let known = peer.labelled.is_some() || self.doubtful.contains(replica) && peer.proven == 0;
+        if known || !assess::is_byzantine(&assess::indicators(peer, &self.settings, now_ms)) {
+            return Vec::new();
+        }
+        self.relabel(now_ms)
     }
 
     /// Gives and takes the label. Where more than f look Byzantine without proof, the odd one out may be this replica, and none of them gets it.

@@ -34,10 +34,11 @@ mod snapshot;
 mod trust;
 
 pub use accuracy::{DISSENT_MAX, NAMES_MAX, STABLE_DECISIONS, STABLE_MS, Testimony, Witnesses};
-pub use anomaly::{COMPARED_MIN, OUTLIER_SCORE};
+pub use anomaly::OUTLIER_SCORE;
 pub use assess::*;
 pub use compare::{
-    COMPARE_MS, FLOOD_RATE, FLOOD_TIMES, LATE_MS, LATENESS_MIN, TIGHT_MAX, TIGHT_MS, TIGHTER_AFTER_MS,
+    COMPARE_MS, FLOOD_RATE, FLOOD_TIMES, LATE_MS, LATENESS_MIN, OVER_QUOTA_MIN, TIGHT_MAX, TIGHT_MS,
+    TIGHTER_AFTER_MS,
 };
 pub use detector::{Detector, LABEL_HELD_MS, PAUSE_MS, SETTLE_MS};
 pub use event::{Event, Phase, Release, Step};

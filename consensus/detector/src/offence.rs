@@ -129,8 +129,8 @@ impl Offence {
         }
     }
 
-    /// Whether the fault that reports it holds its own proof: signatures that anybody can check who has the cluster file. Of the others this
-    /// replica alone knows.
+    /// Whether each fault that reports it holds its own proof: signatures that anybody can check who has the cluster file. A few others do when
+    /// the culprit signed them, as `Fault::is_proof` says of each; of the rest this replica alone knows.
     pub fn is_proof(self) -> bool {
         matches!(
             self,
@@ -142,12 +142,6 @@ impl Offence {
                 | Offence::InvalidViewChange
                 | Offence::InvalidNewView
         )
-    }
-
-    /// Whether it breaks a rule of the protocol without being proven, and is neither a signature nor an observation.
-    pub fn is_violation(self) -> bool {
-        let other = matches!(self, Offence::WrongObservation | Offence::InvalidSignature);
-        self.class() == FaultClass::Byzantine && !self.is_proof() && !other
     }
 
     /// The word for snapshots, metrics and JSON.

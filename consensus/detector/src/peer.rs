@@ -77,6 +77,8 @@ pub(crate) struct Peer {
     pub(crate) checked: u64,
     pub(crate) failed: u64,
     pub(crate) window_messages: u32,
+    /// Questions beyond its quota in the window.
+    pub(crate) window_over_quota: u32,
     pub(crate) message_rate: f64,
     pub(crate) latency: Sketch,
     pub(crate) lookup: Sketch,
@@ -112,6 +114,7 @@ impl Peer {
             checked: 0,
             failed: 0,
             window_messages: 0,
+            window_over_quota: 0,
             message_rate: 0.0,
             latency: Sketch::default(),
             lookup: Sketch::default(),

@@ -160,6 +160,19 @@ fn flooder_is_slowed_and_not_labelled() {
 }
 
 #[test]
+fn replica_that_asks_for_far_more_than_its_quota_floods() {
+    let over = |count: u32| {
+        let mut stage = Stage::new(4, 1);
+        stage.pass(COMPARE_MS);
+        (0..count).for_each(|_| stage.fault(&Fault::OverQuota { from: id(1) }));
+        stage.pass(COMPARE_MS);
+        assert!(stage.labelled().is_empty());
+        stage.assessment(1).indicators.contains(&Indicator::Flood)
+    };
+    assert!(over(OVER_QUOTA_MIN) && !over(OVER_QUOTA_MIN - 1));
+}
+
+#[test]
 fn partitioned_replica_is_away_and_nothing_else() {
     let mut stage = Stage::new(4, 1);
     stage.slots(100);
