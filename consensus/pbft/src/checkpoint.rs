@@ -179,7 +179,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         if sequence.0 == 0 || !sequence.0.is_multiple_of(self.parameters.checkpoint_interval) {
-            self.fault(Fault::MisplacedCheckpoint { from, sequence });
+            let proof = Some(vote).filter(|vote| vote.verify(&self.parameters.domain, &self.keyring));
+            self.fault(Fault::MisplacedCheckpoint { from, sequence, proof });
             return;
         }
         self.note_ahead(from, sequence);

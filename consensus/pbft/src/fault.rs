@@ -241,7 +241,7 @@ pub enum Fault {
         /// What name.
         claimed: ReplicaId,
     },
-    /// A proposal of a backup.
+    /// A proposal of a backup. A proof if the backup signed it.
     #[error("replica {from} proposed slot {sequence} in view {view}, whose primary it is not")]
     NotPrimary {
         /// Whose channel.
@@ -250,14 +250,18 @@ pub enum Fault {
         view: View,
         /// The slot.
         sequence: Sequence,
+        /// What the backup signed.
+        proof: Option<SignedVote>,
     },
-    /// A PREPARE of the primary, whose PRE-PREPARE counts as such.
+    /// A PREPARE of the primary, whose PRE-PREPARE counts as such. A proof if it signed it.
     #[error("primary {from} sent a prepare for slot {sequence}")]
     PrepareOfPrimary {
         /// Whose channel.
         from: ReplicaId,
         /// The slot.
         sequence: Sequence,
+        /// What the primary signed.
+        proof: Option<SignedVote>,
     },
     /// Too far ahead to be held. No misbehaviour when this replica is behind.
     #[error("replica {from} sent a message for slot {sequence}, beyond the water marks")]
@@ -267,13 +271,15 @@ pub enum Fault {
         /// The slot.
         sequence: Sequence,
     },
-    /// A checkpoint that is not at a multiple of the interval.
+    /// A checkpoint that is not at a multiple of the interval. A proof, given the cluster file, if the replica signed it.
     #[error("replica {from} sent a checkpoint for slot {sequence}, which has none")]
     MisplacedCheckpoint {
         /// Whose channel.
         from: ReplicaId,
         /// The slot.
         sequence: Sequence,
+        /// What the replica signed.
+        proof: Option<CheckpointVote>,
     },
     /// A slot whose certificate or body does not hold.
     #[error("replica {from} sent an invalid slot {sequence}")]
@@ -391,7 +397,10 @@ impl Fault {
     pub fn is_proof(&self) -> bool {
         matches!(
             self,
-            Fault::Equivocation { .. }
+            Fault::NotPrimary { proof: Some(_), .. }
+                | Fault::PrepareOfPrimary { proof: Some(_), .. }
+                | Fault::MisplacedCheckpoint { proof: Some(_), .. }
+                | Fault::Equivocation { .. }
                 | Fault::CheckpointEquivocation { .. }
                 | Fault::ViewChangeEquivocation { .. }
                 | Fault::NewViewEquivocation { .. }

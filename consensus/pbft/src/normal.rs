@@ -25,7 +25,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
     pub(crate) fn on_pre_prepare(&mut self, from: ReplicaId, proposal: PrePrepare) {
         let (view, sequence) = (proposal.view, proposal.header.sequence);
         if self.parameters.replicas.primary(view) != from {
-            self.fault(Fault::NotPrimary { from, view, sequence });
+            let proof = self.signed(MessageType::PrePrepare, proposal.vote(from));
+            self.fault(Fault::NotPrimary { from, view, sequence, proof });
             return;
         }
         let heard = self.hears(view) && sequence > self.views.base();
@@ -111,6 +112,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         sequence > self.marks.low
     }
 
+    /// A vote that nobody may cast, if its replica signed it.
+    fn signed(&self, phase: MessageType, vote: Vote) -> Option<SignedVote> {
+        let signed = SignedVote { phase, vote };
+        signed.verify(&self.parameters.domain, &self.keyring).then_some(signed)
+    }
+
     pub(crate) fn on_vote(&mut self, from: ReplicaId, phase: MessageType, vote: Vote) {
         let sequence = vote.sequence;
         if vote.replica != from {
@@ -118,7 +125,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         if phase == MessageType::Prepare && self.parameters.replicas.primary(vote.view) == from {
-            self.fault(Fault::PrepareOfPrimary { from, sequence });
+            let proof = self.signed(phase, vote);
+            self.fault(Fault::PrepareOfPrimary { from, sequence, proof });
             return;
         }
         if !self.is_held(from, sequence) {

@@ -37,10 +37,11 @@ pub const USED_OBSERVATIONS_MAX: usize = 100_000;
 pub const CLOCK_SKEW_MAX_MS: u64 = 60_000;
 /// The longest pipeline that a cluster file can allow.
 pub const PIPELINE_MAX: u64 = 16;
-/// Requests that may be open because one replica asked.
-pub const OPEN_REQUESTS_PER_ORIGIN_MAX: usize = 2048;
+/// Requests that may be open because one replica asked. The oldest are decided first, whoever asked: so many of a peer that floods may come
+/// before everybody else's, half a second's work of a cluster that decides a thousand a second.
+pub const OPEN_REQUESTS_PER_ORIGIN_MAX: usize = 512;
 /// Requests that may be open because of one replica's observations alone.
-pub const OPENED_BY_OBSERVATIONS_MAX: usize = 2048;
+pub const OPENED_BY_OBSERVATIONS_MAX: usize = 256;
 /// Bytes of observations of one replica that are held; those for what one replica asked have an nth part of it.
 pub const HELD_BYTES_PER_REPLICA_MAX: usize = 4 * 1024 * 1024;
 /// Signatures of observations remembered as valid.

@@ -60,6 +60,16 @@ pub enum Exhibit {
         /// Those of the view changes that it names which show what is wrong.
         view_changes: Vec<Arc<ViewChange>>,
     },
+    /// See `EvidenceKind::MisplacedVote`.
+    MisplacedVote {
+        /// The vote.
+        vote: SignedVote,
+    },
+    /// See `EvidenceKind::MisplacedCheckpoint`.
+    MisplacedCheckpoint {
+        /// The vote for its state.
+        vote: CheckpointVote,
+    },
     /// See `EvidenceKind::RefusedProposal`.
     RefusedProposal {
         /// The vote that stands for the proposal.
@@ -100,6 +110,11 @@ impl Exhibit {
             Fault::InvalidNewView { message, view_changes, .. } => {
                 Exhibit::InvalidNewView { message: message.clone(), view_changes: view_changes.clone() }
             }
+            Fault::NotPrimary { proof: Some(vote), .. }
+            | Fault::PrepareOfPrimary { proof: Some(vote), .. } => Exhibit::MisplacedVote { vote: *vote },
+            Fault::MisplacedCheckpoint { proof: Some(vote), .. } => {
+                Exhibit::MisplacedCheckpoint { vote: *vote }
+            }
             Fault::RefusedProposal { proposal, .. } => Exhibit::RefusedProposal { proposal: *proposal },
             fault => {
                 debug_assert_eq!(EvidenceKind::of(fault), None, "every kind of evidence has an exhibit");
@@ -118,6 +133,8 @@ impl Exhibit {
             Exhibit::MalformedObservation { .. } => EvidenceKind::MalformedObservation,
             Exhibit::InvalidViewChange { .. } => EvidenceKind::InvalidViewChange,
             Exhibit::InvalidNewView { .. } => EvidenceKind::InvalidNewView,
+            Exhibit::MisplacedVote { .. } => EvidenceKind::MisplacedVote,
+            Exhibit::MisplacedCheckpoint { .. } => EvidenceKind::MisplacedCheckpoint,
             Exhibit::RefusedProposal { .. } => EvidenceKind::RefusedProposal,
         }
     }
@@ -130,7 +147,10 @@ impl Exhibit {
             Exhibit::ViewChangeEquivocation { first, .. } => Some(first.replica),
             Exhibit::MalformedObservation { set } => Some(set.replica),
             Exhibit::InvalidViewChange { message } => Some(message.replica),
-            Exhibit::RefusedProposal { proposal } => Some(proposal.vote.replica),
+            Exhibit::RefusedProposal { proposal: signed } | Exhibit::MisplacedVote { vote: signed } => {
+                Some(signed.vote.replica)
+            }
+            Exhibit::MisplacedCheckpoint { vote } => Some(vote.replica),
             Exhibit::NewViewEquivocation { .. } | Exhibit::InvalidNewView { .. } => None,
         }
     }
@@ -154,7 +174,10 @@ impl Exhibit {
                 let shown = view_changes.iter().map(|one| ("view-change", one.to_bytes()));
                 std::iter::once(("new-view", message.to_bytes())).chain(shown).collect()
             }
-            Exhibit::RefusedProposal { proposal } => vec![vote_part(proposal)],
+            Exhibit::RefusedProposal { proposal: signed } | Exhibit::MisplacedVote { vote: signed } => {
+                vec![vote_part(signed)]
+            }
+            Exhibit::MisplacedCheckpoint { vote } => vec![("checkpoint", vote.to_bytes())],
         }
     }
 
@@ -183,6 +206,13 @@ impl Exhibit {
             (EvidenceKind::RefusedProposal, [_]) => {
                 let proposal = read_vote(parts, 0)?.filter(|vote| vote.phase == MessageType::PrePrepare);
                 Exhibit::RefusedProposal { proposal: proposal.ok_or_else(others)? }
+            }
+            (EvidenceKind::MisplacedVote, [_]) => {
+                let vote = read_vote(parts, 0)?.filter(|vote| vote.phase != MessageType::Commit);
+                Exhibit::MisplacedVote { vote: vote.ok_or_else(others)? }
+            }
+            (EvidenceKind::MisplacedCheckpoint, ["checkpoint"]) => {
+                Exhibit::MisplacedCheckpoint { vote: read(parts, 0)? }
             }
             (EvidenceKind::CheckpointEquivocation, ["checkpoint", "checkpoint"]) => {
                 Exhibit::CheckpointEquivocation { first: read(parts, 0)?, second: read(parts, 1)? }
@@ -224,6 +254,8 @@ fn expected_parts(kind: EvidenceKind) -> &'static str {
         EvidenceKind::MalformedObservation => "one `observations`",
         EvidenceKind::InvalidViewChange => "one `view-change`",
         EvidenceKind::InvalidNewView => "one `new-view`, then `view-change`",
+        EvidenceKind::MisplacedVote => "one of `pre-prepare`, `prepare`",
+        EvidenceKind::MisplacedCheckpoint => "one `checkpoint`",
         EvidenceKind::RefusedProposal => "one `pre-prepare`",
     }
 }

@@ -22,13 +22,17 @@ pub enum EvidenceKind {
     InvalidViewChange,
     /// A new view that does not follow from the view changes that it names.
     InvalidNewView,
+    /// A PREPARE of the primary of its view, or a PRE-PREPARE of anybody else.
+    MisplacedVote,
+    /// A checkpoint at a slot that has none.
+    MisplacedCheckpoint,
     /// A proposal that breaks a rule. No proof: what is wrong with it depends on the decided log or the batch, which are not in the file.
     RefusedProposal,
 }
 
 impl EvidenceKind {
     /// Every kind.
-    pub const ALL: [EvidenceKind; 8] = [
+    pub const ALL: [EvidenceKind; 10] = [
         EvidenceKind::Equivocation,
         EvidenceKind::CheckpointEquivocation,
         EvidenceKind::ViewChangeEquivocation,
@@ -36,6 +40,8 @@ impl EvidenceKind {
         EvidenceKind::MalformedObservation,
         EvidenceKind::InvalidViewChange,
         EvidenceKind::InvalidNewView,
+        EvidenceKind::MisplacedVote,
+        EvidenceKind::MisplacedCheckpoint,
         EvidenceKind::RefusedProposal,
     ];
 
@@ -49,6 +55,8 @@ impl EvidenceKind {
             EvidenceKind::MalformedObservation => "malformed-observation",
             EvidenceKind::InvalidViewChange => "invalid-view-change",
             EvidenceKind::InvalidNewView => "invalid-new-view",
+            EvidenceKind::MisplacedVote => "misplaced-vote",
+            EvidenceKind::MisplacedCheckpoint => "misplaced-checkpoint",
             EvidenceKind::RefusedProposal => "refused-proposal",
         }
     }
@@ -68,6 +76,10 @@ impl EvidenceKind {
             Fault::MalformedObservation { .. } => EvidenceKind::MalformedObservation,
             Fault::InvalidViewChange { .. } => EvidenceKind::InvalidViewChange,
             Fault::InvalidNewView { .. } => EvidenceKind::InvalidNewView,
+            Fault::NotPrimary { proof: Some(_), .. } | Fault::PrepareOfPrimary { proof: Some(_), .. } => {
+                EvidenceKind::MisplacedVote
+            }
+            Fault::MisplacedCheckpoint { proof: Some(_), .. } => EvidenceKind::MisplacedCheckpoint,
             Fault::RefusedProposal { .. } => EvidenceKind::RefusedProposal,
             Fault::ClockSkew { .. }
             | Fault::InvalidSignature { .. }

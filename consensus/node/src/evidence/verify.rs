@@ -6,7 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use certificate::{Cluster, Digest, Epoch, OperationKind, PublicKey, ReplicaId, Sequence, Signature, View};
+use certificate::{
+    Cluster, Digest, Epoch, MessageType, OperationKind, PublicKey, ReplicaId, Sequence, Signature, View,
+};
 use pbft::select::Conflict;
 use pbft::{
     Application, CheckpointVote, Fault, Item, Keyring, NewView, NewViewError, NewViewFault, Parameters,
@@ -191,6 +193,8 @@ impl Court<'_> {
             Exhibit::MalformedObservation { set } => self.observation(set),
             Exhibit::InvalidViewChange { message } => self.view_change(message),
             Exhibit::InvalidNewView { message, view_changes } => self.new_view(message, view_changes),
+            Exhibit::MisplacedVote { vote } => self.misplaced_vote(vote),
+            Exhibit::MisplacedCheckpoint { vote } => self.misplaced_checkpoint(vote),
             Exhibit::RefusedProposal { proposal } => {
                 self.signed_by(proposal.vote.replica)?;
                 self.holds(1, proposal.verify(&self.rules.domain, &self.keys))?;
@@ -305,6 +309,31 @@ impl Court<'_> {
             (None, Some(_)) => Err(EvidenceError::Sound { what: "observations" }),
             (None, None) => Err(EvidenceError::NeedsApplication),
         }
+    }
+
+    fn misplaced_vote(&self, signed: &SignedVote) -> Result<Verdict, EvidenceError> {
+        let (from, view, sequence) = (signed.vote.replica, signed.vote.view, signed.vote.sequence);
+        self.signed_by(from)?;
+        self.holds(1, signed.verify(&self.rules.domain, &self.keys))?;
+        let is_primary = self.rules.replicas.primary(view) == from;
+        let proof = Some(*signed);
+        let fault = match (signed.phase, is_primary) {
+            (MessageType::PrePrepare, false) => Fault::NotPrimary { from, view, sequence, proof },
+            (MessageType::Prepare, true) => Fault::PrepareOfPrimary { from, sequence, proof },
+            _ => return Err(EvidenceError::Sound { what: "vote" }),
+        };
+        Ok((fault, Some(view), Some(sequence)))
+    }
+
+    fn misplaced_checkpoint(&self, vote: &CheckpointVote) -> Result<Verdict, EvidenceError> {
+        let (from, sequence) = (vote.replica, vote.sequence);
+        self.signed_by(from)?;
+        self.holds(1, vote.verify(&self.rules.domain, &self.keys))?;
+        if sequence.0 > 0 && sequence.0.is_multiple_of(self.rules.checkpoint_interval) {
+            return Err(EvidenceError::Sound { what: "checkpoint" });
+        }
+        let fault = Fault::MisplacedCheckpoint { from, sequence, proof: Some(*vote) };
+        Ok((fault, None, Some(sequence)))
     }
 
     fn view_change(&self, message: &Arc<ViewChange>) -> Result<Verdict, EvidenceError> {

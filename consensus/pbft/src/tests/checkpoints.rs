@@ -99,7 +99,18 @@ fn checkpoint_off_the_interval_is_a_fault() {
     let mut bench = Bench::new(1);
     for sequence in [0, 1, 99, 101] {
         let ready = bench.hear(2, Message::Checkpoint(checkpoint(2, sequence, Digest::ZERO)));
-        assert!(matches!(ready.faults[..], [Fault::MisplacedCheckpoint { .. }]), "slot {sequence}");
+        assert!(
+            matches!(ready.faults[..], [Fault::MisplacedCheckpoint { proof: Some(_), .. }]),
+            "slot {sequence}"
+        );
+        assert!(ready.faults[0].is_proof());
+        let forged = CheckpointVote { sequence: Sequence(sequence), ..checkpoint(2, 100, Digest::ZERO) };
+        let ready = bench.hear(2, Message::Checkpoint(forged));
+        assert!(
+            matches!(ready.faults[..], [Fault::MisplacedCheckpoint { proof: None, .. }]),
+            "slot {sequence}"
+        );
+        assert!(!ready.faults[0].is_proof());
     }
 }
 

@@ -1,6 +1,6 @@
 //! The normal case: one test for each claim of Castro & Liskov 1999 §4.2 that applies here.
 
-use certificate::{Digest, MessageType, Sequence};
+use certificate::{Digest, MessageType, ReplicaId, Sequence};
 
 use super::bench::*;
 use super::cluster::*;
@@ -64,8 +64,16 @@ fn backup_accepts_a_proposal_by_storing_it_and_then_sending_a_prepare() {
 fn backup_accepts_no_proposal_of_a_backup() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
-    let ready = bench.hear(2, Message::PrePrepare(proposal));
-    assert!(matches!(ready.faults[..], [Fault::NotPrimary { .. }]) && ready.send.is_empty());
+    let mut own = proposal.clone();
+    own.signature = vote(Proposal, 0, 1, proposal.header.digest(), 2).signature;
+    for (said, proven) in [(own, true), (proposal, false)] {
+        let ready = bench.hear(2, Message::PrePrepare(said));
+        let [fault @ Fault::NotPrimary { from: ReplicaId(2), .. }] = &ready.faults[..] else {
+            panic!("{:?}", ready.faults);
+        };
+        assert_eq!(fault.is_proof(), proven, "what another signed proves nothing");
+        assert!(ready.send.is_empty());
+    }
 }
 
 #[test]
@@ -209,8 +217,12 @@ fn prepare_of_the_primary_is_a_fault_and_never_counts_beside_its_pre_prepare() {
     let proposal = bench.proposal(7);
     bench.hear(0, Message::PrePrepare(proposal.clone()));
     let ready = bench.hear(0, prepare(&proposal, 0));
-    assert!(matches!(ready.faults[..], [Fault::PrepareOfPrimary { .. }]));
-    assert!(sent(&ready, Commit).is_empty());
+    assert!(matches!(ready.faults[..], [Fault::PrepareOfPrimary { proof: Some(_), .. }]));
+    assert!(sent(&ready, Commit).is_empty() && ready.faults[0].is_proof());
+    let forged =
+        Vote { signature: vote(Commit, 0, 1, Digest::ZERO, 0).signature, ..proposal.vote(ReplicaId(0)) };
+    let ready = bench.hear(0, Message::Prepare(forged));
+    assert!(matches!(ready.faults[..], [Fault::PrepareOfPrimary { proof: None, .. }]));
 }
 
 #[test]

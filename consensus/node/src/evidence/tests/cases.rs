@@ -195,6 +195,23 @@ impl Case {
         self.invalid_new_view(message, &three[..1], NewViewError::View(ReplicaId(0)))
     }
 
+    /// A vote that the culprit may not cast: in view 6 it is the primary.
+    pub fn misplaced_prepare(&self) -> Fault {
+        let proof = Some(self.vote(MessageType::Prepare, 6, 9, A, CULPRIT));
+        Fault::PrepareOfPrimary { from: ReplicaId(CULPRIT), sequence: Sequence(9), proof }
+    }
+
+    /// A proposal that the culprit may not make: in view 7 it is a backup.
+    pub fn misplaced_proposal(&self) -> Fault {
+        let proof = Some(self.vote(MessageType::PrePrepare, 7, 9, A, CULPRIT));
+        Fault::NotPrimary { from: ReplicaId(CULPRIT), view: View(7), sequence: Sequence(9), proof }
+    }
+
+    pub fn misplaced_checkpoint(&self) -> Fault {
+        let (from, sequence) = (ReplicaId(CULPRIT), Sequence(99));
+        Fault::MisplacedCheckpoint { from, sequence, proof: Some(self.checkpoint(99, A)) }
+    }
+
     pub fn observations(&self, operation: Operation, payload: &[u8]) -> Fault {
         let seen = |payload: &[u8]| Observation {
             operation: operation.clone(),

@@ -24,6 +24,9 @@ fn proofs(case: &Case) -> Vec<Fault> {
         case.forgetful_new_view(),
         case.gullible_new_view(),
         case.misplaced_new_view(),
+        case.misplaced_prepare(),
+        case.misplaced_proposal(),
+        case.misplaced_checkpoint(),
     ]
 }
 
@@ -178,6 +181,27 @@ fn sound_view_changes_and_new_views_prove_nothing() {
     let message = Arc::new(case.new_view(&three));
     let exhibit = Exhibit::InvalidNewView { message, view_changes: three.to_vec() };
     assert_eq!(verify(&case, exhibit), Err(EvidenceError::Sound { what: "new view" }));
+}
+
+#[test]
+fn votes_and_checkpoints_in_their_place_prove_nothing() {
+    let case = Case::new();
+    let vote =
+        |phase, view| verify(&case, Exhibit::MisplacedVote { vote: case.vote(phase, view, 9, A, CULPRIT) });
+    for (phase, view) in [(MessageType::PrePrepare, 6), (MessageType::Prepare, 7), (MessageType::Commit, 6)] {
+        assert_eq!(vote(phase, view), Err(EvidenceError::Sound { what: "vote" }), "{phase:?} in view {view}");
+    }
+    let checkpoint = |sequence, signed| {
+        let vote = pbft::CheckpointVote { sequence: Sequence(sequence), ..case.checkpoint(signed, A) };
+        verify(&case, Exhibit::MisplacedCheckpoint { vote })
+    };
+    assert_eq!(checkpoint(100, 100), Err(EvidenceError::Sound { what: "checkpoint" }));
+    assert!(matches!(checkpoint(99, 100), Err(EvidenceError::Signature { part: 1, .. })));
+    assert!(checkpoint(0, 0).is_ok(), "the beginning has none");
+    let mut vote = case.vote(MessageType::Prepare, 6, 9, A, CULPRIT);
+    vote.phase = MessageType::PrePrepare;
+    let forged = verify(&case, Exhibit::MisplacedVote { vote });
+    assert!(matches!(forged, Err(EvidenceError::Signature { part: 1, .. })));
 }
 
 #[test]
