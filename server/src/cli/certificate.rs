@@ -13,7 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 use transparency::chain::{CHAIN_MAX, Purpose};
 use transparency::log_list::{LOG_LIST_BYTES_MAX, LogList, LogListError};
-use transparency::revocation::{CRL_BYTES_MAX, CRLS_MAX, Crl, RevocationMode};
+use transparency::revocation::{CRL_BYTES_MAX, Crl, CrlSet, RevocationMode};
 use transparency::roots::{
     CertificatesError, INTERMEDIATES_MAX, Intermediates, RootKind, RootStore, anchors_from_pem,
     certificates_from_pem,
@@ -140,9 +140,6 @@ pub enum CertificateError {
         #[source]
         source: LogListError,
     },
-    /// More revocation lists than are looked at.
-    #[error("expected at most {CRLS_MAX} revocation lists, got {0}")]
-    TooManyCrls(usize),
 }
 
 /// Runs the command and returns its exit code.
@@ -225,7 +222,7 @@ fn read_roots(args: &CheckArgs) -> Result<RootStore, CertificateError> {
 }
 
 /// Revocation lists; one that is malformed is told in the verdict, not here.
-fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, CertificateError> {
+fn read_crls(paths: &[PathBuf]) -> Result<CrlSet, CertificateError> {
     let mut crls = Vec::new();
     for path in paths {
         let bytes = read_file(path, CRL_BYTES_MAX)?;
@@ -241,7 +238,7 @@ fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, CertificateError> {
             crls.push(Crl::parse(&bytes));
         }
     }
-    if crls.len() <= CRLS_MAX { Ok(crls) } else { Err(CertificateError::TooManyCrls(crls.len())) }
+    Ok(CrlSet::new(crls))
 }
 
 fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CertificateError> {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use transparency::chain::Purpose;
 use transparency::log_list::LogList;
-use transparency::revocation::{Crl, RevocationMode};
+use transparency::revocation::{Crl, CrlSet, RevocationMode};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
 use transparency::rrset::{RecordType, judge_rrset};
 use transparency::tlsa::Tlsa;
@@ -22,7 +22,7 @@ static INPUTS: LazyLock<(LogList, RootStore, Intermediates)> = LazyLock::new(|| 
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (list, roots, intermediates) = &*INPUTS;
-    let crls = [Crl::parse(bytes)];
+    let crls = CrlSet::new([Crl::parse(bytes)]);
     let pinned = Pinned {
         policy: &Policy::Chrome2026,
         log_list: Some(list),
@@ -34,7 +34,13 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     };
     let now = transparency::Moment::from_seconds(1_785_542_400);
     let chain = [bytes.into(), bytes.into()];
-    let question = Question { chain: &chain, name: Some("good.example.org"), purpose: Purpose::Server, audited: &[], networks: None };
+    let question = Question {
+        chain: &chain,
+        name: Some("good.example.org"),
+        purpose: Purpose::Server,
+        audited: &[],
+        networks: None,
+    };
     let verdict = judge(&question, &pinned, now);
     assert_eq!(verdict.canonical(), judge(&question, &pinned, now).canonical());
     let _ = Tlsa::read(bytes);

@@ -21,7 +21,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         };
         let whole = [&head[..], &tbs, &rest].concat();
         let again = Skeleton::parse(&whole).expect("what is left is a certificate");
-        assert_eq!((again.issuer, again.subject, again.spki), (certificate.issuer, certificate.subject, certificate.spki));
+        assert_eq!(
+            (again.issuer, again.subject, again.spki),
+            (certificate.issuer, certificate.subject, certificate.spki)
+        );
     }
     let _ = tbs_of_presigned(&certificate, &certificate);
     let _ = corresponds(&certificate, &certificate);

@@ -13,7 +13,7 @@ use transparency::chain::Purpose;
 use transparency::digest::Sha256;
 use transparency::log_list::LogList;
 use transparency::precertificate::{sct_list, tbs_without_scts};
-use transparency::revocation::RevocationMode;
+use transparency::revocation::{CrlSet, RevocationMode};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem, certificates_from_pem};
 use transparency::sct::{ListEntry, parse_extension};
 use transparency::sct_check::check_scts;
@@ -61,7 +61,7 @@ fn main() {
         log_list: Some(&list),
         roots: &roots,
         intermediates: &intermediates,
-        crls: &[],
+        crls: &CrlSet::default(),
         revocation: RevocationMode::Soft,
         private_roots_need_logs: false,
     };

@@ -218,13 +218,14 @@ pub(crate) fn find_issuer<'a>(
         |certificate: &'a CertificateDer<'_>| Skeleton::parse(certificate).ok().map(Issuer::of);
     let in_chain = chain.iter().take(CHAIN_MAX).filter_map(of_certificate);
     let in_bundle = trust.intermediates.named(leaf.issuer).iter().filter_map(of_certificate);
-    let in_roots = trust.roots.anchors.iter().map(|anchor| Issuer {
-        subject: &anchor.subject,
-        spki: webpki::spki_for_anchor(anchor).to_vec().into(),
-        certificate: None,
-    });
     let name = leaf.parts.issuer.body;
-    let named = in_chain.chain(in_bundle).chain(in_roots.filter(|root| root.subject == name));
+    let in_roots =
+        trust.roots.anchors.iter().filter(|anchor| *anchor.subject == *name).map(|anchor| Issuer {
+            subject: &anchor.subject,
+            spki: webpki::spki_for_anchor(anchor).to_vec().into(),
+            certificate: None,
+        });
+    let named = in_chain.chain(in_bundle).chain(in_roots);
     let mut named: Vec<Issuer<'a>> =
         named.filter(|issuer| issuer.subject == name).take(ISSUER_CANDIDATES_MAX).collect();
     if named.is_empty() {

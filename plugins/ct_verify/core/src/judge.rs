@@ -10,7 +10,7 @@ use crate::log_list::LogList;
 use crate::moment::Moment;
 use crate::policy::{Policy, suspected_backdating};
 use crate::reason::{Reason, Severity};
-use crate::revocation::{Crl, RevocationMode, RevocationStatus, check_revocation};
+use crate::revocation::{CrlSet, RevocationMode, RevocationStatus, check_revocation};
 use crate::roots::{Intermediates, RootKind, RootStore};
 use crate::score::{Grounds, Networks, Score, score};
 use crate::sct_check::{SctList, SctStatus, SctVerdict, check_scts};
@@ -44,7 +44,7 @@ pub struct Pinned<'a> {
     /// What helps to build them.
     pub intermediates: &'a Intermediates,
     /// Revocation lists.
-    pub crls: &'a [Crl],
+    pub crls: &'a CrlSet,
     /// What an unknown revocation status does.
     pub revocation: RevocationMode,
     /// Whether certificates under the operator's own roots need timestamps, too.
@@ -259,7 +259,7 @@ fn verdict(
             log_list: pinned.log_list.map(|list| list.identity().clone()),
             roots: pinned.roots.identity().clone(),
             intermediates: pinned.intermediates.digest(),
-            crls: pinned.crls.iter().map(Crl::digest).collect(),
+            crls: pinned.crls.identity().clone(),
         },
         chain: found.chain,
         ct: found.ct,

@@ -5,7 +5,7 @@
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use thiserror::Error;
 
-use crate::digest::LogId;
+use crate::digest::{LogId, Sha256};
 use crate::moment::Moment;
 
 /// What a reason does to the verdict.
@@ -109,8 +109,8 @@ pub enum Reason {
     Revoked,
     #[error("a certificate between it and the root is revoked")]
     IssuerRevoked,
-    #[error("revocation list {position}: {why}")]
-    CrlUnusable { position: usize, why: String },
+    #[error("revocation list `{crl}`: {why}")]
+    CrlUnusable { crl: Sha256, why: String },
     #[error("whether it is revoked is not known")]
     RevocationUnknown,
     #[error("whether it is revoked is not known, and must be")]

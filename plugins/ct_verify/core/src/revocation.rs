@@ -3,6 +3,8 @@
 //! Each list is asked by itself: one that is expired, forged or of another shard hides no other. Dates of lists are checked here,
 //! the library looks at neither beginning nor, for an expired certificate, end.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use serde::Serialize;
@@ -34,6 +36,70 @@ struct Content {
     list: CertRevocationList<'static>,
     this_update: Moment,
     next_update: Option<Moment>,
+}
+
+/// Revocation lists by issuer: a snapshot, whatever its order.
+#[derive(Debug)]
+pub struct CrlSet {
+    identity: CrlSetIdentity,
+    by_issuer: BTreeMap<Vec<u8>, Vec<Crl>>,
+    unreadable: Vec<Crl>,
+}
+
+/// Which lists these are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CrlSetIdentity {
+    /// SHA-256 over the SHA-256 of each list, in their order as numbers.
+    pub digest: Sha256,
+    /// How many.
+    pub lists: usize,
+}
+
+impl Default for CrlSet {
+    fn default() -> Self {
+        CrlSet::new([])
+    }
+}
+
+impl CrlSet {
+    /// A snapshot of these lists.
+    pub fn new(lists: impl IntoIterator<Item = Crl>) -> Self {
+        let mut lists: Vec<Crl> = lists.into_iter().collect();
+        lists.sort_by_key(Crl::digest);
+        lists.dedup_by_key(|list| list.digest());
+        let digests: Vec<Sha256> = lists.iter().map(Crl::digest).collect();
+        let digest = Sha256::of_pieces(&digests.iter().map(|digest| &digest.0[..]).collect::<Vec<_>>());
+        let identity = CrlSetIdentity { digest, lists: lists.len() };
+        let (mut by_issuer, mut unreadable) = (BTreeMap::<Vec<u8>, Vec<Crl>>::new(), Vec::new());
+        for list in lists {
+            match &list.content {
+                Ok(content) => by_issuer.entry(content.list.issuer().to_vec()).or_default().push(list),
+                Err(_) => unreadable.push(list),
+            }
+        }
+        CrlSet { identity, by_issuer, unreadable }
+    }
+
+    /// Which lists these are.
+    pub fn identity(&self) -> &CrlSetIdentity {
+        &self.identity
+    }
+
+    /// Lists of the issuer with this name, without tag and length, that may cover a certificate whose lists are at these URLs.
+    fn of<'a>(&'a self, issuer: &[u8], urls: &'a [String]) -> impl Iterator<Item = &'a Crl> {
+        let lists = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default().iter();
+        lists.filter(move |crl| {
+            let place =
+                crl.content.as_ref().ok().and_then(|content| content.list.issuing_distribution_point());
+            // A list that says where it is covers those that say so, too; the library compares them exactly.
+            place
+                .is_none_or(|place| urls.is_empty() || urls.iter().any(|url| contains(place, url.as_bytes())))
+        })
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Whether a certificate is revoked.
@@ -128,42 +194,42 @@ pub fn is_crl(der: &[u8]) -> bool {
     dates(der).is_some()
 }
 
-/// Asks every list about the leaf and, when its chain holds, about its issuers; adds what was found to `reasons`.
+/// Asks the lists about the leaf and, when its chain holds, about its issuers; adds what was found to `reasons`.
 pub(crate) fn check_revocation(
     chain: &[CertificateDer<'_>],
     (leaf, facts): (&Skeleton<'_>, &Facts),
     issuer: Option<&Issuer<'_>>,
     trust: Option<Trust<'_>>,
-    (crls, mode): (&[Crl], RevocationMode),
+    (crls, mode): (&CrlSet, RevocationMode),
     now: Moment,
     reasons: &mut Vec<Reason>,
 ) -> RevocationStatus {
     if mode == RevocationMode::Off {
         return RevocationStatus::NotChecked;
     }
+    let mut unusable: Vec<(Sha256, String)> = Vec::new();
+    for crl in crls.unreadable.iter().take(CRLS_MAX) {
+        unusable.extend(crl.at(now).err().map(|why| (crl.digest, why)));
+    }
     let mut good = false;
-    for (position, crl) in crls.iter().take(CRLS_MAX).enumerate() {
-        let list = match crl.at(now) {
-            Ok(list) => list,
-            Err(why) => {
-                reasons.push(Reason::CrlUnusable { position, why });
-                continue;
-            }
-        };
-        match ask((leaf, facts), issuer, list) {
+    for (number, crl) in crls.of(leaf.parts.issuer.body, &facts.crl_urls).enumerate() {
+        if number == CRLS_MAX {
+            unusable.push((crl.digest, format!("more than {CRLS_MAX} lists may cover this certificate")));
+            break;
+        }
+        match crl.at(now).map_err(Answer::Unknown).and_then(|list| ask((leaf, facts), issuer, list)) {
             Ok(()) => good = true,
+            Err(Answer::Unknown(why)) => unusable.push((crl.digest, why)),
             Err(Answer::Revoked) => {
                 reasons.push(Reason::Revoked);
                 return RevocationStatus::Revoked;
             }
-            Err(Answer::Unknown(why)) => {
-                if trust.is_some_and(|trust| issuer_revoked(chain, (leaf, facts), trust, list)) {
-                    reasons.push(Reason::IssuerRevoked);
-                    return RevocationStatus::Revoked;
-                }
-                reasons.push(Reason::CrlUnusable { position, why });
-            }
         }
+    }
+    reasons.extend(unusable.into_iter().map(|(crl, why)| Reason::CrlUnusable { crl, why }));
+    if trust.is_some_and(|trust| issuer_revoked(chain, (leaf, facts), trust, crls, now)) {
+        reasons.push(Reason::IssuerRevoked);
+        return RevocationStatus::Revoked;
     }
     if good {
         return RevocationStatus::Good;
@@ -172,12 +238,13 @@ pub(crate) fn check_revocation(
         reasons.push(Reason::RevocationNotNeeded);
         return RevocationStatus::NotNeeded;
     }
+    let none = crls.identity.lists == 0;
     if mode == RevocationMode::Required {
         reasons.push(Reason::RevocationRequired);
-    } else if !crls.is_empty() {
+    } else if !none {
         reasons.push(Reason::RevocationUnknown);
     }
-    if crls.is_empty() { RevocationStatus::NotChecked } else { RevocationStatus::Unknown }
+    if none { RevocationStatus::NotChecked } else { RevocationStatus::Unknown }
 }
 
 enum Answer {
@@ -218,32 +285,42 @@ fn ask(
     }
 }
 
-/// Whether the list names one of the certificates between leaf and root.
+/// Whether a list names one of the certificates between leaf and root.
 fn issuer_revoked(
     chain: &[CertificateDer<'_>],
     (leaf, facts): (&Skeleton<'_>, &Facts),
     trust: Trust<'_>,
-    list: &CertRevocationList<'static>,
+    crls: &CrlSet,
+    now: Moment,
 ) -> bool {
     let helpers = helpers(chain, trust.intermediates);
-    let lists = [list];
-    let options = RevocationOptionsBuilder::new(&lists).expect("one list is at hand");
-    let options = options
-        .with_depth(RevocationCheckDepth::Chain)
-        .with_status_policy(UnknownStatusPolicy::Allow)
-        .with_expiration_policy(ExpirationPolicy::Ignore)
-        .build();
-    let (anchors, time) = (&trust.roots.anchors, unix(facts.not_after));
-    let looked = Presented::new(leaf).look(|leaf, algorithms| {
-        leaf.verify_for_usage(algorithms, anchors, &helpers, time, Purpose::Any, Some(options), None)
-            .map(|_| ())
-    });
-    looked.flatten() == Err(Error::CertRevoked)
+    let above = helpers
+        .iter()
+        .filter_map(|helper| Skeleton::parse(helper).ok())
+        .map(|helper| helper.parts.issuer.body);
+    let names: BTreeSet<&[u8]> = above.collect();
+    let lists = names.into_iter().flat_map(|name| crls.of(name, &[])).filter_map(|crl| crl.at(now).ok());
+    // One list at a time: the library asks the first that covers a certificate, and no other.
+    lists.take(CRLS_MAX).any(|list| {
+        let lists = [list];
+        let options = RevocationOptionsBuilder::new(&lists).expect("one list is at hand");
+        let options = options
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Allow)
+            .with_expiration_policy(ExpirationPolicy::Ignore)
+            .build();
+        let (anchors, time) = (&trust.roots.anchors, unix(facts.not_after));
+        let looked = Presented::new(leaf).look(|leaf, algorithms| {
+            leaf.verify_for_usage(algorithms, anchors, &helpers, time, Purpose::Any, Some(options), None)
+                .map(|_| ())
+        });
+        looked.flatten() == Err(Error::CertRevoked)
+    })
 }
 
 /// How long a revocation list may be, in bytes.
 pub const CRL_BYTES_MAX: usize = 64 << 20;
-/// How many revocation lists one certificate is looked up in.
+/// How many revocation lists one certificate, and how many its issuers are looked up in.
 pub const CRLS_MAX: usize = 16;
 /// A certificate that lives no longer than this needs no revocation, in seconds: seven days.
 pub const SHORT_LIVED_SECONDS: u64 = 7 * 86_400;

@@ -11,7 +11,7 @@ use crate::inclusion::Inclusion;
 use crate::log_list::LogListIdentity;
 use crate::moment::Moment;
 use crate::reason::{Reason, Severity};
-use crate::revocation::RevocationStatus;
+use crate::revocation::{CrlSetIdentity, RevocationStatus};
 use crate::roots::RootStoreIdentity;
 use crate::score::Score;
 use crate::sct_check::{LogState, SctList, SctVerdict};
@@ -75,8 +75,8 @@ pub struct Inputs {
     pub roots: RootStoreIdentity,
     /// SHA-256 over the intermediate certificates at hand.
     pub intermediates: Sha256,
-    /// SHA-256 of each revocation list.
-    pub crls: Vec<Sha256>,
+    /// The snapshot of revocation lists.
+    pub crls: CrlSetIdentity,
 }
 
 /// What came of the timestamps.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use transparency::chain::Purpose;
 use transparency::inclusion::{Audited, Inclusion};
 use transparency::log_list::LogList;
-use transparency::revocation::{Crl, RevocationMode, RevocationStatus};
+use transparency::revocation::{Crl, CrlSet, RevocationMode, RevocationStatus};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
 use transparency::verdict::CtOutcome;
 use transparency::{Conclusion, Moment, Pinned, Policy, Question, Verdict, judge};
@@ -21,7 +21,7 @@ struct Case<'a> {
     name: Option<&'a str>,
     list: &'a LogList,
     roots: &'a RootStore,
-    crls: &'a [Crl],
+    crls: &'a CrlSet,
     at: Moment,
 }
 
@@ -85,8 +85,14 @@ fn real_chains_meet_or_fail_the_policy_as_expected() {
         let (id, expect) = (&case["id"], &case["expect"]);
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
         let list = &lists[case["log_list"].as_str().unwrap()];
-        let case =
-            Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let case = Case {
+            chain: &chain,
+            name: None,
+            list,
+            roots: &roots,
+            crls: &CrlSet::default(),
+            at: moment(&case["at"]),
+        };
         let verdict = case.judged_by(Policy::Chrome2026);
         assert_eq!(statuses(&verdict), expect["sct_status"], "{id}");
         assert_eq!(serde_json::to_value(&verdict.ct.log_states).unwrap(), expect["log_states"], "{id}");
@@ -107,8 +113,14 @@ fn one_edit_to_a_real_certificate_is_seen_as_what_it_is() {
     for case in cases {
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
         let list = &lists[case["log_list"].as_str().unwrap()];
-        let judged =
-            Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let judged = Case {
+            chain: &chain,
+            name: None,
+            list,
+            roots: &roots,
+            crls: &CrlSet::default(),
+            at: moment(&case["at"]),
+        };
         let verdict = judged.judged_by(Policy::Chrome2026);
         assert_eq!(statuses(&verdict), case["expect"]["sct_status"], "{}", case["id"]);
     }
@@ -124,8 +136,14 @@ fn synthetic(folder: &Path, file: &str, check: &dyn Fn(&Value, &Verdict, &Verdic
         let chain = chain(folder.join(case["chain"].as_str().unwrap()));
         let list = list(&folder.join(case["log_list"].as_str().unwrap()));
         let name = case["dns_name"].as_str();
-        let judged =
-            Case { chain: &chain, name, list: &list, roots: &roots, crls: &[], at: moment(&case["at"]) };
+        let judged = Case {
+            chain: &chain,
+            name,
+            list: &list,
+            roots: &roots,
+            crls: &CrlSet::default(),
+            at: moment(&case["at"]),
+        };
         check(case, &judged.judged_by(Policy::Chrome2026), &judged.judged_by(Policy::Apple));
     }
     cases.len()
@@ -213,7 +231,7 @@ fn own_judged(id: &str, change: &dyn Fn(&mut Question<'_>, &mut Pinned<'_>)) -> 
         log_list: Some(&list),
         roots: &roots,
         intermediates: &intermediates,
-        crls: &[],
+        crls: &CrlSet::default(),
         revocation: RevocationMode::Soft,
         private_roots_need_logs: false,
     };
@@ -233,8 +251,9 @@ fn a_stale_own_list_makes_a_failing_certificate_indeterminate() {
         let path = own();
         let (chain, roots) = (chain(path.join(format!("chains/{id}.pem"))), roots(&path.join("roots.pem")));
         let at = "2026-08-01T00:00:00Z".parse().unwrap();
-        let verdict = Case { chain: &chain, name: None, list: &stale, roots: &roots, crls: &[], at }
-            .judged_by(Policy::Chrome2026);
+        let verdict =
+            Case { chain: &chain, name: None, list: &stale, roots: &roots, crls: &CrlSet::default(), at }
+                .judged_by(Policy::Chrome2026);
         assert_eq!(verdict.verdict, Conclusion::Indeterminate, "{id}: {:?}", verdict.reasons);
         assert_eq!(verdict.ct.list_stale, Some(true));
     }
@@ -260,7 +279,7 @@ fn certificates_under_private_roots_need_no_logs_unless_asked() {
             log_list: list.then_some(&logs),
             roots: &private,
             intermediates: &intermediates,
-            crls: &[],
+            crls: &CrlSet::default(),
             revocation: RevocationMode::Soft,
             private_roots_need_logs: need,
         };
@@ -345,7 +364,8 @@ fn revocation_as_expected(folder: &Path) {
     for case in cases["cases"].as_array().unwrap() {
         let chain = chain(folder.join(case["chain"].as_str().unwrap()));
         let name = case["crl"].as_str().unwrap();
-        let crls = [Crl::parse(&std::fs::read(folder.join("crl").join(name)).unwrap())];
+        let bytes = std::fs::read(folder.join("crl").join(name)).unwrap();
+        let crls = CrlSet::new([Crl::parse(&bytes)]);
         let judged = Case {
             chain: &chain,
             name: None,
@@ -360,11 +380,11 @@ fn revocation_as_expected(folder: &Path) {
         assert!(expected.split("_or_").any(|word| found == word), "{name}: {found}, {:?}", verdict.reasons);
         let revoked = verdict.revocation == RevocationStatus::Revoked;
         assert_eq!(verdict.verdict == Conclusion::Invalid, revoked, "{name}");
-        all.extend(crls);
+        all.push(Crl::parse(&bytes));
     }
     let first = cases["cases"].as_array().unwrap().iter().find(|case| case["expect"] == "revoked").unwrap();
     let chain = chain(folder.join(first["chain"].as_str().unwrap()));
-    all.reverse();
+    let all = CrlSet::new(all);
     let judged =
         Case { chain: &chain, name: None, list: &list, roots: &roots, crls: &all, at: moment(&cases["at"]) };
     let verdict = judged.judged_by(Policy::Chrome2026);
@@ -379,7 +399,8 @@ fn real_revocation_lists_of_amazon_are_believed() {
     let cases = read_json(data.join("crl-real/cases.json"));
     for case in cases["cases"].as_array().unwrap() {
         let chain = chain(data.join(case["chain"].as_str().unwrap()));
-        let crls = [Crl::parse(&std::fs::read(data.join(case["crl"].as_str().unwrap())).unwrap())];
+        let crls =
+            CrlSet::new([Crl::parse(&std::fs::read(data.join(case["crl"].as_str().unwrap())).unwrap())]);
         let judged = Case {
             chain: &chain,
             name: None,
@@ -410,7 +431,8 @@ fn every_timestamp_of_a_known_log_in_a_real_chain_is_valid() {
         let chain = chain(file);
         for list in lists.values() {
             let at = moment(&entry["not_after"]);
-            let judged = Case { chain: &chain, name: None, list, roots: &roots, crls: &[], at };
+            let judged =
+                Case { chain: &chain, name: None, list, roots: &roots, crls: &CrlSet::default(), at };
             let verdict = judged.judged_by(Policy::Chrome2026);
             for (ours, theirs) in verdict.ct.scts.iter().zip(entry["scts"].as_array().unwrap()) {
                 assert_eq!(
@@ -448,6 +470,6 @@ fn equal_inputs_give_equal_bytes_and_other_inputs_others() {
         verdict.digest(),
         own_judged("good", &|question, _| question.chain = &question.chain[..1]).digest()
     );
-    let crls = vec![Crl::parse(b"none")].leak();
+    let crls = Box::leak(Box::new(CrlSet::new([Crl::parse(b"none")])));
     assert_ne!(verdict.digest(), own_judged("good", &|_, pinned| pinned.crls = crls).digest());
 }

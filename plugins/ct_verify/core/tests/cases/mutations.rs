@@ -10,7 +10,7 @@ use transparency::log_list::{LogList, is_denied};
 use transparency::precertificate::{
     corresponds, sct_list, tbs_of_presigned, tbs_without_poison, tbs_without_scts,
 };
-use transparency::revocation::{Crl, RevocationMode};
+use transparency::revocation::{Crl, CrlSet, RevocationMode};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
 use transparency::rrset::{RecordType, judge_rrset};
 use transparency::sct::{ListEntry, SCTS_MAX, leaf_index, parse_extension, parse_list, parse_sct};
@@ -184,7 +184,7 @@ fn mutated_chains_are_never_valid() {
     let chain = chain(own().join("chains/good.pem"));
     let (intermediates, now) = (Intermediates::default(), "2026-08-01T00:00:00Z".parse().unwrap());
     mutate(8, &[chain[0].to_vec()], MUTATIONS / 100, &mut |bytes| {
-        let crls = [Crl::parse(bytes)];
+        let crls = CrlSet::new([Crl::parse(bytes)]);
         let pinned = Pinned {
             policy: &Policy::Chrome2026,
             log_list: Some(&list),

@@ -8,7 +8,7 @@ use transparency::chain::Trust;
 use transparency::dane::{DaneOutcome, check_dane};
 use transparency::facts::Facts;
 use transparency::log_list::LogList;
-use transparency::revocation::RevocationMode;
+use transparency::revocation::{CrlSet, RevocationMode};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem, certificates_from_pem};
 use transparency::rrset::{Finding, RecordType, judge_rrset};
 use transparency::skeleton::Skeleton;
@@ -99,7 +99,7 @@ fn synthetic_sets_are_judged_as_a_whole() {
             log_list: Some(&list),
             roots: &roots,
             intermediates,
-            crls: &[],
+            crls: &CrlSet::default(),
             revocation: RevocationMode::Soft,
             private_roots_need_logs: false,
         };
