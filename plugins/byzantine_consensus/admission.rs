@@ -20,8 +20,8 @@ pub const LIMIT_LEAST: f64 = 64.0;
 /// Questions that may be open before anything is known.
 pub const LIMIT_FIRST: f64 = 256.0;
 
-/// Questions that may ever be open at once.
-pub const LIMIT_MOST: f64 = 4096.0;
+/// Questions that may ever be open at once: the peers take no more of one replica.
+pub const LIMIT_MOST: f64 = pbft::OPEN_REQUESTS_PER_ORIGIN_MAX as f64;
 
 /// After so long without a refusal the limit grows fast again, from the first one.
 pub const CALM: Duration = Duration::from_secs(10);
