@@ -40,6 +40,7 @@ struct Stamp<'a> {
 /// The authority of the vectors.
 struct Authority {
     root: String,
+    root_issuer: Issuer<'static, KeyPair>,
     issuer: Issuer<'static, KeyPair>,
     issuer_pem: String,
     issuer_spki: Vec<u8>,
@@ -115,11 +116,13 @@ fn authority(name: &str) -> Authority {
     let root_params = ca(format!("{name} Root"));
     let root = root_params.self_signed(&root_key).unwrap();
     let root_issuer = Issuer::new(root_params, root_key);
-    let params = ca(format!("{name} Issuing CA"));
+    let mut params = ca(format!("{name} Issuing CA"));
+    params.serial_number = Some(SerialNumber::from(ISSUING_CA));
     let certificate = params.signed_by(&key, &root_issuer).unwrap();
     let issuer_spki = key.subject_public_key_info();
     Authority {
         root: root.pem(),
+        root_issuer,
         issuer_pem: certificate.pem(),
         issuer: Issuer::new(params, key),
         issuer_spki,
@@ -478,33 +481,38 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted, bou
 }
 
 fn crls(vectors: &Vectors) {
-    let list = |this: u8, next: u8| {
+    let list = |issuer: &Issuer<'static, KeyPair>, serial: u64, this: u8, next: u8| {
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2026, this, 20),
             next_update: date_time_ymd(2026, next, 20),
             crl_number: SerialNumber::from(1u64),
             issuing_distribution_point: None,
             revoked_certs: vec![RevokedCertParams {
-                serial_number: SerialNumber::from(1u64),
+                serial_number: SerialNumber::from(serial),
                 revocation_time: date_time_ymd(2026, 6, 10),
                 reason_code: None,
                 invalidity_date: None,
             }],
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        params.signed_by(&vectors.authority.issuer).unwrap().pem().unwrap()
+        params.signed_by(issuer).unwrap().pem().unwrap()
     };
     let folder = vectors.folder.join("crl");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("current.crl"), list(7, 8)).unwrap();
-    fs::write(folder.join("expired.crl"), list(6, 7)).unwrap();
-    fs::write(folder.join("future.crl"), list(8, 9)).unwrap();
+    let (issuer, root) = (&vectors.authority.issuer, &vectors.authority.root_issuer);
+    fs::write(folder.join("current.crl"), list(issuer, 1, 7, 8)).unwrap();
+    fs::write(folder.join("expired.crl"), list(issuer, 1, 6, 7)).unwrap();
+    fs::write(folder.join("future.crl"), list(issuer, 1, 8, 9)).unwrap();
+    fs::write(folder.join("root.crl"), list(root, ISSUING_CA, 7, 8)).unwrap();
+    fs::write(folder.join("root-good.crl"), list(root, 7, 7, 8)).unwrap();
     let case = |chain: &str, crl: &str, expect: &str| json!({ "chain": format!("chains/{chain}.pem"), "crl": crl, "expect": expect });
     let cases = [
         case("good", "current.crl", "revoked"),
         case("good-rsa", "current.crl", "good"),
         case("good", "expired.crl", "unknown"),
         case("good", "future.crl", "unknown"),
+        case("good-rsa", "root.crl", "revoked"),
+        case("good-rsa", "root-good.crl", "unknown"),
     ];
     write(&folder, "cases.json", &json!({ "at": AT, "cases": cases }));
 }
@@ -550,4 +558,6 @@ fn trees(rfc6962: &Log, tiled: &Log) -> Value {
     })
 }
 
+/// The serial number of the issuing authority.
+const ISSUING_CA: u64 = 1000;
 const AT: &str = "2026-08-01T00:00:00Z";

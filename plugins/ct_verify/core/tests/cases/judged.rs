@@ -352,6 +352,23 @@ fn own_revocation_lists_are_believed_when_they_may_be() {
 }
 
 #[test]
+fn a_revoked_authority_spoils_what_it_issued_even_beside_a_good_list() {
+    let crl = |name: &str| Crl::parse(&std::fs::read(own().join("crl").join(name)).unwrap());
+    let judged = |names: &[&str]| {
+        let crls = Box::leak(Box::new(CrlSet::new(names.iter().map(|name| crl(name)))));
+        own_judged("good-rsa", &|_, pinned| pinned.crls = crls)
+    };
+    let good = judged(&["current.crl", "root-good.crl"]);
+    assert_eq!(
+        (good.verdict, good.revocation, good.score.total),
+        (Conclusion::Valid, RevocationStatus::Good, 70)
+    );
+    let revoked = judged(&["current.crl", "root-good.crl", "root.crl"]);
+    assert_eq!((revoked.verdict, codes(&revoked)), (Conclusion::Invalid, vec!["issuer_revoked"]));
+    assert_eq!(judged(&["current.crl", "root.crl"]).digest(), judged(&["root.crl", "current.crl"]).digest());
+}
+
+#[test]
 fn synthetic_revocation_lists_are_believed_when_they_may_be() {
     let Some(data) = data() else { return };
     revocation_as_expected(&data.join("synthetic"));
