@@ -4,6 +4,7 @@
 //! counters of peers are shared memory, the rest is read through descriptors that are already open.
 
 mod interface;
+pub(crate) mod interrupted;
 pub(crate) mod layout;
 mod refusal;
 mod shared;
@@ -23,6 +24,7 @@ use aya::{
 };
 
 use self::{
+    interrupted::uninterrupted,
     layout::{Config, Count, PeerStats, RawSource, Standing, Unknown},
     refusal::os_error,
     shared::{Cell, Shared},
@@ -68,7 +70,7 @@ impl Kernel {
     pub(crate) fn on_socket(policy: &Policy) -> Result<Kernel, FilterError> {
         let mut kernel = Kernel::open(policy, Clock::Kernel)?;
         let program: &mut SocketFilter = kernel.program_mut(ON_SOCKET)?;
-        program.load().map_err(|error| refusal::on_socket("load the program", error))?;
+        uninterrupted(|| program.load()).map_err(|error| refusal::on_socket("load the program", error))?;
         Ok(kernel)
     }
 
@@ -78,7 +80,7 @@ impl Kernel {
         let mut kernel = Kernel::open(policy, Clock::Kernel)?;
         let program: &mut SchedClassifier = kernel.program_mut(AT_INGRESS)?;
         let refused = |what| move |error| refusal::at_interface(what, interface, error);
-        program.load().map_err(refused("load the program"))?;
+        uninterrupted(|| program.load()).map_err(refused("load the program"))?;
         // Kernels before 6.6 have no tcx: there the program hangs on the qdisc clsact, which may have to be made.
         if program.attach(interface, TcAttachType::Ingress).is_err() {
             let _ = tc::qdisc_add_clsact(interface);
@@ -93,7 +95,7 @@ impl Kernel {
         let mut kernel = Kernel::open(policy, Clock::Kernel)?;
         let program: &mut Xdp = kernel.program_mut(AT_DRIVER)?;
         let refused = |what| move |error| refusal::at_interface(what, interface, error);
-        program.load().map_err(refused("load the program"))?;
+        uninterrupted(|| program.load()).map_err(refused("load the program"))?;
         let place = match program.attach(interface, XdpMode::Driver) {
             Ok(_) => XdpPlace::Native,
             Err(error) if matches!(os_error(&error), Some(libc::EBUSY | libc::EPERM)) => {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use aya::programs::ProgramError;
+use aya::programs::{ProgramError, tc::TcError, xdp::XdpError};
 
 use crate::FilterError;
 
@@ -36,11 +36,24 @@ pub(super) fn at_interface(what: &'static str, interface: &str, error: ProgramEr
 }
 
 /// Returns the number of the error that the kernel gave, wherever in the chain of causes it is.
+///
+/// Some of aya's errors are transparent: they stand for what they hold, and the chain passes over it.
 pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(code) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
-            return Some(code);
+        let code = match error.downcast_ref::<ProgramError>() {
+            Some(ProgramError::IOError(error) | ProgramError::TcError(TcError::IoError(error))) => {
+                error.raw_os_error()
+            }
+            Some(
+                ProgramError::NetlinkError(error)
+                | ProgramError::TcError(TcError::NetlinkError(error))
+                | ProgramError::XdpError(XdpError::NetlinkError(error)),
+            ) => error.raw_os_error(),
+            _ => error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error),
+        };
+        if code.is_some() {
+            return code;
         }
         cause = error.source();
     }

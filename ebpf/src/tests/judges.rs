@@ -12,7 +12,7 @@ use std::{
 use aya::{
     maps::{Array, PerCpuValues},
     programs::{
-        ProgramError, SchedClassifier, TcAttachType, TestRun, TestRunOptions, Xdp,
+        ProgramError, SchedClassifier, SocketFilter, TcAttachType, TestRun, TestRunOptions, Xdp,
         tc::{self, NlOptions, TcAttachOptions},
     },
 };
@@ -26,6 +26,7 @@ use crate::{
     FilterStatistics, Kind, PeerStatistics, Policy, Verdict, VerdictCount,
     kernel::{
         Clock, Kernel,
+        interrupted::uninterrupted,
         layout::{Config, Count},
     },
     statistics::top,
@@ -178,9 +179,13 @@ impl AtInterface {
         let mut inner = InKernel::new(policy);
         match kind {
             Kind::Tc => {
-                inner.kernel.program_mut::<&mut SchedClassifier>("at_ingress").unwrap().load().unwrap();
+                let program: &mut SchedClassifier = inner.kernel.program_mut("at_ingress").unwrap();
+                uninterrupted(|| program.load()).unwrap();
             }
-            Kind::Xdp => inner.kernel.program_mut::<&mut Xdp>("at_driver").unwrap().load().unwrap(),
+            Kind::Xdp => {
+                let program: &mut Xdp = inner.kernel.program_mut("at_driver").unwrap();
+                uninterrupted(|| program.load()).unwrap();
+            }
             _ => panic!("there is no such program at an interface"),
         }
         AtInterface { inner, kind }
@@ -298,7 +303,8 @@ pub(super) struct OnSocket {
 impl OnSocket {
     pub(super) fn new() -> OnSocket {
         let mut inner = InKernel::new(policy());
-        inner.kernel.program_mut::<&mut aya::programs::SocketFilter>("on_socket").unwrap().load().unwrap();
+        let program: &mut SocketFilter = inner.kernel.program_mut("on_socket").unwrap();
+        uninterrupted(|| program.load()).unwrap();
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
         socket.set_only_v6(false).unwrap();
         set_option(&socket, UDP_GRO, 1);
