@@ -191,16 +191,18 @@ impl AtInterface {
         AtInterface { inner, kind }
     }
 
-    /// Runs `frame` through the program at ingress so many times on each of several threads at once.
+    /// Runs `frame` through the program at ingress on several threads at once, so many times on each, or fewer: a signal
+    /// ends a call of BPF_PROG_TEST_RUN early.
     pub(super) fn judge_at_once(&self, frame: &[u8], threads: usize, times: u32) {
         let program = self.inner.kernel.bpf.program("at_ingress").expect("it is in the object");
         let program = <&SchedClassifier>::try_from(program).expect("it is of this kind");
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    for _ in 0..times {
-                        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
-                        program.test_run(options).expect("the program runs");
+                    for _ in 0..100 {
+                        let (data_in, repeat) = (Some(frame), times / 100);
+                        let _ =
+                            program.test_run(TestRunOptions { data_in, repeat, ..TestRunOptions::default() });
                     }
                 });
             }
