@@ -9,6 +9,7 @@ use certificate::{Digest, ReplicaId};
 
 use crate::counted::{Observation, counted};
 use crate::matches::same_answer;
+use crate::observation::ObservedOutcome;
 use crate::proofs::Proofs;
 use crate::tally;
 
@@ -34,15 +35,27 @@ pub fn testimonies(
     proofs: &dyn Proofs,
 ) -> Vec<(ReplicaId, Testimony)> {
     let Some(question) = leaf.question() else { return Vec::new() };
-    let testimony = |observation: &Observation<'_>| {
-        let observed = observation.observed;
-        if !tally::vouches(question, observed) {
-            return Testimony::Nothing;
-        }
-        let is_disproved = leaf.class == Class::Secure
-            && !same_answer(leaf, &observed.outcome)
-            && !proofs.validates(question, observed, leaf.time_ms);
-        if is_disproved { Testimony::Disproved } else { Testimony::Value(observed.outcome.value_digest()) }
+    // Most see the same, and comparing costs less than a digest.
+    let mut values: Vec<(&ObservedOutcome, Digest)> = Vec::new();
+    let mut value = |outcome| {
+        let known = values.iter().find(|(known, _)| known.same_value(outcome));
+        let digest = known.map_or_else(|| outcome.value_digest(), |(_, digest)| *digest);
+        values.push((outcome, digest));
+        Testimony::Value(digest)
     };
-    counted(cluster, observations).iter().map(|one| (one.replica, testimony(one))).collect()
+    let mut said = Vec::new();
+    for Observation { replica, observed, .. } in counted(cluster, observations) {
+        let is_disproved = || {
+            leaf.class == Class::Secure
+                && !same_answer(leaf, &observed.outcome)
+                && !proofs.validates(question, observed, leaf.time_ms)
+        };
+        let testimony = match tally::vouches(question, observed) {
+            false => Testimony::Nothing,
+            true if is_disproved() => Testimony::Disproved,
+            true => value(&observed.outcome),
+        };
+        said.push((replica, testimony));
+    }
+    said
 }
