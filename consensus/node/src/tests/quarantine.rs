@@ -14,7 +14,7 @@ use crate::frame::FrameRules;
 use crate::keyring::ClusterKeys;
 use crate::testing::until;
 use crate::transport::CloseCode;
-use crate::transport::raw::{dial, greeted, greeted_from_home};
+use crate::transport::raw::{close_of, dial, greeted, greeted_from_home};
 
 const RULES: FrameRules = FrameRules { message_bytes_max: 65_536, compression: false };
 
@@ -55,7 +55,7 @@ async fn equivocator_is_convicted_shut_out_and_let_in_again_when_an_operator_say
     for digest in [1, 2] {
         three.say(RULES, &prepare(&four, 3, digest)).await;
     }
-    let closed = three.connection.closed().await;
+    let closed = close_of(&three.connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
     assert!(closed.to_string().contains("proven equivocation"), "{closed}");
     let zero = four.node(0);
@@ -70,7 +70,7 @@ async fn equivocator_is_convicted_shut_out_and_let_in_again_when_an_operator_say
     assert_eq!((proven.view, proven.sequence), (Some(View(0)), Some(SLOT)));
     // It may prove its key as often as it likes.
     let (_again, connection) = dial(&four.setting, 0, &four.setting.seeds[3], 3).await.unwrap();
-    let closed = connection.closed().await;
+    let closed = close_of(&connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
     assert!(zero.node.lift(ReplicaId(3)), "it was shut out");
     assert!(!zero.node.lift(ReplicaId(3)), "and is no more");
@@ -88,7 +88,7 @@ async fn quarantine_outlives_a_restart_and_the_filter_drops_what_the_peer_sends(
     for digest in [1, 2] {
         three.say(RULES, &prepare(&four, 3, digest)).await;
     }
-    let closed = three.connection.closed().await;
+    let closed = close_of(&three.connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
     drop((endpoint, three));
     four.stop(0).await;
@@ -212,7 +212,7 @@ async fn filter_in_the_kernel_lets_peers_in_and_drops_strangers_and_the_quaranti
     }
     let zero = four.node(0);
     until("it is shut out", || is_quarantined(zero, 3)).await;
-    let closed = three.connection.closed().await;
+    let closed = close_of(&three.connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let before = judged(zero, Verdict::UnknownSource);
@@ -226,6 +226,17 @@ async fn filter_in_the_kernel_lets_peers_in_and_drops_strangers_and_the_quaranti
     until("so is the quarantined", || judged(zero, Verdict::Quarantined) > 0).await;
     assert_eq!(zero.node.status().counters.strangers, 0);
     four.node(1).decide("afterwards", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socket_that_somebody_else_has_bound_is_filtered_in_the_process_or_refused() {
+    let four = Four::new(|_| {});
+    let config = |filter| crate::NodeConfig { filter, ..four.config(0) };
+    let refused = four.try_start(0, config(Mode::Socket)).err().unwrap();
+    assert!(matches!(refused, crate::StartError::Filter { .. }), "{refused}");
+    let running = four.try_start(0, config(Mode::Auto)).unwrap();
+    assert_eq!(running.node.filter_kind(), Kind::Userspace);
+    assert!(running.node.filter_fallback().is_some(), "and it says why");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use quinn::{Connection, ConnectionError, Endpoint};
 use super::connection::{self, Greeted};
 use super::hello::Hello;
 use super::tls::{Identities, SERVER_NAME};
-use crate::testing::Setting;
+use crate::testing::{PATIENCE, Setting};
 
 /// Dials replica `target` with the key of `seed`, as replica `me`. The endpoint must live as long as the connection.
 pub(crate) async fn dial(
@@ -57,6 +57,11 @@ pub(crate) async fn greeted_from_home(setting: &Setting, target: u8, me: u8) -> 
     let hello = Hello::new(&setting.cluster, ReplicaId(me), 0, 1);
     let greeted = connection::greet(&connection, ReplicaId(target), &hello).await.unwrap();
     (endpoint, greeted)
+}
+
+/// Why the other end closed a connection, which it is to do soon.
+pub(crate) async fn close_of(connection: &Connection) -> ConnectionError {
+    tokio::time::timeout(PATIENCE, connection.closed()).await.expect("the other end closes the connection")
 }
 
 impl Greeted {

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::connection::{self, Class, HELLO_RULES, LinkError};
 use super::hello::Hello;
-use super::raw::{dial, greeted};
+use super::raw::{close_of, dial, greeted};
 use super::tls::Identities;
 use super::*;
 use crate::counters::LiveCounters;
@@ -181,7 +181,7 @@ async fn hello_of_another_version_is_refused_by_its_number() {
     old[7] = 1;
     let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
     send.write_chunk(HELLO_RULES.encode(&old).unwrap()).await.unwrap();
-    let closed = connection.closed().await;
+    let closed = close_of(&connection).await;
     assert!(CloseCode::Refused.is_of(&closed), "{closed}");
     assert!(closed.to_string().contains("ours greets with version 2, the peer's with version 1"), "{closed}");
     until("it is said here too", || zero.problem(1).contains("versions differ")).await;
@@ -200,7 +200,7 @@ async fn peer_that_is_shut_out_hears_why_and_comes_back_when_it_is_let_in() {
     // The other end dials again and again.
     let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
     assert!(connection.accept_uni().await.is_err(), "it gets no Hello");
-    let closed = connection.closed().await;
+    let closed = close_of(&connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed) && closed.to_string().contains(notice), "{closed}");
     assert!(!zero.is_connected(1) && !one.is_connected(0));
     assert!(one.problem(0).contains(notice), "{}", one.problem(0));
@@ -243,7 +243,7 @@ async fn hello_that_was_under_way_does_not_get_past_a_quarantine() {
     let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
     let frame = HELLO_RULES.encode(&certificate::codec::Encode::to_bytes(&hello)).unwrap();
     send.write_chunk(frame).await.unwrap();
-    let closed = connection.closed().await;
+    let closed = close_of(&connection).await;
     assert!(CloseCode::Quarantined.is_of(&closed), "{closed}");
     assert!(!zero.is_connected(1));
 }
@@ -282,7 +282,7 @@ async fn oversized_frame_closes_the_connection_with_its_reason() {
     let (_endpoint, mut peer) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
     peer.send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
-    let closed = peer.connection.closed().await;
+    let closed = close_of(&peer.connection).await;
     assert!(CloseCode::Unreadable.is_of(&closed), "{closed}");
     assert!(closed.to_string().contains("at most 65537 bytes"), "{closed}");
     until("it is seen", || zero.counters.refused_frames.value() == 1 && !zero.is_connected(1)).await;
@@ -298,7 +298,7 @@ async fn message_that_cannot_be_read_closes_the_connection() {
     let (_endpoint, mut peer) = greeted(&setting, 0, 1, 1).await;
     let frame = HELLO_RULES.encode(&[255, 1, 2, 3]).unwrap();
     peer.send.write_chunk(frame).await.unwrap();
-    let closed = peer.connection.closed().await;
+    let closed = close_of(&peer.connection).await;
     assert!(CloseCode::Unreadable.is_of(&closed), "{closed}");
     until("it is seen", || zero.counters.refused_frames.value() == 1).await;
 }
@@ -331,7 +331,7 @@ async fn peer_that_does_not_read_is_reset_and_the_queue_stays_bounded() {
     }
     assert!(queued <= QUEUE_BYTES_MAX);
     // The flood may swallow the packet that says why: then the peer finds out by silence.
-    let closed = peer.connection.closed().await;
+    let closed = close_of(&peer.connection).await;
     assert!(CloseCode::QueueFull.is_of(&closed) || closed == ConnectionError::TimedOut, "{closed}");
     until("the connection is gone", || !zero.is_connected(1)).await;
 }
@@ -410,7 +410,7 @@ async fn restarted_peer_replaces_its_dead_connection_at_once() {
     until("the peer is connected", || zero.is_connected(1)).await;
     // The first is still open: to replica 0 it looks alive.
     let (_second_endpoint, mut second) = greeted(&setting, 0, 1, 2).await;
-    let closed = first.connection.closed().await;
+    let closed = close_of(&first.connection).await;
     assert!(CloseCode::Duplicate.is_of(&closed), "{closed}");
     zero.peers.send(Instant::now(), Recipients::One(ReplicaId(1)), &fetch(5));
     let frame = connection::read_frame(&mut second.receive, HELLO_RULES).await.unwrap();
@@ -426,7 +426,7 @@ async fn hello_of_another_replica_than_the_key_is_refused() {
     // Our end judges the answer well; only replica 0 sees the difference.
     let ours = connection::greet(&connection, ReplicaId(0), &hello).await;
     assert!(!matches!(ours, Err(LinkError::Hello(_))));
-    let closed = connection.closed().await;
+    let closed = close_of(&connection).await;
     assert!(CloseCode::Refused.is_of(&closed), "{closed}");
     assert!(!zero.is_connected(1) && !zero.is_connected(2));
 }

@@ -284,8 +284,7 @@ fn forged_vote_is_a_fault_and_never_counts() {
     let mut bench = Bench::new(1);
     let proposal = bench.proposal(7);
     bench.hear(0, Message::PrePrepare(proposal.clone()));
-    let forged =
-        Vote { replica: certificate::ReplicaId(2), ..vote(Prepare, 0, 1, proposal.header.digest(), 3) };
+    let forged = Vote { replica: ReplicaId(2), ..vote(Prepare, 0, 1, proposal.header.digest(), 3) };
     let ready = bench.hear(2, Message::Prepare(forged));
     assert!(matches!(ready.faults[..], [Fault::InvalidSignature { .. }]) && sent(&ready, Commit).is_empty());
     assert_eq!(sent(&bench.hear(3, prepare(&proposal, 3)), Commit).len(), 1, "an honest one does");
