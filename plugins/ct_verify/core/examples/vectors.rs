@@ -206,7 +206,8 @@ impl Vectors {
         let scts = stamps.iter().map(|stamp| sct(stamp, &tbs, &self.authority.issuer_spki)).collect();
         if let Some(content) = extension(scts) {
             let oid = [1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
-            params.custom_extensions.push(CustomExtension::from_oid_content(&oid, content));
+            let list = CustomExtension::from_oid_content(&oid, content);
+            params.custom_extensions.extend(vec![list; if id == TWO_LISTS { 2 } else { 1 }]);
         }
         let certificate = params.signed_by(&key, &self.authority.issuer).unwrap();
         let file = format!("chains/{id}.pem");
@@ -445,6 +446,9 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted, bou
         &longer,
         expected(statuses, false, false, "a byte too many"),
     );
+    let duplicate = json!("malformed (duplicate extension)");
+    let twice = Expected { chain: false, ..expected(duplicate, false, false, "the list twice") };
+    vectors.case(TWO_LISTS, 90, &[early(alder), birch()], &plain, twice);
     let malformed = json!("malformed_list");
     let cut = |scts: Vec<Vec<u8>>| {
         let mut list = list(&scts);
@@ -558,6 +562,8 @@ fn trees(rfc6962: &Log, tiled: &Log) -> Value {
     })
 }
 
+/// The case whose certificate has its list in two extensions.
+const TWO_LISTS: &str = "bad-two-lists";
 /// The serial number of the issuing authority.
 const ISSUING_CA: u64 = 1000;
 const AT: &str = "2026-08-01T00:00:00Z";

@@ -8,7 +8,7 @@ use transparency::precertificate::{self, LogEntry, SpliceError};
 use transparency::sct::{ListError, parse_extension, parse_sct};
 use transparency::skeleton::Skeleton;
 
-use crate::place::{chain, data};
+use crate::place::{chain, data, own};
 
 fn skeleton<'a>(certificate: &'a CertificateDer<'_>) -> Skeleton<'a> {
     Skeleton::parse(certificate).expect("a certificate")
@@ -144,4 +144,61 @@ fn every_leaf_of_a_real_data_tile_has_the_hash_of_its_level_0_tile() {
         assert_eq!(read, (entry.timestamp, entry.entry, entry.extensions));
         assert_eq!(hash_leaf(&leaf).0, hash);
     }
+}
+
+#[test]
+fn a_certificate_with_two_lists_is_not_cut() {
+    let chain = chain(own().join("chains/bad-two-lists.pem"));
+    assert_eq!(precertificate::sct_list(&skeleton(&chain[0])), Err(SpliceError::Duplicate));
+    assert_eq!(precertificate::tbs_without_scts(&skeleton(&chain[0])), Err(SpliceError::Duplicate));
+}
+
+#[test]
+fn a_presigned_precertificate_takes_name_and_key_identifier_of_the_final_issuer() {
+    use rcgen::{CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+    let named = |name: &str| {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.use_authority_key_identifier_extension = true;
+        params
+    };
+    let keys: [KeyPair; 3] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+    let mut signer = named("Signer");
+    signer.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 11129, 2, 4, 4])];
+    let (issuer_params, mut leaf) = (named("Final"), named("leaf"));
+    let issuer = Issuer::from_params(&issuer_params, &keys[0]);
+    let signer_certificate = signer.signed_by(&keys[1], &issuer).unwrap();
+    leaf.serial_number = Some(rcgen::SerialNumber::from(5u64));
+    let last = leaf.signed_by(&keys[2], &issuer).unwrap();
+    let mut poison = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3], vec![5, 0]);
+    poison.set_criticality(true);
+    leaf.custom_extensions.push(poison);
+    let precertificate = leaf.signed_by(&keys[2], &Issuer::from_params(&signer, &keys[1])).unwrap();
+    let (precertificate, signed_by) = (skeleton(precertificate.der()), skeleton(signer_certificate.der()));
+    assert!(precertificate::is_precertificate(&precertificate));
+    assert_eq!(
+        precertificate::tbs_of_presigned(&precertificate, &signed_by).as_deref(),
+        Ok(skeleton(last.der()).tbs)
+    );
+    assert_eq!(
+        precertificate::tbs_of_presigned(&precertificate, &skeleton(last.der())),
+        Err(SpliceError::NoSigner)
+    );
+}
+
+#[test]
+fn a_timestamp_that_names_another_log_is_not_believed_though_its_signature_fits() {
+    let chain = chain(own().join("chains/good.pem"));
+    let list = std::fs::read(own().join("log_list.json")).unwrap();
+    let list = transparency::log_list::LogList::parse(&list).unwrap();
+    let leaf = skeleton(&chain[0]);
+    let entries = parse_extension(precertificate::sct_list(&leaf).unwrap().unwrap()).unwrap();
+    let transparency::sct::ListEntry::V1(mut sct) = entries[0] else { panic!("{entries:?}") };
+    let key = list.log(&sct.log_id).unwrap().key.clone();
+    let tbs = precertificate::tbs_without_scts(&leaf).unwrap();
+    let entry = LogEntry::Precertificate { issuer_key_hash: skeleton(&chain[1]).key_hash(), tbs: &tbs };
+    assert_eq!(key.verify_sct(&sct, &entry), Ok(()));
+    // The signature does not cover the log's identity.
+    sct.log_id = transparency::digest::LogId(Sha256::of(b"another"));
+    assert!(key.verify_sct(&sct, &entry).is_err());
 }
