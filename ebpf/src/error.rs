@@ -120,6 +120,18 @@ impl FilterError {
 
     /// The whole story in one line: what, why, and what to do.
     pub fn explanation(&self) -> String {
+        self.story(self.hint())
+    }
+
+    /// The same for somebody who wrote `filter auto`, and need not be told of it.
+    pub(crate) fn fallback_reason(&self) -> String {
+        match self {
+            FilterError::NoPrivilege { .. } => self.story(Some(GRANT)),
+            _ => self.explanation(),
+        }
+    }
+
+    fn story(&self, hint: Option<&str>) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
@@ -127,10 +139,13 @@ impl FilterError {
             text.push_str(error.to_string().trim());
             cause = error.source();
         }
-        if let Some(hint) = self.hint() {
+        if let Some(hint) = hint {
             text.push_str("; ");
             text.push_str(hint);
         }
         text
     }
 }
+
+/// How to have the privilege.
+const GRANT: &str = "start as root or grant the capability (systemd: `AmbientCapabilities=CAP_BPF`)";

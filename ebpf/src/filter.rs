@@ -62,7 +62,7 @@ impl PeerFilter {
             Mode::Auto => match Kernel::on_socket(&policy) {
                 Ok(kernel) => (Place::Socket, Some(kernel)),
                 Err(error) => {
-                    fallback.get_or_init(|| error.explanation());
+                    fallback.get_or_init(|| error.fallback_reason());
                     (Place::Userspace, None)
                 }
             },
@@ -87,7 +87,7 @@ impl PeerFilter {
         };
         match attach_unbound(kernel, socket.as_fd()) {
             Err(error) if self.inner.may_fall_back => {
-                self.inner.fallback.get_or_init(|| error.explanation());
+                self.inner.fallback.get_or_init(|| error.fallback_reason());
                 Ok(())
             }
             result => result,
