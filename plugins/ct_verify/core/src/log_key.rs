@@ -94,6 +94,18 @@ impl LogKey {
             .map_err(|_| BadSignature)
     }
 
+    /// Verifies a bare signature by this key with SHA-256, such as the one that comes beside a log list.
+    ///
+    /// # Errors
+    /// [`BadSignature`] when it does not fit.
+    pub fn verify_detached(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        let algorithm = match self.kind {
+            Kind::P256 => ECDSA,
+            Kind::Rsa => RSA,
+        };
+        self.verify(message, &DigitallySigned { hash: SHA256, algorithm, signature })
+    }
+
     /// Verifies a timestamp over this entry.
     ///
     /// # Errors

@@ -247,6 +247,74 @@ const APPLE: Requirements =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Sha256;
+    use crate::inclusion::Inclusion;
+    use crate::log_list::State;
+    use crate::moment::Moment;
+
+    /// A valid timestamp of the log and operator with these names, made at second 1 000; the state began at second `since`.
+    fn sct(log: &str, operator: &str, (kind, since): (StateKind, i64), rfc6962: bool) -> SctVerdict {
+        SctVerdict {
+            status: SctStatus::Valid,
+            log_id: Some(LogId(Sha256::of(log.as_bytes()))),
+            log: None,
+            operator: Some(operator.to_owned()),
+            log_state: None,
+            rfc6962,
+            timestamp: Some(Moment::from_seconds(1_000)),
+            leaf_index: None,
+            leaf_hash: None,
+            counts: false,
+            inclusion: Inclusion::NotChecked,
+            state: Some(State { kind, since: Moment::from_seconds(since) }),
+        }
+    }
+
+    fn missing(policy: Policy, scts: &[SctVerdict]) -> Vec<&'static str> {
+        let counted = policy.count(&mut scts.to_vec(), 90 * DAY_SECONDS);
+        counted.missing.iter().map(Reason::code).collect()
+    }
+
+    #[test]
+    fn retired_logs_alone_do_not_suffice() {
+        let retired = (StateKind::Retired, 2_000);
+        let scts = [sct("a", "Alder", retired, true), sct("b", "Birch", retired, true)];
+        assert_eq!(missing(Policy::Chrome2026, &scts), ["too_few_current_logs"]);
+    }
+
+    #[test]
+    fn apple_asks_for_a_log_with_the_old_interface_and_limits_each_operator() {
+        let usable = (StateKind::Usable, 0);
+        let tiled = [sct("a", "Alder", usable, false), sct("b", "Birch", usable, false)];
+        assert_eq!(missing(Policy::Chrome2026, &tiled), [""; 0]);
+        assert_eq!(missing(Policy::Apple, &tiled), ["too_few_rfc6962_logs"]);
+        let one_operator = [sct("a", "Alder", usable, true), sct("b", "Alder", usable, true)];
+        assert_eq!(missing(Policy::Apple, &one_operator), ["too_few_logs"]);
+    }
+
+    #[test]
+    fn pending_rejected_and_unstated_logs_count_for_nothing() {
+        let usable = sct("a", "Alder", (StateKind::Usable, 0), true);
+        for kind in [StateKind::Pending, StateKind::Rejected] {
+            let scts = [usable.clone(), sct("b", "Birch", (kind, 0), true)];
+            assert_eq!(missing(Policy::Chrome2026, &scts), ["too_few_logs", "too_few_operators"], "{kind:?}");
+        }
+        let unstated = SctVerdict { state: None, ..sct("b", "Birch", (StateKind::Usable, 0), true) };
+        assert_eq!(missing(Policy::Chrome2026, &[usable, unstated]), ["too_few_logs", "too_few_operators"]);
+    }
+
+    #[test]
+    fn a_retired_log_that_nobody_confirms_is_suspected() {
+        let late = Some(Moment::from_seconds(3_000));
+        let retired = sct("a", "Alder", (StateKind::Retired, 2_000), true);
+        let current = SctVerdict { timestamp: late, ..sct("b", "Birch", (StateKind::Usable, 0), true) };
+        let mut scts = [retired.clone(), current.clone()];
+        Policy::Chrome2026.count(&mut scts, 0);
+        assert_eq!(suspected_backdating(&scts), [0]);
+        let mut confirmed = [retired, SctVerdict { timestamp: Some(Moment::from_seconds(1_500)), ..current }];
+        Policy::Chrome2026.count(&mut confirmed, 0);
+        assert!(suspected_backdating(&confirmed).is_empty());
+    }
 
     #[test]
     fn every_policy_reads_what_it_writes() {

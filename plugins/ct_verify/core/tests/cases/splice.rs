@@ -202,3 +202,57 @@ fn a_timestamp_that_names_another_log_is_not_believed_though_its_signature_fits(
     sct.log_id = transparency::digest::LogId(Sha256::of(b"another"));
     assert!(key.verify_sct(&sct, &entry).is_err());
 }
+
+#[test]
+fn classic_embedded_timestamps_verify() {
+    let Some(data) = data() else { return };
+    let config = std::fs::read_to_string(data.join("openssl-ct/log_list.cnf")).unwrap();
+    let mut keys: Vec<LogKey> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("key = "))
+        .map(|key| LogKey::from_spki(&crate::place::base64(&serde_json::Value::from(key.trim()))).unwrap())
+        .collect();
+    for name in ["2023-06-20", "2025-04-10", "2025-12-14"] {
+        let list = std::fs::read(data.join(format!("log-lists/{name}.json"))).unwrap();
+        let list = transparency::log_list::LogList::parse(&list).unwrap();
+        keys.extend(list.logs().map(|log| log.key.clone()));
+    }
+    for (leaf, issuer, least) in [
+        ("openssl-ct/embeddedSCTs1.pem", "openssl-ct/embeddedSCTs1_issuer.pem", 1),
+        ("google-ct-testdata/test-embedded-cert.pem", "google-ct-testdata/ca-cert.pem", 1),
+        ("cryptography-vectors/cryptography-scts.pem", "cryptography-vectors/letsencryptx3.pem", 0),
+        ("azul/cloudflare.pem", "", 2),
+    ] {
+        let mut certificates = chain(data.join(leaf));
+        if !issuer.is_empty() {
+            certificates.extend(chain(data.join(issuer)));
+        }
+        let read = skeleton(&certificates[0]);
+        let tbs = precertificate::tbs_without_scts(&read).unwrap();
+        let entry =
+            LogEntry::Precertificate { issuer_key_hash: skeleton(&certificates[1]).key_hash(), tbs: &tbs };
+        let entries = parse_extension(precertificate::sct_list(&read).unwrap().unwrap()).unwrap();
+        let mut known = 0;
+        for parsed in &entries {
+            let transparency::sct::ListEntry::V1(sct) = parsed else { panic!("{leaf}: {parsed:?}") };
+            if let Some(key) = keys.iter().find(|key| key.id() == sct.log_id) {
+                assert_eq!(key.verify_sct(sct, &entry), Ok(()), "{leaf}");
+                known += 1;
+            }
+        }
+        assert!(known >= least, "{leaf}: {known} of {}", entries.len());
+    }
+}
+
+#[test]
+fn a_detached_signature_fits_its_bytes_and_key_alone() {
+    use rcgen::{PublicKeyData, SigningKey};
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let other = rcgen::KeyPair::generate().unwrap();
+    let [key, other] =
+        [&pair, &other].map(|pair| LogKey::from_spki(&pair.subject_public_key_info()).unwrap());
+    let signature = pair.sign(b"list").unwrap();
+    assert_eq!(key.verify_detached(b"list", &signature), Ok(()));
+    assert!(key.verify_detached(b"lists", &signature).is_err());
+    assert!(other.verify_detached(b"list", &signature).is_err());
+}
