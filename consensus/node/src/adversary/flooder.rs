@@ -1,4 +1,4 @@
-//! Sends far more than it needs to. Over its connections: a stream of messages that ask for work, and some questions that nobody asked it. At
+//! Sends far more than it needs to. Over its connections: bursts of questions beyond its quota, and a stream of messages that ask for work. At
 //! the peer ports: datagrams that look like the beginning of QUIC, from its own address and from that of a stranger.
 
 use std::net::{SocketAddr, UdpSocket};
@@ -7,12 +7,15 @@ use std::time::Duration;
 use certificate::{Digest, Sequence};
 use pbft::{Item, Message, Operation, PeerStatus, Recipients};
 
+use super::voice::STIR_EVERY;
 use super::{Adversary, Liar, Said};
 
-/// Between two questions it lets so many times pass: eight questions a second, each of which every replica looks up and signs.
-const QUESTION_EVERY: u64 = 5;
-/// Other messages at a time: two thousand a second.
-const MESSAGES: u64 = 50;
+/// Questions in a burst: several times what a peer takes of one origin.
+const QUESTIONS: u64 = 2560;
+/// How often there is a burst.
+const BURST_EVERY: Duration = Duration::from_secs(4);
+/// Other messages at a time: a thousand a second.
+const MESSAGES: u64 = 25;
 /// Datagrams to each peer at a time, of each kind: eight hundred a second.
 const DATAGRAMS: u64 = 20;
 /// Bytes of a datagram that looks like the beginning of a connection: RFC 9000 §14.1.
@@ -26,7 +29,7 @@ pub(super) struct Flooder {
     question: Option<Operation>,
     asked: u64,
     datagrams: u64,
-    stirs: u64,
+    stirs: u128,
     /// From where a stranger would send.
     stranger: Option<UdpSocket>,
 }
@@ -68,10 +71,10 @@ impl Flooder {
     /// What it says this time.
     fn messages(&mut self, question: &Operation) -> Vec<Message> {
         let mut messages: Vec<Message> = (0..MESSAGES).map(work).collect();
-        if self.stirs.is_multiple_of(QUESTION_EVERY) {
-            let operation = another(question, self.asked);
-            messages.push(Message::Resolve { operation, after: Sequence(0) });
-            self.asked += 1;
+        if self.stirs.is_multiple_of(BURST_EVERY.as_millis() / STIR_EVERY.as_millis()) {
+            let ask = |number| Message::Resolve { operation: another(question, number), after: Sequence(0) };
+            messages.extend((self.asked..self.asked + QUESTIONS).map(ask));
+            self.asked += QUESTIONS;
         }
         self.stirs += 1;
         messages
@@ -133,6 +136,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use certificate::OperationKind;
+    use pbft::OPEN_REQUESTS_PER_ORIGIN_MAX;
 
     use super::*;
 
@@ -150,10 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn flood_goes_on_with_questions_in_between() {
+    fn burst_passes_the_quota_and_messages_go_on_between_bursts() {
         let mut flooder = Flooder::default();
-        let said: Vec<Message> = (0..100).flat_map(|_| flooder.messages(&question())).collect();
-        let questions = said.iter().filter(|message| matches!(message, Message::Resolve { .. })).count();
-        assert_eq!((said.len() - questions, questions), (100 * MESSAGES as usize, 20));
+        let is_question = |message: &&Message| matches!(message, Message::Resolve { .. });
+        let burst = flooder.messages(&question());
+        assert!(burst.iter().filter(is_question).count() > OPEN_REQUESTS_PER_ORIGIN_MAX);
+        let between = flooder.messages(&question());
+        assert_eq!((between.len(), between.iter().filter(is_question).count()), (MESSAGES as usize, 0));
     }
 }

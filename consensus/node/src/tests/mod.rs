@@ -55,6 +55,13 @@ async fn four_replicas_decide_the_same_operations_in_the_same_order() {
     );
     assert!(status.counters.bytes_in > 0 && status.counters.bytes_out > 0 && status.counters.log_syncs > 0);
     assert!(status.peers.iter().all(|peer| peer.last_seen_ms.is_some()));
+    for id in 0..4 {
+        for it in four.node(id).node.assessments() {
+            let heard = it.statistics.connected && it.statistics.total_messages > 0;
+            assert!(heard && it.statistics.lookup.count > 0, "{it:?}");
+            assert!(!it.is_byzantine && it.quarantined.is_none(), "{it:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
