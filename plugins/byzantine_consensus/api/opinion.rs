@@ -35,7 +35,7 @@ pub fn assessments(consensus: &Consensus, query: &str) -> Answer {
         "detector": consensus.settings.detector,
         "threshold": consensus.settings.reputation_threshold,
         "trusted": ids(consensus.trusted()),
-        "least_reputation": node.least_reputation(),
+        "least_reputation": rounded(node.least_reputation()),
         "replicas": shown,
     });
     (200, body)
@@ -127,6 +127,6 @@ pub fn trust(consensus: &Consensus) -> Value {
 }
 
 /// Three digits behind the point are as many as mean something.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

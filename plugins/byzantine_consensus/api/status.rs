@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ids;
+use super::opinion::rounded;
 use crate::byzantine_consensus::consensus::Consensus;
 use crate::byzantine_consensus::metrics::standing_name;
 
@@ -35,7 +36,7 @@ pub fn status(consensus: &Consensus) -> Value {
         "fast_path": consensus.settings.fast_path.to_string(),
         "detector": consensus.settings.detector,
         "trusted": ids(consensus.trusted()),
-        "least_reputation": status.least_reputation,
+        "least_reputation": rounded(status.least_reputation),
         "quarantined": quarantined.map(|peer| peer.id.0).collect::<Vec<_>>(),
         "filter": consensus.node().filter_kind().name(),
         "filter_fallback": consensus.node().filter_fallback(),

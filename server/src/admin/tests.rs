@@ -152,6 +152,22 @@ async fn change_is_answered_only_where_the_api_is_configured() {
 }
 
 #[tokio::test]
+async fn operator_is_known_by_the_address_of_the_connection() {
+    let mut admin = Admin::new(Arc::new(Metrics::new()));
+    let opened = admin.open(&all()).unwrap();
+    admin.replace(opened, vec![Chain::new(vec![Arc::new(Scripted::default())])]);
+    let address = admin.listeners.values().next().unwrap().address;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /v1/things/move HTTP/1.1\r\nhost: {address}\r\nquorate-operator: yes\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\"moved \""), "{answer}");
+}
+
+#[tokio::test]
 async fn service_answers_over_its_socket_until_it_is_no_longer_configured() {
     let mut admin = Admin::new(Arc::new(Metrics::new()));
     let opened = admin.open(&all()).unwrap();

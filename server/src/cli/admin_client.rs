@@ -135,7 +135,7 @@ async fn ask(address: &AdminAddress, method: Method, path: &str) -> Result<Value
     let exchanged = timeout(TIMEOUT, exchange(address, method, path)).await;
     let (status, body) =
         exchanged.map_err(|_| unreachable(io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
-    let parsed = serde_json::from_slice::<Value>(&body);
+    let parsed = serde_json::from_slice::<Value>(&body).map(printable);
     let said = parsed.as_ref().ok().and_then(|body| body["error"].as_str()).map(str::to_owned);
     match (status, parsed, said) {
         (200, Ok(body), _) => Ok(body),
@@ -144,6 +144,16 @@ async fn ask(address: &AdminAddress, method: Method, path: &str) -> Result<Value
             let what = format!("expected JSON, got something else (HTTP status {status})");
             Err(AdminClientError::Stranger { address: address.clone(), what })
         }
+    }
+}
+
+/// The same without control characters: among what a replica says are words of its peers, and this goes to somebody's terminal.
+fn printable(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace(char::is_control, "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(printable).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, printable(value))).collect(),
+        plain => plain,
     }
 }
 
@@ -236,6 +246,13 @@ mod tests {
     async fn refusal_is_told_in_the_words_of_the_replica() {
         let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 19\r\n\r\n{\"error\":\"no such\"}";
         assert_eq!(said_to(answer).await.0, Err("ADDRESS: no such".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn no_control_character_of_a_peer_reaches_the_terminal() {
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 31\r\n\r\n{\"a\":[{\"b\":\"\\u001b[2J\\nreal\"}]}";
+        let said = said_to(answer).await.0.unwrap();
+        assert_eq!(said["a"][0]["b"], "\u{fffd}[2J\u{fffd}real");
     }
 
     #[tokio::test]

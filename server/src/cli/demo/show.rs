@@ -63,6 +63,7 @@ Try, in another terminal:
       asks, checks the certificate, shows who signed
   curl -s 'http://127.0.0.1:{admin}/v1/certificates?name=www.example.org&type=A'
       why this answer: who saw what
+  {program} top --admin 127.0.0.1:{admin}     who votes, who is trusted, who is shut out
 ",
         n = demo.replicas.len(),
         f = super::faults_max(demo.replicas.len() as u32),
