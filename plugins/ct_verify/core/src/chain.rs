@@ -60,6 +60,17 @@ pub struct Trust<'a> {
     pub intermediates: &'a Intermediates,
 }
 
+/// A certificate that is being judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    /// The certificate, then its issuers.
+    pub chain: &'a [CertificateDer<'a>],
+    /// Where the parts of the first one are.
+    pub leaf: &'a Skeleton<'a>,
+    /// What it says of itself.
+    pub facts: &'a Facts,
+}
+
 /// The one that issued a certificate, as far as it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Issuer<'a> {
@@ -94,17 +105,17 @@ impl ExtendedKeyUsageValidator for Purpose {
     }
 }
 
-/// Builds the chain of `chain[0]`, and adds all that is wrong to `reasons`.
+/// Builds the chain of a certificate, and adds all that is wrong to `reasons`.
 ///
-/// `leaf` and `facts` are those of `chain[0]`. `name` is a DNS name or an address; without one no name is checked.
-pub fn check_chain(
-    chain: &[CertificateDer<'_>],
-    (leaf, facts): (&Skeleton<'_>, &Facts),
+/// `name` is a DNS name or an address; without one no name is checked.
+pub(crate) fn check_chain(
+    candidate: Candidate<'_>,
     (name, purpose): (Option<&str>, Purpose),
     trust: Trust<'_>,
     now: Moment,
     reasons: &mut Vec<Reason>,
 ) -> ChainVerdict {
+    let Candidate { chain, leaf, facts } = candidate;
     let already = reasons.len();
     let within_validity = facts.not_before <= now && now.seconds() <= facts.not_after.seconds();
     if now < facts.not_before {

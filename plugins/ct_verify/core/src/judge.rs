@@ -2,7 +2,7 @@
 
 use rustls_pki_types::CertificateDer;
 
-use crate::chain::{CHAIN_MAX, ChainVerdict, Issuer, Purpose, Trust, check_chain, find_issuer};
+use crate::chain::{CHAIN_MAX, Candidate, ChainVerdict, Issuer, Purpose, Trust, check_chain, find_issuer};
 use crate::digest::Sha256;
 use crate::facts::Facts;
 use crate::inclusion::{Audited, Inclusion};
@@ -67,20 +67,13 @@ pub fn judge(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdi
     };
     let trust = Trust { roots: pinned.roots, intermediates: pinned.intermediates };
     let asked = (question.name, question.purpose);
-    let chain_verdict = check_chain(chain, (&skeleton, &facts), asked, trust, now, &mut reasons);
+    let candidate = Candidate { chain, leaf: &skeleton, facts: &facts };
+    let chain_verdict = check_chain(candidate, asked, trust, now, &mut reasons);
     let issuer = find_issuer(&skeleton, chain, trust);
-    let ct = judge_scts(
-        &skeleton,
-        &facts,
-        (question, pinned),
-        (&chain_verdict, issuer.as_ref()),
-        now,
-        &mut reasons,
-    );
+    let ct = judge_scts(candidate, (question, pinned), (&chain_verdict, issuer.as_ref()), now, &mut reasons);
     let lists = (pinned.crls, pinned.revocation);
     let whole = chain_verdict.root_kind.map(|_| trust);
-    let revocation =
-        check_revocation(chain, (&skeleton, &facts), issuer.as_ref(), whole, lists, now, &mut reasons);
+    let revocation = check_revocation(candidate, (issuer.as_ref(), whole), lists, now, &mut reasons);
     let counted: Vec<Inclusion> = ct.scts.iter().filter(|sct| sct.counts).map(|sct| sct.inclusion).collect();
     let policy_met = match ct.outcome {
         CtOutcome::Compliant => Some(true),
@@ -114,8 +107,7 @@ fn read_leaf<'a>(chain: &'a [CertificateDer<'_>]) -> Result<(Skeleton<'a>, Facts
 
 /// Judges the timestamps. What speaks against them counts only where they are asked for.
 fn judge_scts(
-    skeleton: &Skeleton<'_>,
-    facts: &Facts,
+    candidate: Candidate<'_>,
     (question, pinned): (&Question<'_>, &Pinned<'_>),
     (chain, issuer): (&ChainVerdict, Option<&Issuer<'_>>),
     now: Moment,
@@ -127,13 +119,13 @@ fn judge_scts(
         return CtVerdict::empty(excused.map_or(CtOutcome::NoLogList, |(outcome, _)| outcome));
     };
     let mut found = Vec::new();
-    let mut scts = check_scts(skeleton, issuer.map(Issuer::key_hash), list, now, &mut found);
+    let mut scts = check_scts(candidate.leaf, issuer.map(Issuer::key_hash), list, now, &mut found);
     let mut counted = crate::policy::Counted::default();
     if let SctList::Checked(scts) = &mut scts {
         take_in_audits(scts, question.audited);
-        counted = pinned.policy.count(scts, facts.lifetime_seconds());
+        counted = pinned.policy.count(scts, candidate.facts.lifetime_seconds());
         found.extend(suspected_backdating(scts).into_iter().map(Reason::BackdatingSuspected));
-        found.extend(outside_spans(scts, list, facts.not_after));
+        found.extend(outside_spans(scts, list, candidate.facts.not_after));
         found.extend(broken_promises(scts));
     }
     let compliant = matches!(scts, SctList::Checked(_)) && counted.missing.is_empty();

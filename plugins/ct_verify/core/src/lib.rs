@@ -14,6 +14,7 @@ pub mod inclusion;
 pub mod judge;
 pub mod log_key;
 pub mod log_list;
+mod log_list_json;
 pub mod merkle;
 pub mod moment;
 pub mod policy;

@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::digest::{LogId, Sha256};
 use crate::log_key::{LogKey, LogKeyError};
+use crate::log_list_json::{ListJson, OperatorJson};
 use crate::moment::{Moment, MomentError};
 
 /// A list of logs that has been read and checked.
@@ -340,126 +339,6 @@ pub fn check_update(old: &LogList, new: &LogList, vanished_max: usize) -> Result
 /// Whether a log in this state is one of today's.
 pub(crate) fn is_current(kind: StateKind) -> bool {
     matches!(kind, StateKind::Qualified | StateKind::Usable | StateKind::Readonly)
-}
-
-#[derive(Deserialize)]
-struct ListJson {
-    version: Option<String>,
-    log_list_timestamp: String,
-    operators: Vec<OperatorJson>,
-}
-
-#[derive(Deserialize)]
-struct OperatorJson {
-    name: String,
-    #[serde(default)]
-    logs: Vec<LogJson>,
-    #[serde(default)]
-    tiled_logs: Vec<LogJson>,
-}
-
-#[derive(Deserialize)]
-struct LogJson {
-    #[serde(default)]
-    description: String,
-    log_id: String,
-    key: String,
-    #[serde(default)]
-    url: String,
-    submission_url: Option<String>,
-    monitoring_url: Option<String>,
-    #[serde(default)]
-    mmd: u64,
-    state: Option<StateJson>,
-    temporal_interval: Option<IntervalJson>,
-    #[serde(default)]
-    previous_operators: Vec<PreviousJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StateJson {
-    Pending(SinceJson),
-    Qualified(SinceJson),
-    Usable(SinceJson),
-    Readonly(SinceJson),
-    Retired(SinceJson),
-    Rejected(SinceJson),
-}
-
-#[derive(Deserialize)]
-struct SinceJson {
-    timestamp: String,
-}
-
-#[derive(Deserialize)]
-struct IntervalJson {
-    start_inclusive: String,
-    end_exclusive: String,
-}
-
-#[derive(Deserialize)]
-struct PreviousJson {
-    name: String,
-    end_time: String,
-}
-
-impl OperatorJson {
-    fn logs(&self) -> impl Iterator<Item = (&str, &LogJson)> {
-        self.logs.iter().chain(&self.tiled_logs).map(|log| (self.name.as_str(), log))
-    }
-}
-
-impl LogJson {
-    fn read(&self, operator: &str) -> Result<CtLog, SetAsideWhy> {
-        let spki = STANDARD.decode(&self.key).map_err(|_| SetAsideWhy::KeyText)?;
-        let key = LogKey::from_spki(&spki)?;
-        if Sha256::from_base64(&self.log_id) != Some(key.id().0) {
-            return Err(SetAsideWhy::Id);
-        }
-        let mut previous_operators = Vec::new();
-        for previous in self.previous_operators.iter().take(PREVIOUS_OPERATORS_MAX) {
-            previous_operators.push((previous.name.clone(), previous.end_time.parse()?));
-        }
-        previous_operators.sort_by_key(|(_, until)| *until);
-        let interval = self.temporal_interval.as_ref();
-        let interval = interval.map(|interval| {
-            Ok::<_, MomentError>((interval.start_inclusive.parse()?, interval.end_exclusive.parse()?))
-        });
-        Ok(CtLog {
-            key,
-            description: self.description.clone(),
-            operator: operator.to_owned(),
-            previous_operators,
-            state: self.state.as_ref().map(StateJson::read).transpose()?,
-            interface: self.interface(),
-            mmd_seconds: self.mmd,
-            temporal_interval: interval.transpose()?,
-        })
-    }
-
-    fn interface(&self) -> Interface {
-        match (&self.submission_url, &self.monitoring_url) {
-            (Some(submission), Some(monitoring)) => {
-                Interface::StaticCt { submission_url: submission.clone(), monitoring_url: monitoring.clone() }
-            }
-            _ => Interface::Rfc6962 { url: self.url.clone() },
-        }
-    }
-}
-
-impl StateJson {
-    fn read(&self) -> Result<State, MomentError> {
-        let (kind, since) = match self {
-            StateJson::Pending(since) => (StateKind::Pending, since),
-            StateJson::Qualified(since) => (StateKind::Qualified, since),
-            StateJson::Usable(since) => (StateKind::Usable, since),
-            StateJson::Readonly(since) => (StateKind::Readonly, since),
-            StateJson::Retired(since) => (StateKind::Retired, since),
-            StateJson::Rejected(since) => (StateKind::Rejected, since),
-        };
-        Ok(State { kind, since: since.timestamp.parse()? })
-    }
 }
 
 /// How long a list may be, in bytes. The real one of January 2026 has 54 kB.

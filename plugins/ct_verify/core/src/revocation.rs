@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use serde::Serialize;
 use webpki::{
     CertRevocationList, Error, ExpirationPolicy, OwnedCertRevocationList, RevocationCheckDepth,
@@ -15,7 +15,7 @@ use webpki::{
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use crate::chain::{Issuer, Purpose, Trust, helpers, unix, words};
+use crate::chain::{Candidate, Issuer, Purpose, Trust, helpers, unix, words};
 use crate::der::{self, Reader};
 use crate::digest::Sha256;
 use crate::facts::Facts;
@@ -196,14 +196,13 @@ pub fn is_crl(der: &[u8]) -> bool {
 
 /// Asks the lists about the leaf and, when its chain holds, about its issuers; adds what was found to `reasons`.
 pub(crate) fn check_revocation(
-    chain: &[CertificateDer<'_>],
-    (leaf, facts): (&Skeleton<'_>, &Facts),
-    issuer: Option<&Issuer<'_>>,
-    trust: Option<Trust<'_>>,
+    candidate: Candidate<'_>,
+    (issuer, trust): (Option<&Issuer<'_>>, Option<Trust<'_>>),
     (crls, mode): (&CrlSet, RevocationMode),
     now: Moment,
     reasons: &mut Vec<Reason>,
 ) -> RevocationStatus {
+    let Candidate { leaf, facts, .. } = candidate;
     if mode == RevocationMode::Off {
         return RevocationStatus::NotChecked;
     }
@@ -217,7 +216,7 @@ pub(crate) fn check_revocation(
             unusable.push((crl.digest, format!("more than {CRLS_MAX} lists may cover this certificate")));
             break;
         }
-        match crl.at(now).map_err(Answer::Unknown).and_then(|list| ask((leaf, facts), issuer, list)) {
+        match crl.at(now).map_err(Answer::Unknown).and_then(|list| ask(candidate, issuer, list)) {
             Ok(()) => good = true,
             Err(Answer::Unknown(why)) => unusable.push((crl.digest, why)),
             Err(Answer::Revoked) => {
@@ -227,7 +226,7 @@ pub(crate) fn check_revocation(
         }
     }
     reasons.extend(unusable.into_iter().map(|(crl, why)| Reason::CrlUnusable { crl, why }));
-    if trust.is_some_and(|trust| issuer_revoked(chain, (leaf, facts), trust, crls, now)) {
+    if trust.is_some_and(|trust| issuer_revoked(candidate, trust, crls, now)) {
         reasons.push(Reason::IssuerRevoked);
         return RevocationStatus::Revoked;
     }
@@ -254,7 +253,7 @@ enum Answer {
 
 /// Asks one list about the leaf. Its issuer stands in for a root, so that the answer does not hang on trust.
 fn ask(
-    (leaf, facts): (&Skeleton<'_>, &Facts),
+    candidate: Candidate<'_>,
     issuer: Option<&Issuer<'_>>,
     list: &CertRevocationList<'static>,
 ) -> Result<(), Answer> {
@@ -273,8 +272,8 @@ fn ask(
         .with_status_policy(UnknownStatusPolicy::Deny)
         .with_expiration_policy(ExpirationPolicy::Ignore)
         .build();
-    let (anchors, time) = ([anchor], unix(facts.not_before));
-    let looked = Presented::new(leaf).look(|leaf, algorithms| {
+    let (anchors, time) = ([anchor], unix(candidate.facts.not_before));
+    let looked = Presented::new(candidate.leaf).look(|leaf, algorithms| {
         leaf.verify_for_usage(algorithms, &anchors, &[], time, Purpose::Any, Some(options), None).map(|_| ())
     });
     match looked.flatten() {
@@ -286,13 +285,8 @@ fn ask(
 }
 
 /// Whether a list names one of the certificates between leaf and root.
-fn issuer_revoked(
-    chain: &[CertificateDer<'_>],
-    (leaf, facts): (&Skeleton<'_>, &Facts),
-    trust: Trust<'_>,
-    crls: &CrlSet,
-    now: Moment,
-) -> bool {
+fn issuer_revoked(candidate: Candidate<'_>, trust: Trust<'_>, crls: &CrlSet, now: Moment) -> bool {
+    let Candidate { chain, leaf, facts } = candidate;
     let helpers = helpers(chain, trust.intermediates);
     let above = helpers
         .iter()

@@ -347,6 +347,20 @@ fn certificates_that_cannot_be_read_are_invalid() {
 }
 
 #[test]
+fn a_chain_whose_second_certificate_is_no_issuer_is_broken() {
+    let other = chain(own().join("chains/good-year.pem"))[0].clone();
+    let verdict = own_judged("good", &|question, _| {
+        question.chain = vec![question.chain[0].clone().into_owned(), other.clone()].leak();
+    });
+    assert_eq!((verdict.verdict, verdict.reasons[0].code()), (Conclusion::Invalid, "chain_broken"));
+    let alone = own_judged("good", &|question, _| question.chain = &question.chain[..1]);
+    assert_eq!(
+        (alone.verdict, codes(&alone)),
+        (Conclusion::Indeterminate, vec!["issuer_unknown", "sct_issuer_unknown"])
+    );
+}
+
+#[test]
 fn own_revocation_lists_are_believed_when_they_may_be() {
     revocation_as_expected(&own());
 }

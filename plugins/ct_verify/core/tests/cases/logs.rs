@@ -1,7 +1,9 @@
 //! Tree heads, checkpoints, proofs and lists of logs, real and synthetic.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use transparency::checkpoint::Checkpoint;
+use transparency::checkpoint::{Checkpoint, CheckpointError};
 use transparency::digest::Sha256;
 use transparency::inclusion::{Inclusion, audit_absence, audit_proof};
 use transparency::log_key::LogKey;
@@ -318,4 +320,23 @@ fn both_logs_whose_private_key_is_public_are_refused_by_a_list_that_names_them()
         let id = transparency::digest::LogId(Sha256::from_base64(id).unwrap());
         assert!(read.log(&id).is_none() && read.denied_log(&id).is_some());
     }
+}
+
+#[test]
+fn the_signature_of_a_checkpoint_says_nothing_of_its_origin_so_the_line_must() {
+    let logs = json(own().join("logs.json"));
+    let log = &logs["static"];
+    let (key, origin) = (key(&log["key"]), log["origin"].as_str().unwrap());
+    let text = log["checkpoint"].as_str().unwrap();
+    let verify = |text: &str| Checkpoint::parse(text.as_bytes()).unwrap().verify(&key, origin, now());
+    assert!(verify(text).is_ok());
+    let elsewhere = text.replacen(origin, "evil.example.org", 1);
+    assert_eq!(verify(&elsewhere), Err(CheckpointError::Origin("evil.example.org".to_owned())));
+    let (head, encoded) = text.trim_end().rsplit_once(' ').unwrap();
+    let mut body = base64(&Value::from(encoded));
+    body[0] ^= 1;
+    let other_key = format!("{head} {}\n", STANDARD.encode(body));
+    assert_eq!(verify(&other_key), Err(CheckpointError::Unsigned));
+    let witnessed = format!("{text}\u{2014} witness.example.org {encoded}\n");
+    assert!(verify(&witnessed).is_ok(), "signatures by others are passed over");
 }

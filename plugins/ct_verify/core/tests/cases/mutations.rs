@@ -50,7 +50,7 @@ fn mutate(seed: u64, seeds: &[Vec<u8>], count: usize, look: &mut dyn FnMut(&[u8]
                 1 => bytes.insert(at, random.next() as u8),
                 2 if at < bytes.len() => drop(bytes.remove(at)),
                 3 if at < bytes.len() => {
-                    bytes[at] = [0, 1, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xff][random.below(8)]
+                    bytes[at] = [0, 1, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xff][random.below(8)];
                 }
                 4 => {
                     let end = (at + random.below(64)).min(bytes.len());
