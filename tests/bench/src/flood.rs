@@ -143,7 +143,8 @@ fn print(figures: &mut [(&str, Figures)], sources: &[Source]) {
             let left = figures.rate.get_mut(source).map_or(0.0, |rates| median(rates)) / undisturbed;
             let holds = |holds: bool| if holds { "holds" } else { "DOES NOT HOLD" };
             let (costs, lasts) = match *filter {
-                "off" => (String::new(), String::new()),
+                // The program cannot drop what the kernel has not given it.
+                "off" | "userspace" => (String::new(), String::new()),
                 _ => (
                     format!(", at most {COST_MAX}: {}", holds(cost <= COST_MAX * base)),
                     format!(", at least {RATE_MIN}: {}", holds(left >= RATE_MIN)),

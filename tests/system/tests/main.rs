@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that panics has failed, helpers included.
 
+mod adversaries;
 mod architecture;
 mod bad_input;
 mod behaviour;
