@@ -146,6 +146,15 @@ fn snapshot_is_bounded_by_lines_of_each_kind() {
 }
 
 #[test]
+fn proofs_that_are_remembered_are_bounded() {
+    let mut stage = Stage::new(4, 1);
+    (0..2 * PROOFS_MAX as u64).for_each(|sequence| stage.fault(&equivocation(2, sequence)));
+    let text = stage.detector.snapshot(at(stage.now_ms));
+    assert_eq!(text.lines().filter(|line| line.starts_with("proof 2 ")).count(), PROOFS_MAX);
+    assert!(restored(&text, stage.now_ms).is_ok());
+}
+
+#[test]
 fn flipped_characters_never_panic() {
     let text = eventful().detector.snapshot(at(0));
     let mut random = Random(5);
