@@ -2,7 +2,7 @@
 //! folder.
 //!
 //! `EVIDENCE.md` is the format, from which a stranger can write a verifier. `kind.rs` names what is kept, `exhibit.rs` holds what was signed,
-//! `file.rs` reads and writes the text, `verify.rs` checks it against a cluster file and nothing else, `listing.rs` finds the files, `keep.rs` writes
+//! `file.rs` reads and writes the text, `verify.rs` checks it against a cluster file and nothing else, `verdict.rs` is what comes of that, `listing.rs` finds the files, `keep.rs` writes
 //! them while a replica runs, and `shelf.rs` says what is kept and what goes.
 
 mod exhibit;
@@ -13,6 +13,7 @@ mod listing;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod verify;
 
 pub use exhibit::Exhibit;
@@ -21,7 +22,7 @@ pub(crate) use keep::Evidence;
 pub use kind::EvidenceKind;
 pub use listing::{Listed, list};
 pub use shelf::{EVIDENCE_FILES_MAX, PROOFS_PER_KIND_MAX, REFUSALS_PER_REPLICA_MAX};
-pub use verify::{EvidenceError, Proven};
+pub use verdict::{EvidenceError, Proven};
 
 /// The folder of evidence, in the state folder.
 pub const EVIDENCE_FOLDER: &str = "evidence";

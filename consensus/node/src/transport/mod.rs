@@ -2,12 +2,13 @@
 //!
 //! `tls.rs` says who may connect, `hello.rs` whether both ends mean the same cluster, `connection.rs` how messages go over one
 //! connection, `dial.rs` when one is tried and which is kept, `link.rs` what we have with a peer, `allowance.rs` how much it may make us answer, `peers.rs` all of it together. `socket.rs`
-//! makes the socket with the filter on it, `guarded.rs` is the filter where the kernel does not have it, `ids.rs` what both know our connections by. Consensus and bulk have a stream each,
+//! makes the socket with the filter on it, `endpoint.rs` what QUIC does on it, `guarded.rs` is the filter where the kernel does not have it, `ids.rs` what both know our connections by. Consensus and bulk have a stream each,
 //! so that a replica that catches up does not hold up votes.
 
 mod allowance;
 mod connection;
 mod dial;
+mod endpoint;
 mod guarded;
 mod hello;
 mod ids;

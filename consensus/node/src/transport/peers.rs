@@ -10,11 +10,8 @@ use std::time::{Duration, Instant};
 use certificate::codec::{Decode, Encode};
 use certificate::{Cluster, ReplicaId, TransportKey};
 use pbft::{Message, Recipients};
-use peer_filter::{Kind, PeerFilter};
-use quinn::{
-    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, Runtime, TokioRuntime,
-    VarInt,
-};
+use peer_filter::PeerFilter;
+use quinn::{Connection, ConnectionError, Endpoint, RecvStream, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -24,9 +21,8 @@ use super::CloseCode;
 use super::allowance::is_answer;
 use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
 use super::dial::{BACK_OFF_LEAST, BackOff, Origin};
-use super::guarded::Guarded;
+use super::endpoint::{listen, transport_config};
 use super::hello::Hello;
-use super::ids::TaggedIds;
 use super::link::Link;
 use super::tls::{Identities, SERVER_NAME};
 use crate::clock;
@@ -42,16 +38,6 @@ const HANDSHAKES_UNPROVEN_MAX: usize = 16;
 
 /// A handshake may take so long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
-
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
-const IDLE_TIMEOUT_MS: u32 = 5000;
-
-/// What a peer may have in flight to us, on one stream and on all.
-const STREAM_WINDOW_BYTES: u32 = 2 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-
-/// Consensus and bulk.
-const STREAMS_MAX: u8 = 2;
 
 /// What the transport is made of.
 pub(crate) struct PeersConfig {
@@ -393,39 +379,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// The endpoint on the socket, whose datagrams the filter judges here unless the kernel has done so.
-fn listen(
-    socket: UdpSocket,
-    filter: &PeerFilter,
-    identities: &Identities,
-    server: quinn::ServerConfig,
-) -> std::io::Result<Endpoint> {
-    let (ids, provider) = (filter.connection_ids(), identities.provider());
-    let mut config = EndpointConfig::default();
-    config.cid_generator(move || Box::new(TaggedIds::new(ids, provider.clone())));
-    let socket = TokioRuntime.wrap_udp_socket(socket)?;
-    let socket: Arc<dyn AsyncUdpSocket> = match filter.kind() {
-        Kind::Userspace => Arc::new(Guarded::new(socket, filter.clone())),
-        Kind::Socket | Kind::Tc | Kind::Xdp | Kind::Off => socket,
-    };
-    Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
-}
-
-fn transport_config() -> quinn::TransportConfig {
-    let mut transport = quinn::TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(VarInt::from(0_u8))
-        .max_concurrent_uni_streams(VarInt::from(STREAMS_MAX))
-        .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from(CONNECTION_WINDOW_BYTES))
-        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
-        .send_fairness(false)
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_idle_timeout(Some(VarInt::from(IDLE_TIMEOUT_MS).into()));
-    transport
 }
 
 const NO_PANIC: &str = "nothing panics while it holds the lock";
