@@ -410,6 +410,18 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted, bou
         &renamed,
         expected(statuses, false, false, "said to be RSA"),
     );
+    let unhashed = |mut scts: Vec<Vec<u8>>| {
+        scts[0][43] = 0;
+        Some(octet_string(&list(&scts)))
+    };
+    let statuses = json!(["invalid_signature", "valid"]);
+    vectors.case(
+        "bad-hash",
+        90,
+        &[early(alder), birch()],
+        &unhashed,
+        expected(statuses, false, false, "said to hash nothing"),
+    );
     let moved = |mut scts: Vec<Vec<u8>>| {
         scts[1][50] ^= 1;
         Some(octet_string(&list(&scts)))
@@ -530,7 +542,7 @@ fn trees(rfc6962: &Log, tiled: &Log) -> Value {
         log.digitally_signed(&message)
     };
     let time = milliseconds(AT) - 1000;
-    let head = |size: usize, root: &Sha256| {
+    let head = |size: usize, root: &Sha256, time: u64| {
         json!({
             "tree_size": size, "timestamp": time, "sha256_root_hash": root.base64(),
             "tree_head_signature": STANDARD.encode(signed(rfc6962, size as u64, time, root)),
@@ -548,8 +560,9 @@ fn trees(rfc6962: &Log, tiled: &Log) -> Value {
         "at": AT,
         "rfc6962": {
             "key": STANDARD.encode(rfc6962.spki()),
-            "heads": [head(200, &old), head(300, &new)],
-            "split": head(200, &new),
+            "heads": [head(200, &old, time), head(300, &new, time)],
+            "split": head(200, &new, time),
+            "shrunk": head(200, &old, time + 500),
             "consistency": texts(consistency_proof(&leaves, 200).unwrap()),
             "inclusion": { "index": 123, "path": texts(inclusion_path(&leaves, 123).unwrap()) },
         },

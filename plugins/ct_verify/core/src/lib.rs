@@ -28,6 +28,7 @@ pub mod score;
 pub mod sct;
 pub mod sct_check;
 pub mod skeleton;
+pub mod split_view;
 pub mod tile;
 pub mod tlsa;
 pub mod tree_head;

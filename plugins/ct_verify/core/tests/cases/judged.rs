@@ -161,7 +161,7 @@ fn synthetic_certificates_are_judged_as_expected() {
 
 #[test]
 fn own_certificates_are_judged_as_expected() {
-    assert_eq!(judged_as_expected(&own()), 27);
+    assert_eq!(judged_as_expected(&own()), 28);
 }
 
 fn judged_as_expected(folder: &Path) -> usize {

@@ -10,6 +10,7 @@ use transparency::log_key::LogKey;
 use transparency::log_list::{LogList, SetAsideWhy, UpdateProblem, check_update};
 use transparency::merkle::{hash_leaf, root, verify_consistency, verify_inclusion};
 use transparency::moment::Moment;
+use transparency::split_view::{Misbehaviour, SplitView, SplitViewError};
 use transparency::tile::{Promise, TileId, audit, parse_data_tile, parse_leaf_input, tiles_for};
 use transparency::tree_head::{Progress, SignedTreeHead, TreeHead};
 
@@ -339,4 +340,45 @@ fn the_signature_of_a_checkpoint_says_nothing_of_its_origin_so_the_line_must() {
     assert_eq!(verify(&other_key), Err(CheckpointError::Unsigned));
     let witnessed = format!("{text}\u{2014} witness.example.org {encoded}\n");
     assert!(verify(&witnessed).is_ok(), "signatures by others are passed over");
+}
+
+#[test]
+fn two_signed_heads_that_no_tree_can_have_prove_a_split_view_to_anybody() {
+    let logs = json(own().join("logs.json"));
+    let (log, tiled) = (&logs["rfc6962"], &logs["static"]);
+    let text = |value: &Value| value.to_string();
+    let (first, second, split) = (text(&log["heads"][0]), text(&log["heads"][1]), text(&log["split"]));
+    let key6962 = key(&log["key"]);
+    let written = SplitView::of_tree_heads(&key6962, [&first, &split]).to_json();
+    let proven = SplitView::parse(written.as_bytes()).unwrap().verify().unwrap();
+    assert_eq!((proven.misbehaviour, proven.key), (Misbehaviour::Equivocation, key6962.clone()));
+    let grown = SplitView::of_tree_heads(&key6962, [&first, &second]);
+    assert!(matches!(grown.verify(), Err(SplitViewError::Consistent)));
+    let shrunk = SplitView::of_tree_heads(&key6962, [&text(&log["shrunk"]), &second]);
+    assert_eq!(shrunk.verify().unwrap().misbehaviour, Misbehaviour::Shrunk);
+    let forged = SplitView::of_tree_heads(&key(&tiled["key"]), [&first, &split]);
+    assert!(matches!(forged.verify(), Err(SplitViewError::TreeHead(_))));
+
+    let (origin, key) = (tiled["origin"].as_str().unwrap(), key(&tiled["key"]));
+    let heads = [tiled["checkpoint"].as_str().unwrap(), tiled["split"].as_str().unwrap()];
+    let split = SplitView::of_checkpoints(&key, origin, heads);
+    assert_eq!(split.verify().unwrap().misbehaviour, Misbehaviour::Equivocation);
+    assert_eq!(SplitView::parse(split.to_json().as_bytes()).unwrap(), split);
+    assert!(SplitView::of_checkpoints(&key, "alder.example.org", heads).verify().is_err());
+    assert!(SplitView::parse(b"{}").is_err());
+}
+
+#[test]
+fn synthetic_split_views_and_shrunk_trees_are_proven() {
+    let Some(data) = data() else { return };
+    let negative = json(data.join("synthetic/rfc6962-log/negative.json"));
+    let key = key(&negative["log_key"]);
+    let proven = |id: &str| {
+        let case = negative["cases"].as_array().unwrap().iter().find(|case| case["id"] == id).unwrap();
+        let heads = [&case["sth1"], &case["sth2"]].map(Value::to_string);
+        SplitView::of_tree_heads(&key, [&heads[0], &heads[1]]).verify().map(|proven| proven.misbehaviour)
+    };
+    assert_eq!(proven("split-view-same-size").unwrap(), Misbehaviour::Equivocation);
+    assert_eq!(proven("sth-shrunk").unwrap(), Misbehaviour::Shrunk);
+    assert!(matches!(proven("consistency-truncated"), Err(SplitViewError::Consistent)));
 }
