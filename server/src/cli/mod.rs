@@ -131,7 +131,8 @@ Examples:
   quorate check Corefile                      is it right?
   quorate serve -c Corefile --dns-port 1053   serve; then: dig -p 1053 @127.0.0.1 example.org
 
-Exit codes: 0 done, 1 an error that was told on standard error, 64 wrong usage; `query`, `verify` and `evidence` have more.
+Exit codes: 0 done, 1 an error that was told on standard error, 64 wrong usage; `query`, `verify`, `evidence`
+and `certificate` have more.
 `quorate help COMMAND` says more about each.";
 
 #[cfg(test)]
