@@ -8,11 +8,12 @@ use system_tests::program::{eventually, quorate_with_adversaries, run, stderr, s
 
 #[test]
 fn program_for_use_has_no_adversaries_and_says_how_to_get_them() {
-    let refused = run(&["demo", "--equivocator", "2"]);
+    // A program that knew adversaries would say that there is no such replica.
+    let refused = run(&["demo", "--equivocator", "9"]);
     assert_eq!(refused.status.code(), Some(1));
     let said = stderr(&refused);
     let hint =
-        "this build has no adversaries: cargo run --release --features adversary -- demo --equivocator 2";
+        "this build has no adversaries: cargo run --release --features adversary -- demo --equivocator 9";
     assert!(said.contains(hint), "{said}");
     assert_eq!(stdout(&refused), "");
 }
