@@ -382,3 +382,46 @@ fn synthetic_split_views_and_shrunk_trees_are_proven() {
     assert_eq!(proven("sth-shrunk").unwrap(), Misbehaviour::Shrunk);
     assert!(matches!(proven("consistency-truncated"), Err(SplitViewError::Consistent)));
 }
+
+#[test]
+fn heads_of_the_future_and_sizes_that_are_no_numbers_are_refused() {
+    let logs = json(own().join("logs.json"));
+    let sth = SignedTreeHead::from_json(logs["rfc6962"]["heads"][0].to_string().as_bytes()).unwrap();
+    let key = key(&logs["rfc6962"]["key"]);
+    assert!(sth.verify(&key, now()).is_ok());
+    assert!(sth.verify(&key, "2026-07-31T00:00:00Z".parse().unwrap()).is_err());
+    let text = logs["static"]["checkpoint"].as_str().unwrap();
+    let root = text.lines().nth(2).unwrap();
+    for (from, to) in
+        [("\n300\n", "\n0300\n"), ("\n300\n", "\n+300\n"), (root, &format!("{root}\nextension"))]
+    {
+        let changed = text.replacen(from, to, 1);
+        assert!(
+            matches!(Checkpoint::parse(changed.as_bytes()), Err(CheckpointError::Malformed(_))),
+            "{changed}"
+        );
+    }
+}
+
+#[test]
+fn a_leaf_that_is_taken_for_a_root_is_not_in_a_larger_tree() {
+    let leaf = hash_leaf(b"leaf");
+    assert_eq!(verify_inclusion(&leaf, 0, 1, &[], &leaf), Ok(()));
+    assert!(verify_inclusion(&leaf, 0, 8, &[], &leaf).is_err());
+    assert!(verify_consistency((4, &leaf), (8, &leaf), &[]).is_err());
+}
+
+#[test]
+fn tiles_that_do_not_lead_to_the_checkpoint_prove_neither_presence_nor_absence() {
+    let leaves: Vec<Sha256> = (0u32..5).map(|number| hash_leaf(&number.to_be_bytes())).collect();
+    let tile: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.0).collect();
+    let head = TreeHead { size: 5, timestamp: now(), root: root(&leaves) };
+    let promise = |leaf| Promise { leaf, index: 3, promised: now(), mmd_seconds: 60 };
+    let take = |_| Some(tile.as_slice());
+    assert_eq!(audit(&promise(leaves[3]), &head, &take).unwrap().inclusion, Inclusion::Proved);
+    assert_eq!(audit(&promise(leaves[0]), &head, &take).unwrap().inclusion, Inclusion::BrokenPromise);
+    let other = TreeHead { root: hash_leaf(b"other"), ..head };
+    assert!(audit(&promise(leaves[3]), &other, &take).is_err());
+    assert!(audit(&promise(leaves[0]), &other, &take).is_err());
+    assert!(audit(&promise(leaves[3]), &head, &|_| None).is_err());
+}

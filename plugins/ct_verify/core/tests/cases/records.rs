@@ -15,7 +15,7 @@ use transparency::skeleton::Skeleton;
 use transparency::tlsa::{Advice, Tlsa, TlsaError, advise};
 use transparency::{Conclusion, Moment, Pinned, Policy};
 
-use crate::place::{chain, data, json};
+use crate::place::{chain, data, json, own};
 
 fn hex(text: &Value) -> Vec<u8> {
     let text = text.as_str().unwrap();
@@ -210,4 +210,58 @@ fn rdata(record: &Value) -> Vec<u8> {
     let mut rdata = vec![field("usage"), field("selector"), field("matching_type")];
     rdata.extend(hex(&record["data_hex"]));
     rdata
+}
+
+#[test]
+fn own_records_are_judged_as_a_whole_and_dane_usages_let_be() {
+    let folder = own();
+    let roots = roots(&std::fs::read(folder.join("roots.pem")).unwrap());
+    let list = LogList::parse(&std::fs::read(folder.join("log_list.json")).unwrap()).unwrap();
+    let (none, now) = (Intermediates::default(), "2026-08-01T00:00:00Z".parse().unwrap());
+    let pinned = Pinned {
+        policy: &Policy::Chrome2026,
+        log_list: Some(&list),
+        roots: &roots,
+        intermediates: &none,
+        crls: &CrlSet::default(),
+        revocation: RevocationMode::Soft,
+        private_roots_need_logs: false,
+    };
+    let (good, bad) = (chain(folder.join("chains/good.pem")), chain(folder.join("chains/bad-flipped.pem")));
+    let with = |head: &[u8], content: &[u8]| [head, content].concat();
+    let cert = |content: &[u8]| with(&[0, 1, 0, 0, 0], content);
+    let judged = |owner, kind, rdata: &[Vec<u8>]| {
+        judge_rrset((owner, kind), &rdata.iter().map(Vec::as_slice).collect::<Vec<_>>(), &pinned, now)
+    };
+    let set = [cert(&good[0]), cert(&good[1])];
+    assert_eq!(judged("good.example.org.", RecordType::Cert, &set).verdict, Conclusion::Valid);
+    assert_eq!(judged("other.example.org.", RecordType::Cert, &set).verdict, Conclusion::Invalid);
+    let set = [cert(&good[0]), cert(&good[1]), cert(&bad[0])];
+    assert_eq!(judged("good.example.org.", RecordType::Cert, &set).verdict, Conclusion::Invalid);
+    for (usage, expected) in [(1, false), (2, true), (3, true)] {
+        let verdict =
+            judged("_443._tcp.bad-flipped.example.org.", RecordType::Tlsa, &[with(&[usage, 0, 0], &bad[0])]);
+        assert_eq!(matches!(verdict.findings[0], Finding::Untouched(_)), expected, "usage {usage}");
+    }
+    let many = judged("good.example.org.", RecordType::Cert, &vec![with(&[0, 3, 0, 0, 0], b"pgp"); 17]);
+    assert_eq!((many.verdict, &many.findings[16]), (Conclusion::Indeterminate, &Finding::NotLookedAt));
+    assert_eq!(Tlsa::read(&with(&[3, 1, 1], &[7; 31])).unwrap_err(), TlsaError::DigestLength);
+    assert_eq!(Tlsa::read(&with(&[3, 1, 2], &[7; 32])).unwrap_err(), TlsaError::DigestLength);
+
+    let trust = Trust { roots: &roots, intermediates: &none };
+    let dane = |rdata: &[u8], names: &[&str]| {
+        check_dane(&[Tlsa::read(rdata).unwrap()], &good[..1], names, trust, now)
+    };
+    let names = ["good.example.org"];
+    let carried = with(&[0, 0, 0], &good[1]);
+    assert_eq!(dane(&carried, &names), DaneOutcome::Matched { record: 0, depth: 1 });
+    assert_eq!(dane(&carried, &["other.example.org"]), DaneOutcome::NameMismatch { record: 0, depth: 1 });
+    assert_eq!(dane(&with(&[2, 0, 0], &good[1]), &names), DaneOutcome::Matched { record: 0, depth: 1 });
+    assert_eq!(dane(&with(&[1, 0, 0], &good[0]), &names), DaneOutcome::NoMatch, "no issuer, no public trust");
+    assert_eq!(
+        dane(&with(&[3, 0, 0], &good[0]), &["other.example.org"]),
+        DaneOutcome::Matched { record: 0, depth: 0 }
+    );
+    assert_eq!(dane(&with(&[3, 0, 0], &bad[0]), &names), DaneOutcome::NoMatch);
+    assert_eq!(dane(&with(&[2, 0, 0], &bad[0]), &names), DaneOutcome::NoMatch);
 }
