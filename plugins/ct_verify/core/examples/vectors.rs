@@ -14,9 +14,10 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SerialNumber, SigningKey,
+    date_time_ymd,
 };
 use serde_json::{Value, json};
 use transparency::digest::Sha256;
@@ -497,12 +498,12 @@ fn sct_cases(vectors: &mut Vectors, [alder, birch, cedar, retired, unlisted, bou
 }
 
 fn crls(vectors: &Vectors) {
-    let list = |issuer: &Issuer<'static, KeyPair>, serial: u64, this: u8, next: u8| {
+    let scoped = |issuer: &Issuer<'static, KeyPair>, serial: u64, (this, next): (u8, u8), scope| {
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2026, this, 20),
             next_update: date_time_ymd(2026, next, 20),
             crl_number: SerialNumber::from(1u64),
-            issuing_distribution_point: None,
+            issuing_distribution_point: scope,
             revoked_certs: vec![RevokedCertParams {
                 serial_number: SerialNumber::from(serial),
                 revocation_time: date_time_ymd(2026, 6, 10),
@@ -513,6 +514,7 @@ fn crls(vectors: &Vectors) {
         };
         params.signed_by(issuer).unwrap().pem().unwrap()
     };
+    let list = |issuer, serial, this, next| scoped(issuer, serial, (this, next), None);
     let folder = vectors.folder.join("crl");
     fs::create_dir_all(&folder).unwrap();
     let (issuer, root) = (&vectors.authority.issuer, &vectors.authority.root_issuer);
@@ -521,12 +523,18 @@ fn crls(vectors: &Vectors) {
     fs::write(folder.join("future.crl"), list(issuer, 1, 8, 9)).unwrap();
     fs::write(folder.join("root.crl"), list(root, ISSUING_CA, 7, 8)).unwrap();
     fs::write(folder.join("root-good.crl"), list(root, 7, 7, 8)).unwrap();
+    let authorities_alone = CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: vec!["http://crl.example.org/ca.crl".to_owned()] },
+        scope: Some(CrlScope::CaCertsOnly),
+    };
+    fs::write(folder.join("ca-only.crl"), scoped(issuer, 7, (7, 8), Some(authorities_alone))).unwrap();
     let case = |chain: &str, crl: &str, expect: &str| json!({ "chain": format!("chains/{chain}.pem"), "crl": crl, "expect": expect });
     let cases = [
         case("good", "current.crl", "revoked"),
         case("good-rsa", "current.crl", "good"),
         case("good", "expired.crl", "unknown"),
         case("good", "future.crl", "unknown"),
+        case("good", "ca-only.crl", "unknown"),
         case("good-rsa", "root.crl", "revoked"),
         case("good-rsa", "root-good.crl", "unknown"),
     ];
