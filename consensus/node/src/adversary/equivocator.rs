@@ -1,8 +1,8 @@
 //! Signs a second digest for every slot and phase. As primary the second proposal is as sound as the first, with another
 //! observation of its own.
 //!
-//! Of every three peers one is shown both, one the first, one the second; who is which changes with the slot. So for some time the peers
-//! know different things, and each gets to compare.
+//! Both votes go to every peer. Of a proposal one of every three peers is shown both, one the first, one the second; who is which changes with the
+//! slot. So for some time the peers vote for different things, and each gets to compare.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{Adversary, Liar, Said};
 
 pub(super) struct Equivocator;
 
-/// What a peer is shown of a slot.
+/// What a peer is shown of a slot's proposals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shown {
     Both,
@@ -29,13 +29,13 @@ impl Adversary for Equivocator {
         };
         let mut said = Vec::new();
         for peer in liar.each(to) {
-            let words = match shown(liar, peer, sequence) {
-                Shown::First => vec![&message],
-                Shown::Second => vec![&second],
+            let words = match (&message, shown(liar, peer, sequence)) {
+                (Message::PrePrepare(_), Shown::First) => vec![&message],
+                (Message::PrePrepare(_), Shown::Second) => vec![&second],
                 // The first proposal is what it votes for, with the liar: so the slot is decided, and the liar is primary of the next.
-                Shown::Both if matches!(message, Message::PrePrepare(_)) => vec![&message, &second],
+                (Message::PrePrepare(_), Shown::Both) => vec![&message, &second],
                 // Of votes the second goes first: it does not help to decide the slot, after which nobody compares.
-                Shown::Both => vec![&second, &message],
+                _ => vec![&second, &message],
             };
             said.extend(words.into_iter().map(|word| (Recipients::One(peer), word.clone(), Duration::ZERO)));
         }
