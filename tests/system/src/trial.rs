@@ -36,9 +36,11 @@ pub struct Trial {
     _stage: MutexGuard<'static, ()>,
 }
 
-/// When the last honest replica named the adversary.
-#[derive(Clone, Copy, Debug)]
+/// When honest replicas had named the adversary.
+#[derive(Clone, Debug)]
 pub struct Named {
+    /// Which of them.
+    pub by: Vec<usize>,
     /// Slots since the beginning, by the replica that needed the most.
     pub slots: u64,
     /// Likewise, in seconds.
@@ -93,9 +95,17 @@ impl Trial {
     ///
     /// Panics: when one does not for a minute, with what it says.
     pub fn named(&self, wanted: impl Fn(&Value) -> bool) -> Named {
+        self.named_by(self.honest().len(), wanted)
+    }
+
+    /// Waits until so many honest replicas say of the adversary what is `wanted`. Whom two of three have shut out has nothing to vote on any more: the
+    /// third may never see what it does.
+    ///
+    /// Panics: when they do not for a minute, with what one says.
+    pub fn named_by(&self, least: usize, wanted: impl Fn(&Value) -> bool) -> Named {
         let mut named: BTreeMap<usize, u64> = BTreeMap::new();
         let deadline = Instant::now() + READY;
-        while named.len() < self.honest().len() {
+        while named.len() < least {
             for by in self.honest() {
                 let said = self.assessment(by, self.adversary);
                 if !named.contains_key(&by) && said.as_ref().is_some_and(&wanted) {
@@ -110,7 +120,7 @@ impl Trial {
             std::thread::park_timeout(POLL);
         }
         let slots = named.values().copied().max().unwrap_or(0);
-        Named { slots, seconds: self.began.elapsed().as_secs_f64() }
+        Named { by: named.into_keys().collect(), slots, seconds: self.began.elapsed().as_secs_f64() }
     }
 
     /// Whether replica `by` has a connection to the adversary.

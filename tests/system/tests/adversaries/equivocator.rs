@@ -7,7 +7,7 @@ use system_tests::cluster::READY;
 use system_tests::program::{eventually, run, stderr, stdout};
 use system_tests::trial::Trial;
 
-use super::{CERTIFIED_PERCENT, within};
+use super::{CERTIFIED_PERCENT, SHUT_OUT_BY, within};
 
 /// Of three slots each honest replica sees both votes in one, and compares when they come in time.
 const SLOTS_MAX: u64 = 60;
@@ -20,12 +20,17 @@ fn equivocator_is_proven_offline_shut_out_and_let_in_again_when_it_is_mended() {
             && said["is_byzantine"] == true
             && said["quarantined"]["reason"] == "proven equivocation"
     };
-    within(trial.named(shut_out), SLOTS_MAX);
-    proof_holds_offline_and_no_other(&trial);
-    is_shut_out(&trial);
+    let named = trial.named_by(SHUT_OUT_BY, shut_out);
+    within(&named, SLOTS_MAX);
+    proof_holds_offline_and_no_other(&trial, &named.by);
+    is_shut_out(&trial, &named.by);
     trial.reform("equivocator");
-    is_shut_out(&trial);
-    for by in trial.honest() {
+    is_shut_out(&trial, &named.by);
+    let holders = trial
+        .honest()
+        .into_iter()
+        .filter(|by| trial.assessment(*by, 2).is_some_and(|said| !said["quarantined"].is_null()));
+    for by in holders {
         let admin = format!("127.0.0.1:{}", trial.cluster.admin(by));
         let lifted = run(&["quarantine", "lift", "2", "--admin", &admin]);
         assert!(lifted.status.success(), "{}", stderr(&lifted));
@@ -59,7 +64,9 @@ fn equivocator_is_proven_offline_shut_out_and_let_in_again_when_it_is_mended() {
 fn primary_that_equivocates_is_proven_and_replaced() {
     let trial = Trial::of(0, "equivocator");
     within(
-        trial.named(|said| said["pattern"] == "contradictory" && !said["quarantined"].is_null()),
+        &trial.named_by(SHUT_OUT_BY, |said| {
+            said["pattern"] == "contradictory" && !said["quarantined"].is_null()
+        }),
         SLOTS_MAX,
     );
     let views = |by: usize| trial.cluster.status(by)?["view"].as_u64();
@@ -69,24 +76,24 @@ fn primary_that_equivocates_is_proven_and_replaced() {
     trial.end(CERTIFIED_PERCENT);
 }
 
-/// The honest replicas have no connection to it, and go on without.
-fn is_shut_out(trial: &Trial) {
-    for by in trial.honest() {
+/// Those who shut it out have no connection to it, and go on without.
+fn is_shut_out(trial: &Trial, shut_by: &[usize]) {
+    for &by in shut_by {
         eventually("the connection to be closed", READY, || {
             (trial.connected(by) == Some(false)).then_some(())
         });
     }
     trial.slots_pass(20);
-    for by in trial.honest() {
+    for &by in shut_by {
         assert_eq!(trial.connected(by), Some(false), "replica {by}; its log:\n{}", trial.cluster.log(by));
     }
 }
 
-/// `quorate evidence verify` accepts what each honest replica keeps, by the cluster file alone, and refuses the same with one digit changed.
-fn proof_holds_offline_and_no_other(trial: &Trial) {
+/// `quorate evidence verify` accepts what each of them keeps, by the cluster file alone, and refuses the same with one digit changed.
+fn proof_holds_offline_and_no_other(trial: &Trial, holders: &[usize]) {
     let cluster = trial.cluster.dir.join("cluster.toml");
     let cluster = cluster.to_str().unwrap();
-    for by in trial.honest() {
+    for &by in holders {
         let file = trial.evidence(by, "equivocation");
         let verified = run(&["evidence", "verify", file.to_str().unwrap(), "--cluster", cluster]);
         assert_eq!(verified.status.code(), Some(0), "{}{}", stdout(&verified), stderr(&verified));
