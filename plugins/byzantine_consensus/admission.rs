@@ -20,8 +20,9 @@ pub const LIMIT_LEAST: f64 = 64.0;
 /// Questions that may be open before anything is known.
 pub const LIMIT_FIRST: f64 = 256.0;
 
-/// Questions that may ever be open at once: the peers take no more of one replica.
-pub const LIMIT_MOST: f64 = pbft::OPEN_REQUESTS_PER_ORIGIN_MAX as f64;
+/// Questions that may ever be open at once. The peers take no more of one replica than a third above this: what was decided here just now
+/// may be open there yet, and who asks for more than its quota looks like a flood.
+pub const LIMIT_MOST: f64 = (pbft::OPEN_REQUESTS_PER_ORIGIN_MAX / 4 * 3) as f64;
 
 /// After so long without a refusal the limit grows fast again, from the first one.
 pub const CALM: Duration = Duration::from_secs(10);

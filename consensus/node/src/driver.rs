@@ -153,10 +153,12 @@ impl Driver {
         }
         self.tend_at = now + TEND_EVERY;
         self.warden.tick(self.clock.now());
+        let changed = self.warden.changed();
         if let Some(keeper) = &mut self.keeper
-            && keeper.is_due(now, self.warden.changed())
+            && keeper.is_due(now, changed)
+            && !keeper.save(now, self.warden.snapshot(self.clock.now()))
         {
-            keeper.save(now, self.warden.snapshot(self.clock.now()));
+            self.warden.not_saved(changed);
         }
         self.publish();
     }

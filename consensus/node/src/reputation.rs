@@ -84,13 +84,10 @@ impl Keeper {
         }
     }
 
-    /// Writes a snapshot soon. While the disk is busy with an earlier one, none of the later ones waits but one.
-    pub(crate) fn save(&mut self, now: Instant, snapshot: String) {
+    /// Writes a snapshot soon; says whether it will be. While the disk is busy with an earlier one, none of the later ones waits but one.
+    pub(crate) fn save(&mut self, now: Instant, snapshot: String) -> bool {
         self.saved = now;
-        if let Some(waiting) = &self.waiting {
-            // A snapshot that finds no room is followed by another.
-            let _ = waiting.try_send(snapshot);
-        }
+        self.waiting.as_ref().is_some_and(|waiting| waiting.try_send(snapshot).is_ok())
     }
 
     /// Writes the last snapshot and waits for it.
@@ -119,7 +116,8 @@ fn write(state: &Path, snapshot: &str) -> io::Result<()> {
     let mut file = File::create(&unfinished)?;
     file.write_all(snapshot.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&unfinished, state.join(FILE))
+    fs::rename(&unfinished, state.join(FILE))?;
+    File::open(state)?.sync_all()
 }
 
 #[cfg(test)]
@@ -166,7 +164,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let mut keeper = Keeper::start(state.path().to_owned());
         let begun = Instant::now();
-        keeper.save(begun, String::new());
+        assert!(keeper.save(begun, String::new()));
         assert!(!keeper.is_due(begun + SAVE_EVERY, Changed::Nothing));
         assert!(!keeper.is_due(begun, Changed::Figures));
         assert!(keeper.is_due(begun + SAVE_EVERY, Changed::Figures));

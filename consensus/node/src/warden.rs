@@ -212,6 +212,12 @@ impl Warden {
         watch.detector.snapshot(now)
     }
 
+    /// The last snapshot found no room: what had changed before it is still to be saved.
+    pub(crate) fn not_saved(&self, changed: Changed) {
+        let mut watch = self.watch();
+        watch.changed = watch.changed.max(changed);
+    }
+
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -482,6 +488,8 @@ mod tests {
         let (replicas, settings) = (setting.cluster.replicas, Settings::default());
         let text = warden.snapshot(after(1000));
         assert_eq!(warden.changed(), Changed::Nothing);
+        warden.not_saved(Changed::Quarantine);
+        assert_eq!(warden.changed(), Changed::Quarantine, "it is tried again");
         let later = after(3_600_000);
         let restored = Detector::restore(ReplicaId(0), replicas, settings, later, &text).unwrap();
         let filter = setting.filter(0, &Mode::Userspace);

@@ -228,6 +228,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                     self.reassess(&digest);
                 }
                 Ok(false) => {}
+                // Who asked has no hand in how long the answers of others are.
+                Err(OverQuota(account)) if account.replica != seal.replica => {}
                 Err(over) => self.blame_for(over),
             }
         }

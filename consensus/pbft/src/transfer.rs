@@ -90,6 +90,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         if sequence <= self.executed() {
             return;
         }
+        // A later part of what is not begun here: the question was given up meanwhile, or the first part of the answer lost.
+        let begun =
+            |asked: &Asked| asked.state.as_ref().is_some_and(|state| sequence <= state.certificate.sequence);
+        if chunk.offset != 0 && !self.fetch.asked.as_ref().is_some_and(begun) {
+            return;
+        }
         let Some(mut asked) = self.take_asked(from) else { return };
         if !has_its_length(&chunk) || !self.extend_assembly(&mut asked, chunk) {
             self.fault(Fault::InvalidState { from, sequence });

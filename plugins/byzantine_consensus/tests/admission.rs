@@ -59,7 +59,7 @@ fn four_times_too_much_is_decided_at_full_speed_and_in_time() {
 
 #[test]
 fn slow_upstreams_are_no_overload() {
-    let outcome = run(30, 500, 2000, Duration::from_millis(850));
+    let outcome = run(30, 400, 2000, Duration::from_millis(850));
     assert_eq!(outcome.refused, 0);
 }
 

@@ -113,7 +113,8 @@ fn write_file(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let mut file = File::create(&unfinished)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&unfinished, folder.join(name))
+    fs::rename(&unfinished, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
