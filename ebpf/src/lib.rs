@@ -18,6 +18,7 @@ mod mode;
 mod policy;
 mod privileges;
 mod shape;
+mod socket_options;
 mod statistics;
 mod twin;
 mod unknown;
@@ -32,6 +33,7 @@ pub use filter::PeerFilter;
 pub use mode::{Kind, Mode, ModeError};
 pub use policy::{Limits, PEER_ADDRESSES_MAX, Peer, Policy, Rate, TIGHTEN_FACTOR_MAX};
 pub use privileges::{drop_privileges, drop_privileges_of_thread};
+pub use socket_options::arrive_one_by_one;
 pub use statistics::{
     Behaviour, FilterStatistics, PeerStatistics, QuarantineState, UnknownSource, VerdictCount,
 };

@@ -12,7 +12,7 @@ mod shared;
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd},
     sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
@@ -115,7 +115,8 @@ impl Kernel {
         let program =
             <&SocketFilter>::try_from(program).map_err(|error| kernel("find the program", error))?;
         program.attach(socket).map_err(|error| refusal::on_socket("attach the program", error))?;
-        lock_filter(socket).map_err(|error| kernel("lock the program on the socket", error))
+        crate::socket_options::lock_filter(socket)
+            .map_err(|error| kernel("lock the program on the socket", error))
     }
 
     /// Creates and fills the maps.
@@ -237,22 +238,6 @@ fn typed<M, T: TryFrom<M, Error = aya::maps::MapError>>(map: M) -> Result<T, Fil
 fn share<T: Cell>(bpf: &Ebpf, name: &str) -> Result<Shared<T>, FilterError> {
     let Some(Map::Array(data)) = bpf.map(name) else { return Err(missing()) };
     Shared::map(data.fd().as_fd()).map_err(|error| kernel("share a map", error))
-}
-
-/// Nobody can take the filter off the socket from now on. Source: socket(7), SO_LOCK_FILTER.
-fn lock_filter(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open, and the option's value is an int that lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LOCK_FILTER,
-            (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The object is part of this crate, and so are the names in it.

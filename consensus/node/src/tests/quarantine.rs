@@ -1,6 +1,7 @@
 //! What a whole node does about a peer that breaks the rules under its own key: evidence, quarantine, filter, and all of it across a restart.
 
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
@@ -246,4 +247,33 @@ async fn filter_that_cannot_be_had_is_an_error_with_its_reason() {
     let refused = four.try_start(0, config).err().unwrap();
     assert!(matches!(refused, crate::StartError::Filter { .. }), "{refused}");
     assert!(refused.to_string().starts_with("filter tc no-such-dev0: "), "{refused}");
+}
+
+/// Whether the kernel joins datagrams that arrive.
+fn joins(socket: &UdpSocket) -> bool {
+    let (mut value, mut length) = (0 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the descriptor is open, and both pointers are to locals of the right size.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    value != 0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_datagrams_are_judged_they_arrive_one_by_one() {
+    let four = Four::new(|_| {});
+    for (filter, joined) in [(Mode::Userspace, false), (Mode::Off, true)] {
+        let config = crate::NodeConfig { filter, ..four.config(0) };
+        let running = four.try_start(0, config).unwrap();
+        assert_eq!(joins(&four.setting.socket(0)), joined, "{:?}", running.node.filter_kind());
+        running.node.shutdown();
+        running.node.stopped().await;
+    }
 }

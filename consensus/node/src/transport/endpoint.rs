@@ -31,7 +31,11 @@ pub(crate) fn listen(
     let (ids, provider) = (filter.connection_ids(), identities.provider());
     let mut config = EndpointConfig::default();
     config.cid_generator(move || Box::new(TaggedIds::new(ids, provider.clone())));
+    let own = socket.try_clone()?;
     let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    if filter.kind() != Kind::Off {
+        peer_filter::arrive_one_by_one(own)?;
+    }
     let socket: Arc<dyn AsyncUdpSocket> = match filter.kind() {
         Kind::Userspace => Arc::new(Guarded::new(socket, filter.clone())),
         Kind::Socket | Kind::Tc | Kind::Xdp | Kind::Off => socket,
