@@ -269,7 +269,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.views.pending.retain(|_, pending| pending.message.view > view);
         self.views.held.retain(|_, known| known.message.view > view);
         let top = plan.top();
-        self.proposed = top.max(self.executed());
+        // A log can have the view twice: what was accepted there since stays so.
+        let accepted = self.slots.iter().rev().find(|(_, slot)| slot.accepted_in(view).is_some());
+        let accepted = accepted.map_or(Sequence(0), |(sequence, _)| *sequence);
+        self.proposed = top.max(self.executed()).max(accepted);
         let primary = self.primary();
         let own = primary == self.me();
         let low = self.marks.low;
@@ -278,7 +281,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         // A replica far behind does not gather what views fixed beyond its reach, but for what it voted for.
         self.slots.retain(|sequence, slot| *sequence <= horizon || slot.voted.is_some());
         for (sequence, slot) in &mut self.slots {
-            slot.seen = None;
+            slot.seen = slot.accepted_in(view).map(|accepted| accepted.proposal.vote(primary));
             if *sequence > top {
                 slot.forget_below(view);
             }

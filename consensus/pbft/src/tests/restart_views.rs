@@ -224,47 +224,70 @@ fn restart_at_every_record_signs_no_second_digest_and_nothing_below_the_promise(
     for me in 0..4 {
         let transcript = over_views(me);
         for cut in 1..=transcript.records.len() {
-            let mut bench = restored(&transcript, cut);
-            let (said, promised) = (said_by(&transcript, cut), promised(&transcript, cut));
-            let mut steps = Vec::new();
-            let others: Vec<u8> = (0..4).filter(|of| *of != me).collect();
-            let next = bench.log.executed().0 + 1;
-            for view in 0..=4 {
-                for sequence in next..next + 3 {
-                    let batch = bench.batch_of(1000 + sequence, &[0, 1, 2, 3]);
-                    let other = bench.signed(view, bench.header_over(sequence, &batch), batch);
-                    let digest = other.header.digest();
-                    steps.push(bench.hear(four().primary(View(view)).0, Message::PrePrepare(other)));
-                    for from in &others {
-                        steps.push(
-                            bench.hear(*from, Message::Prepare(vote(Prepare, view, sequence, digest, *from))),
-                        );
-                    }
-                }
-                for from in &others {
-                    steps.push(bench.hear_view_change(&gives_up(*from, view)));
-                }
+            assert_signs_nothing_new(&transcript, cut);
+        }
+    }
+}
+
+/// A checkpoint stores what lives on once more. A crash leaves the beginning of that behind all that came before.
+#[test]
+fn restart_from_a_view_that_was_stored_again_signs_no_second_digest() {
+    for me in 0..4 {
+        let whole = over_views(me);
+        for cut in 1..=whole.records.len() {
+            let standing = whole.records[..cut]
+                .iter()
+                .rev()
+                .find(|record| matches!(record, Record::ViewChanging(_) | Record::Entered { .. }));
+            let Some(entered @ Record::Entered { .. }) = standing else { continue };
+            let records = [&whole.records[..cut], std::slice::from_ref(entered)].concat();
+            let signed = whole.signed.iter().filter(|(needs, _)| *needs <= cut).cloned().collect();
+            let torn = Transcript { parameters: whole.parameters.clone(), records, signed };
+            assert_signs_nothing_new(&torn, cut + 1);
+        }
+    }
+}
+
+/// Whatever the others propose, vote and observe after a restart from the records up to `cut`, nothing is signed a second time.
+fn assert_signs_nothing_new(transcript: &Transcript, cut: usize) {
+    let me = transcript.parameters.me.0;
+    let mut bench = restored(transcript, cut);
+    let (said, promised) = (said_by(transcript, cut), promised(transcript, cut));
+    let mut steps = Vec::new();
+    let others: Vec<u8> = (0..4).filter(|of| *of != me).collect();
+    let next = bench.log.executed().0 + 1;
+    for view in 0..=4 {
+        for sequence in next..next + 3 {
+            let batch = bench.batch_of(1000 + sequence, &[0, 1, 2, 3]);
+            let other = bench.signed(view, bench.header_over(sequence, &batch), batch);
+            let digest = other.header.digest();
+            steps.push(bench.hear(four().primary(View(view)).0, Message::PrePrepare(other)));
+            for from in &others {
+                steps.push(bench.hear(*from, Message::Prepare(vote(Prepare, view, sequence, digest, *from))));
             }
-            for number in 2000..2004 {
-                for from in &others {
-                    let set = bench.observed(*from, number, b"other");
-                    steps.push(bench.hear(*from, Message::Observe(set)));
-                }
+        }
+        for from in &others {
+            steps.push(bench.hear_view_change(&gives_up(*from, view)));
+        }
+    }
+    for number in 2000..2004 {
+        for from in &others {
+            let set = bench.observed(*from, number, b"other");
+            steps.push(bench.hear(*from, Message::Observe(set)));
+        }
+    }
+    steps.push(bench.step(Event::Connected(ReplicaId(others[0]))));
+    steps.push(bench.wait(5000));
+    for (_, message) in steps.iter().flat_map(|ready| &ready.send) {
+        let Some(place) = place_of(message) else { continue };
+        match said.get(&place) {
+            Some(before) => {
+                assert_eq!(*before, message.to_bytes(), "replica {me}, cut {cut}: {place:?}");
             }
-            steps.push(bench.step(Event::Connected(ReplicaId(others[0]))));
-            steps.push(bench.wait(5000));
-            for (_, message) in steps.iter().flat_map(|ready| &ready.send) {
-                let Some(place) = place_of(message) else { continue };
-                match said.get(&place) {
-                    Some(before) => {
-                        assert_eq!(*before, message.to_bytes(), "replica {me}, cut {cut}: {place:?}");
-                    }
-                    None if [Proposal, Prepare, Commit].contains(&place.0) => {
-                        assert!(place.1 >= promised, "replica {me}, cut {cut}: {place:?} below {promised}");
-                    }
-                    None => {}
-                }
+            None if [Proposal, Prepare, Commit].contains(&place.0) => {
+                assert!(place.1 >= promised, "replica {me}, cut {cut}: {place:?} below {promised}");
             }
+            None => {}
         }
     }
 }
