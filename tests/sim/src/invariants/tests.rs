@@ -313,6 +313,20 @@ fn vote_in_a_view_below_a_view_change_is_s2_also_after_the_disk_was_lost() {
 }
 
 #[test]
+fn view_change_that_was_sent_may_be_handed_on_after_the_disk_was_lost_and_no_other() {
+    let say = |stored: bool| {
+        let change = changing(1, 2, vec![]);
+        let persist = if stored { vec![Record::ViewChanging(change.clone())] } else { Vec::new() };
+        Ready { persist, send: vec![(Recipients::All, Message::ViewChange(change))], ..Ready::default() }
+    };
+    let mut sound = court();
+    assert_eq!(judge(&mut sound, 1, &say(true), &status(0)), None);
+    sound.lost_disk(ReplicaId(1));
+    assert_eq!(judge(&mut sound, 1, &say(false), &status(0)), None, "others gave it back");
+    assert_eq!(judge(&mut court(), 1, &say(false), &status(0)), Some(Check::S2), "nobody had it");
+}
+
+#[test]
 fn second_proposal_for_what_a_new_view_fixed_is_s2() {
     let a = Digest::of(b"a");
     let changes = vec![changing(0, 2, voted(0, a)), changing(1, 2, voted(0, a)), changing(2, 2, vec![])];
