@@ -27,7 +27,7 @@ pub const FLOOD_TIMES: f64 = 8.0;
 
 /// Or it asks so often in ten seconds for more than its quota, which is far beyond what any honest host has open. That is work for all, so that its
 /// message rate alone does not stand out.
-pub const OVER_QUOTA_MIN: u32 = 1000;
+pub const OVER_QUOTA_MIN: u32 = 100;
 
 /// A bucket stays tight for so long after the last reason, in milliseconds.
 pub const TIGHT_MS: u64 = 10 * 60_000;
