@@ -1,11 +1,12 @@
 //! One question to one replica, and what becomes of it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::rr::{RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -58,6 +59,8 @@ pub struct Ask {
     pub ended_ms: u64,
     /// What came.
     pub outcome: Outcome,
+    /// The addresses in the answer.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 impl Ask {
@@ -119,12 +122,16 @@ pub async fn ask((server, address): (usize, SocketAddr), transport: Transport, n
             Transport::Tcp => exchange_tcp(address, &query(0, &name, Some(1))).await,
         }
     };
-    let outcome = match tokio::time::timeout(CLIENT_TIMEOUT, exchange).await {
-        Ok(Ok(response)) => read(&response),
-        Ok(Err(error)) => Outcome::Lost(error.to_string()),
-        Err(_) => Outcome::Lost("no answer in time".to_owned()),
+    let lost = |why: String| (Outcome::Lost(why), Vec::new());
+    let (outcome, addresses) = match tokio::time::timeout(CLIENT_TIMEOUT, exchange).await {
+        Ok(Ok(response)) => match Message::from_vec(&response) {
+            Ok(message) => (read(&message), addresses(&message)),
+            Err(error) => lost(format!("a response that cannot be read: {error}")),
+        },
+        Ok(Err(error)) => lost(error.to_string()),
+        Err(_) => lost("no answer in time".to_owned()),
     };
-    Ask { name, server, asked, asked_ms, ended: Instant::now(), ended_ms: wall_ms(), outcome }
+    Ask { name, server, asked, asked_ms, ended: Instant::now(), ended_ms: wall_ms(), outcome, addresses }
 }
 
 /// A query for the A records of `name`, which asks for a certificate (1), a reference (2), or neither.
@@ -167,11 +174,16 @@ async fn exchange_tcp(address: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> 
     Ok(response)
 }
 
-fn read(response: &[u8]) -> Outcome {
-    let message = match Message::from_vec(response) {
-        Ok(message) => message,
-        Err(error) => return Outcome::Lost(format!("a response that cannot be read: {error}")),
+/// The IPv4 addresses in the answer section.
+fn addresses(message: &Message) -> Vec<Ipv4Addr> {
+    let address = |record: &Record| match &record.data {
+        RData::A(address) => Some(address.0),
+        _ => None,
     };
+    message.answers.iter().filter_map(address).collect()
+}
+
+fn read(message: &Message) -> Outcome {
     let rcode = u16::from(message.metadata.response_code);
     let option = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(OPTION)));
     match option {

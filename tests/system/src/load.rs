@@ -1,4 +1,4 @@
-//! Load: names that nobody asked before, of several replicas.
+//! Load: names that nobody asked before, or a few again and again, of several replicas.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +28,18 @@ impl Load {
     ///
     /// Panics: when the machine gives no thread.
     pub fn start(servers: &[SocketAddr], label: &str, every: Duration) -> Load {
+        Load::of(servers, Names::New(label.to_owned()), every)
+    }
+
+    /// Asks each of `servers` for the next of `names` every so often, and after the last for the first again.
+    ///
+    /// Panics: when there is no name, or the machine gives no thread.
+    pub fn repeat(servers: &[SocketAddr], names: &[String], every: Duration) -> Load {
+        assert!(!names.is_empty(), "expected names to ask for");
+        Load::of(servers, Names::Again(names.to_vec()), every)
+    }
+
+    fn of(servers: &[SocketAddr], names: Names, every: Duration) -> Load {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -37,7 +49,7 @@ impl Load {
         let stop = watch::Sender::new(false);
         let mut clients = JoinSet::new();
         for (server, address) in servers.iter().copied().enumerate() {
-            let client = Client { server, address, label: label.to_owned(), asks: asks.clone() };
+            let client = Client { server, address, names: names.clone(), asks: asks.clone() };
             clients.spawn_on(client.run(every, stop.subscribe()), runtime.handle());
         }
         Load { asks, stop, runtime, clients }
@@ -63,11 +75,30 @@ impl Load {
     }
 }
 
+/// What a load asks for.
+#[derive(Clone)]
+enum Names {
+    /// A new name every time, with this label.
+    New(String),
+    /// These in turn.
+    Again(Vec<String>),
+}
+
+impl Names {
+    /// The name of question `number` to this server.
+    fn name(&self, server: usize, number: u64) -> String {
+        match self {
+            Names::New(label) => format!("{label}-{server}-{number}.example.org"),
+            Names::Again(names) => names[number as usize % names.len()].clone(),
+        }
+    }
+}
+
 /// Who asks one server.
 struct Client {
     server: usize,
     address: SocketAddr,
-    label: String,
+    names: Names,
     asks: Arc<Mutex<Vec<Ask>>>,
 }
 
@@ -83,7 +114,7 @@ impl Client {
             }
             while under_way.try_join_next().is_some() {}
             let transport = if number % 2 == 0 { Transport::Tcp } else { Transport::Udp };
-            let name = format!("{}-{}-{number}.example.org", self.label, self.server);
+            let name = self.names.name(self.server, number);
             let (server, address, asks) = (self.server, self.address, self.asks.clone());
             under_way.spawn(async move {
                 let ask = ask((server, address), transport, name).await;

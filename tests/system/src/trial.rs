@@ -1,6 +1,7 @@
 //! Four replicas of which one misbehaves, under steady load on the honest three, and what these come to say of it.
 //!
-//! The honest replicas run the program as it is used; the adversary runs the same with the cargo feature `adversary`.
+//! The honest replicas run the program as it is used; the adversary runs the same with the cargo feature `adversary`, or as it is used too, with an
+//! upstream that lies to it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,9 @@ use crate::upstream::Upstream;
 const PACE: Duration = Duration::from_millis(250);
 /// What every name of the honest zone has.
 const TRUTH: &str = "192.0.2.80";
+/// The same where the same few names are asked for again and again.
+const PACE_AGAIN: Duration = Duration::from_millis(500);
+
 /// A cluster with an adversary.
 pub struct Trial {
     /// The cluster.
@@ -30,9 +34,13 @@ pub struct Trial {
     pub adversary: usize,
     load: Load,
     began: Instant,
+    /// How long what the honest replicas say may take.
+    patience: Duration,
+    /// Whether names are decided more than once, as their TTL ends.
+    decided_again: bool,
     /// Slots that each honest replica had executed at the beginning.
     executed: BTreeMap<usize, u64>,
-    _upstream: Upstream,
+    _upstreams: Vec<Upstream>,
     _stage: MutexGuard<'static, ()>,
 }
 
@@ -58,13 +66,30 @@ impl Trial {
         cluster.surroundings[adversary].program = Some(quorate_with_adversaries());
         let line = format!("        adversary {vice}\n");
         cluster.edit_corefile(adversary, "        state state\n", &format!("        state state\n{line}"));
-        Trial::begin(cluster, adversary, upstream, stage)
+        let load = |servers: &[SocketAddr]| Load::start(servers, "trial", PACE);
+        Trial::begin(cluster, adversary, vec![upstream], load, stage)
+    }
+
+    /// A cluster whose replica `liar` has an upstream of its own, with the zone `lies` where the others have `truth`. The honest ones are asked for
+    /// `names` of it again and again; what they say of the liar may take so long (`patience`).
+    ///
+    /// Panics: when one of the texts is no zone, or the honest replicas do not get ready.
+    pub fn of_liar(liar: usize, (truth, lies): (&str, &str), names: &[String], patience: Duration) -> Trial {
+        let stage = stage();
+        let upstreams = [truth, lies].map(|text| Upstream::serve("example.org.", text));
+        let address = |id: usize| upstreams[usize::from(id == liar)].address.to_string();
+        let cluster = Cluster::new(REPLICAS, &(0..REPLICAS).map(address).collect::<Vec<String>>());
+        let load = |servers: &[SocketAddr]| Load::repeat(servers, names, PACE_AGAIN);
+        let mut trial = Trial::begin(cluster, liar, upstreams.into(), load, stage);
+        (trial.patience, trial.decided_again) = (patience, true);
+        trial
     }
 
     fn begin(
         mut cluster: Cluster,
         adversary: usize,
-        upstream: Upstream,
+        upstreams: Vec<Upstream>,
+        load: impl FnOnce(&[SocketAddr]) -> Load,
         stage: MutexGuard<'static, ()>,
     ) -> Trial {
         (0..REPLICAS).for_each(|id| cluster.start_replica(id));
@@ -72,9 +97,19 @@ impl Trial {
         honest.iter().for_each(|id| cluster.wait_until_ready(*id));
         let servers: Vec<SocketAddr> = honest.iter().map(|id| cluster.dns_address(*id)).collect();
         let executed = honest.iter().map(|id| (*id, number(&cluster, *id, "executed"))).collect();
-        let load = Load::start(&servers, "trial", PACE);
+        let load = load(&servers);
         let began = Instant::now();
-        Trial { cluster, adversary, load, began, executed, _upstream: upstream, _stage: stage }
+        Trial {
+            cluster,
+            adversary,
+            load,
+            began,
+            patience: READY,
+            decided_again: false,
+            executed,
+            _upstreams: upstreams,
+            _stage: stage,
+        }
     }
 
     /// Those who do not misbehave.
@@ -93,7 +128,7 @@ impl Trial {
 
     /// Waits until every honest replica says of the adversary what is `wanted`, and says how long that took.
     ///
-    /// Panics: when one does not for a minute, with what it says.
+    /// Panics: when one does not for a minute, or as long as the trial has patience, with what it says.
     pub fn named(&self, wanted: impl Fn(&Value) -> bool) -> Named {
         self.named_by(self.honest().len(), wanted)
     }
@@ -101,10 +136,10 @@ impl Trial {
     /// Waits until so many honest replicas say of the adversary what is `wanted`. Whom two of three have shut out has nothing to vote on any more: the
     /// third may never see what it does.
     ///
-    /// Panics: when they do not for a minute, with what one says.
+    /// Panics: when they do not for a minute, or as long as the trial has patience, with what one says.
     pub fn named_by(&self, least: usize, wanted: impl Fn(&Value) -> bool) -> Named {
         let mut named: BTreeMap<usize, u64> = BTreeMap::new();
-        let deadline = Instant::now() + READY;
+        let deadline = Instant::now() + self.patience;
         while named.len() < least {
             for by in self.honest() {
                 let said = self.assessment(by, self.adversary);
@@ -200,7 +235,11 @@ impl Trial {
             self.honest().into_iter().filter(|of| *of != by).for_each(|of| self.thinks_well(by, of));
         }
         let asks = self.load.stop();
-        let witnesses: Vec<Witness> = asks.iter().filter_map(|ask| ask.witness(ask.asked_ms)).collect();
+        let mut witnesses: Vec<Witness> = asks.iter().filter_map(|ask| ask.witness(ask.asked_ms)).collect();
+        if self.decided_again {
+            // A name has many slots, one after the other.
+            witnesses.iter_mut().for_each(|witness| witness.name = None);
+        }
         let judged = judge(&self.cluster.dir.join("cluster.toml"), &witnesses);
         judged.unwrap_or_else(|findings| panic!("what was certified does not hold:\n{findings}"));
         asks

@@ -3,6 +3,7 @@
 
 mod demo;
 mod equivocator;
+mod liar;
 
 use serde_json::Value;
 use system_tests::trial::{Named, Trial};
