@@ -12,7 +12,7 @@ const TRUTH: &str = "$ORIGIN example.org.\n$TTL 1\n@ IN SOA ns hostmaster 1 3600
 const NAMES: usize = 6;
 
 /// A name is stable after 30 s; then it takes 20 judged observations, and a reputation that sinks faster than what was earned before.
-const NAMED_MAX: Duration = Duration::from_secs(120);
+const NAMED_MAX: Duration = Duration::from_secs(240);
 
 #[test]
 fn liar_about_all_names_is_called_lying_by_every_honest_replica_and_is_not_shut_out() {
