@@ -7,6 +7,7 @@ use crate::error::{ServeError, StartError};
 use crate::plugin::{Glance, Plugin};
 use crate::query::Query;
 use crate::response::Response;
+use crate::validator::Validator;
 use crate::view::QueryView;
 
 /// The plugins of one server block.
@@ -113,6 +114,11 @@ impl Rest {
     /// A right to ask, for one query.
     pub fn next(&self) -> Next {
         Next { plugins: self.plugins.clone(), at: self.at }
+    }
+
+    /// Who judges operations beside DNS questions in the rest of the chain: the first that does.
+    pub fn validator(&self) -> Option<Arc<dyn Validator>> {
+        self.plugins[self.at.min(self.plugins.len())..].iter().find_map(|plugin| plugin.validator())
     }
 
     /// The names of the plugins in the rest of the chain.

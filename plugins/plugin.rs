@@ -1,5 +1,6 @@
 //! What every plugin is: a step of the chain that answers a query or hands it on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use crate::chain::{Next, Rest};
 use crate::error::{ServeError, StartError};
 use crate::query::Query;
 use crate::response::Response;
+use crate::validator::Validator;
 use crate::view::QueryView;
 
 /// What a plugin makes of a query before it is decoded.
@@ -67,6 +69,11 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Does what `POST path?query` of the JSON API asks for, if `path` is this plugin's. The request is that of an operator on this machine.
     fn change(&self, _path: &str, _query: &str) -> Option<(u16, String)> {
+        None
+    }
+
+    /// Judges operations beside DNS questions, if this plugin does: for the consensus plugin before it.
+    fn validator(&self) -> Option<Arc<dyn Validator>> {
         None
     }
 

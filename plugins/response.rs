@@ -1,5 +1,6 @@
 //! The answer of a plugin: sections and flags, and where it came from. The engine turns it into a message.
 
+use certificate::Remark;
 use certificate::certified::CertifiedAnswer;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
@@ -44,6 +45,8 @@ pub struct Response {
     pub options: Vec<EdnsOption>,
     /// The certificate, when a quorum signed this answer or is about to.
     pub certificate: Option<Certification>,
+    /// What a plugin found out about the content of the answer; a cluster agrees on it beside the answer.
+    pub remark: Option<Remark>,
     /// The plugin that made the answer: for logs and metrics.
     pub origin: &'static str,
     /// How long it may be cached at most, in seconds, where records do not say it: certified failures, stale answers. `Some(0)`: not at all.
@@ -64,6 +67,7 @@ impl Response {
             extended_errors: Vec::new(),
             options: Vec::new(),
             certificate: None,
+            remark: None,
             origin,
             cache_ttl_s: None,
         }

@@ -23,6 +23,7 @@ pub mod proofs;
 pub mod rdata;
 mod record;
 pub mod serve;
+pub mod statement;
 mod tally;
 pub mod testimony;
 
@@ -35,4 +36,5 @@ pub use observation::{Dnssec, Observed, ObservedOutcome};
 pub use proofs::{NoProofs, Proofs};
 pub use record::to_hickory;
 pub use serve::{Served, serve};
+pub use statement::{Said, Statement};
 pub use testimony::{Testimony, testimonies};

@@ -15,10 +15,21 @@ const USES: &[(&str, &[&str])] = &[
     ("detector", &["certificate", "pbft"]),
     ("peer-filter", &[]),
     ("transparency", &[]),
+    ("ct-watch", &["transparency"]),
     ("node", &["certificate", "detector", "pbft", "peer-filter"]),
     (
         "plugins",
-        &["agreement", "certificate", "corefile", "detector", "node", "pbft", "peer-filter", "transparency"],
+        &[
+            "agreement",
+            "certificate",
+            "corefile",
+            "ct-watch",
+            "detector",
+            "node",
+            "pbft",
+            "peer-filter",
+            "transparency",
+        ],
     ),
     (
         "quorate",
@@ -26,6 +37,7 @@ const USES: &[(&str, &[&str])] = &[
             "agreement",
             "certificate",
             "corefile",
+            "ct-watch",
             "detector",
             "node",
             "pbft",
@@ -35,8 +47,9 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("sim", &["agreement", "certificate", "detector", "pbft"]),
-    ("system-tests", &[]),
+    ("system-tests", &["ct-log", "transparency"]),
     ("bench", &["system-tests"]),
+    ("ct-log", &["transparency"]),
 ];
 
 /// What the pure crates must not reach for.
