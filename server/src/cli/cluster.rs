@@ -84,6 +84,7 @@ impl NewArgs {
             // The hosts may be other machines, so only a free range that is asked for is looked for, here.
             base_port: if base_port == 0 { free_base_port(0)? } else { base_port },
             upstreams,
+            directives: String::new(),
         })
     }
 }

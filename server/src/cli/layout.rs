@@ -155,6 +155,8 @@ pub struct Plan {
     pub base_port: u16,
     /// What each replica forwards to, in the words of `forward`, and the name of that path. Replica i takes number i modulo their count.
     pub upstreams: Vec<(String, String)>,
+    /// Further directives for the Corefile of every replica, each line with its line feed; often none.
+    pub directives: String,
 }
 
 /// One replica of a new cluster.
@@ -197,7 +199,7 @@ impl Plan {
         create_dir(&self.dir)?;
         write_file(&self.dir.join("cluster.toml"), text.as_bytes(), 0o644)?;
         for (replica, seed) in replicas.iter().zip(&seeds) {
-            replica.write(seed, &cluster, &text)?;
+            replica.write(seed, (&cluster, &text), &self.directives)?;
         }
         Ok(replicas)
     }
@@ -243,11 +245,16 @@ impl Plan {
 }
 
 impl Replica {
-    fn write(&self, seed: &SeedKey, cluster: &Cluster, cluster_text: &str) -> Result<(), LayoutError> {
+    fn write(
+        &self,
+        seed: &SeedKey,
+        (cluster, cluster_text): (&Cluster, &str),
+        directives: &str,
+    ) -> Result<(), LayoutError> {
         create_dir(&self.dir)?;
         write_file(&self.dir.join("replica.key"), format!("{}\n", *seed.to_text()).as_bytes(), 0o600)?;
         write_file(&self.dir.join("cluster.toml"), cluster_text.as_bytes(), 0o644)?;
-        write_file(&self.dir.join("Corefile"), self.corefile(&cluster.name).as_bytes(), 0o644)?;
+        write_file(&self.dir.join("Corefile"), self.corefile(&cluster.name, directives).as_bytes(), 0o644)?;
         let tls = rcgen::generate_simple_self_signed([self.host.to_string(), "localhost".to_owned()])
             .map_err(LayoutError::Tls)?;
         write_file(&self.dir.join("tls.pem"), tls.cert.pem().as_bytes(), 0o644)?;
@@ -257,7 +264,7 @@ impl Replica {
     }
 
     /// The Corefile of this replica.
-    fn corefile(&self, cluster: &str) -> String {
+    fn corefile(&self, cluster: &str, directives: &str) -> String {
         let Ports { dns, tls, quic, https, admin, .. } = self.ports;
         let (id, host, upstream) = (self.id, self.host, &self.upstream);
         format!(
@@ -276,7 +283,7 @@ impl Replica {
         identity replica.key
         state state
     }}
-    forward . {upstream}
+{directives}    forward . {upstream}
 }}
 "
         )
@@ -318,6 +325,7 @@ mod tests {
                 ("192.0.2.1".to_owned(), "a".to_owned()),
                 ("192.0.2.2".to_owned(), "b".to_owned()),
             ],
+            directives: String::new(),
         }
     }
 

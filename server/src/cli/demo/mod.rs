@@ -314,6 +314,7 @@ fn plan(args: &DemoArgs, dir: &Path, base_port: u16, upstreams: &[u16]) -> Plan 
         hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         base_port,
         upstreams: (0..args.replicas as u8).map(upstream).collect(),
+        directives: String::new(),
     }
 }
 
