@@ -1,3 +1,12 @@
 //! What is asked of others beside queries: logs for their heads and proofs, authorities for revocation lists, servers for what they serve.
 //!
 //! Nothing here stands in the way of a query. Every answer is bounded in size and time, and only hosts that were configured are asked.
+
+pub mod address;
+pub mod clock;
+pub mod events;
+pub mod fetch;
+pub mod names;
+pub mod probe;
+pub mod resolver;
+pub mod served;
