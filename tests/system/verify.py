@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 CLASSES = ["no-agreement", "failure", "records", "corroborated", "strong", "secure"]
 POLICIES = {"strong": 1, "corroborated": 2, "records": 3, "dnssec": 4, "observe": 5, "bypass": 6}
 GIVES = {1: {0, 1, 4, 5}, 2: {0, 1, 3, 4, 5}, 3: {0, 1, 2, 3, 4, 5}, 4: {0, 1, 5}, 5: {0, 1, 2, 3, 4, 5}, 6: set()}
+KIND_POLICIES = {2: 2, 3: 1}
+KIND_CLASSES = {2: {0, 1, 3, 4}, 3: {0, 1, 4}}
+CONCLUSIONS = {1: "valid", 2: "invalid", 3: "indeterminate"}
 EXIT_CODES = {"expired": 2, "unknown-epoch": 3, "class-too-low": 4}
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "NAPTR": 35, "DS": 43,
          "SSHFP": 44, "DNSKEY": 48, "TLSA": 52, "SVCB": 64, "HTTPS": 65, "ANY": 255, "CAA": 257}
@@ -373,16 +376,27 @@ def read_leaf(data):
 
 def check_class(leaf):
     """Rule 1."""
-    tag, verdict = leaf["outcome"]["tag"], leaf["verdict"]
+    tag, verdict, resolves = leaf["outcome"]["tag"], leaf["verdict"], leaf["kind"] == 1
     if leaf["class"] == 0:
         fits = tag == "none" and not verdict
     elif leaf["class"] == 1:
-        fits = tag == "failure" and not verdict
-    elif leaf["kind"] == 1:
-        fits = tag in ("answer", "NXDOMAIN", "NODATA") and not verdict
+        fits = tag == "failure" and (resolves or not verdict)
+    elif resolves:
+        fits = tag in ("answer", "NXDOMAIN", "NODATA")
     else:
         fits = tag == "none"
     malformed(not fits, "class, outcome and verdict do not agree")
+    leaf["remark"] = read_remark(verdict) if resolves and verdict else None
+
+
+def read_remark(data):
+    reader = Reader(data)
+    conclusion = reader.uint(1)
+    malformed(not 1 <= conclusion <= 3, "unknown conclusion of the remark")
+    info_code, text = reader.uint(2), reader.sized(1)
+    malformed(len(text) > 200 or any(not 0x20 <= byte <= 0x7e for byte in text), "the remark is no short text")
+    reader.finish()
+    return f"{CONCLUSIONS[conclusion]}, INFO-CODE {info_code}: {text.decode('ascii')}"
 
 
 def link(rrset, name):
@@ -505,6 +519,9 @@ def check_leaf(leaf, cluster):
         zone, policy = cluster.policy_for(leaf["question"]["name"])
         checks.append((leaf["policy"] == policy, "another policy than that of the zone"))
         checks.append((leaf["class"] in GIVES[policy], "the policy cannot give the class"))
+    if leaf["kind"] in KIND_POLICIES:
+        checks.append((leaf["policy"] == KIND_POLICIES[leaf["kind"]], "another policy than that of the kind"))
+        checks.append((leaf["class"] in KIND_CLASSES[leaf["kind"]], "the kind cannot have the class"))
     for fits, why in checks:
         need(fits, "contradiction", why)
     return zone
@@ -622,6 +639,8 @@ def show(verified, cluster):
     for rrset in outcome["sets"]:
         for rdata in rrset["rdatas"]:
             print(f"record     {name_to_text(rrset['owner'])} {rrset['ttl']} TYPE{rrset['type']} {rdata.hex()}")
+    if leaf["remark"]:
+        print(f"remark     {leaf['remark']}")
     print(f"class      {verified['class']}" + (", single-path" if leaf["flags"] else ""))
     print(f"slot       {certificate['header']['sequence']} of epoch {certificate['epoch']}, view {certificate['view']}")
     print("signers    " + ", ".join(f"{signer} ({cluster.replicas[signer]['name']})" for signer in verified["signers"]))

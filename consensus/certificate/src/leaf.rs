@@ -4,7 +4,7 @@
 //! refuses a leaf whose parts contradict each other; what only the cluster file can tell, `verify` checks.
 
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
-use crate::{Digest, OperationKind, ReplicaSet};
+use crate::{Digest, OperationKind, Remark, ReplicaSet};
 
 pub use crate::policy::{Class, Policy};
 pub use crate::question::{Question, Subject};
@@ -77,7 +77,7 @@ pub struct Leaf {
     pub groups: u32,
     /// The replicas whose observations were included.
     pub observers: ReplicaSet,
-    /// The verdict of a `Validate`; empty for `Resolve`. At most `VERDICT_BYTES_MAX` bytes.
+    /// Of a `Resolve`: nothing, or one encoded [`Remark`] on the answer. Of other kinds: what was agreed. At most `VERDICT_BYTES_MAX` bytes.
     pub verdict: Vec<u8>,
 }
 
@@ -90,6 +90,12 @@ impl Leaf {
     /// The question of a `Resolve`.
     pub fn question(&self) -> Option<&Question> {
         self.subject.question()
+    }
+
+    /// The remark on the answer to a `Resolve`; `None` without one, and for other kinds.
+    pub fn remark(&self) -> Option<Remark> {
+        self.question()?;
+        Remark::from_bytes(&self.verdict).ok()
     }
 
     /// When an answer of `time_ms` with `ttl` seconds ends, in milliseconds since 1970; `None` beyond 64 bits.
@@ -193,6 +199,11 @@ impl Decode for Leaf {
         let outcome = Outcome::decode(reader)?;
         let extra_digest = Digest::decode(reader)?;
         let ttl_offset = reader.offset();
+        let (ttl, time_ms, not_after_ms) = (reader.u32()?, reader.u64()?, reader.u64()?);
+        let (support, groups) = (ReplicaSet(reader.u32()?), reader.u32()?);
+        let observers = ReplicaSet(reader.u32()?);
+        let verdict_offset = reader.offset();
+        let verdict = decode_verdict(reader)?;
         let leaf = Leaf {
             subject,
             class,
@@ -200,15 +211,16 @@ impl Decode for Leaf {
             single_path: flags & SINGLE_PATH != 0,
             outcome,
             extra_digest,
-            ttl: reader.u32()?,
-            time_ms: reader.u64()?,
-            not_after_ms: reader.u64()?,
-            support: ReplicaSet(reader.u32()?),
-            groups: reader.u32()?,
-            observers: ReplicaSet(reader.u32()?),
-            verdict: decode_verdict(reader)?,
+            ttl,
+            time_ms,
+            not_after_ms,
+            support,
+            groups,
+            observers,
+            verdict,
         };
         leaf.check_class(class_offset)?;
+        leaf.check_remark(verdict_offset)?;
         leaf.check_records(outcome_offset)?;
         leaf.check_times(ttl_offset)?;
         Ok(leaf)
@@ -229,11 +241,10 @@ impl Leaf {
     fn check_class(&self, offset: usize) -> Result<(), DecodeError> {
         let resolves = self.kind() == OperationKind::Resolve;
         let fits = match (self.class, &self.outcome) {
-            (Class::NoAgreement, Outcome::None) | (Class::Failure, Outcome::Failure(_)) => {
-                self.verdict.is_empty()
-            }
+            (Class::NoAgreement, Outcome::None) => self.verdict.is_empty(),
+            (Class::Failure, Outcome::Failure(_)) => resolves || self.verdict.is_empty(),
             (Class::NoAgreement | Class::Failure, _) => false,
-            (_, Outcome::Answer(_) | Outcome::Negative { .. }) => resolves && self.verdict.is_empty(),
+            (_, Outcome::Answer(_) | Outcome::Negative { .. }) => resolves,
             (_, Outcome::None) => !resolves,
             (_, Outcome::Failure(_)) => false,
         };
@@ -242,6 +253,15 @@ impl Leaf {
         }
         let expected = "the class that the outcome and the verdict have";
         Err(Reader::invalid(offset, "class", expected, self.class as u64))
+    }
+
+    /// What stands in the verdict beside an answer or a failure of a `Resolve` is one remark, whole and alone.
+    fn check_remark(&self, offset: usize) -> Result<(), DecodeError> {
+        let resolves = self.kind() == OperationKind::Resolve;
+        if !resolves || self.verdict.is_empty() || Remark::from_bytes(&self.verdict).is_ok() {
+            return Ok(());
+        }
+        Err(Reader::invalid(offset, "verdict", "nothing, or one remark", self.verdict.len() as u64))
     }
 
     /// The records must answer the question: a chain from its name, and at the end the type asked for.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::OperationKind;
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 
 /// How the replicas judge the observations of a question.
@@ -43,6 +44,17 @@ impl Policy {
             Policy::Dnssec => "dnssec",
             Policy::Observe => "observe",
             Policy::Bypass => "bypass",
+        }
+    }
+
+    /// The policy of an operation that is no question and that replicas make statements about; `None` of every other kind.
+    ///
+    /// A verdict is taken when enough replicas come to it. What all verdicts are judged by from then on needs a quorum.
+    pub fn of_statements(kind: OperationKind) -> Option<Policy> {
+        match kind {
+            OperationKind::Validate => Some(Policy::Corroborated),
+            OperationKind::UpdateInputs => Some(Policy::Strong),
+            OperationKind::Null | OperationKind::Resolve | OperationKind::NewEpoch => None,
         }
     }
 

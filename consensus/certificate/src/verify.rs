@@ -177,6 +177,16 @@ pub enum Contradiction {
         /// The policy in the leaf.
         found: Policy,
     },
+    /// Another policy than that of the operation's kind.
+    #[error("operations of kind {kind:?} have the policy `{expected}`, not `{found}`")]
+    PolicyOfKind {
+        /// The kind of the operation.
+        kind: OperationKind,
+        /// Its policy, whatever the cluster file says.
+        expected: Policy,
+        /// The policy in the leaf.
+        found: Policy,
+    },
     /// The policy cannot give this class.
     #[error("the policy `{policy}` gives no answer of class `{class}`")]
     Class {
@@ -334,7 +344,9 @@ fn check_leaf(leaf: &Leaf, cluster: &Cluster) -> Result<Vec<u8>, Contradiction> 
     if leaf.ttl > cluster.ttl_max_s {
         return Err(Contradiction::Ttl { expected: cluster.ttl_max_s, found: leaf.ttl });
     }
-    let Some(question) = leaf.question() else { return Ok(Vec::new()) };
+    let Some(question) = leaf.question() else {
+        return check_statement(leaf).map(|()| Vec::new());
+    };
     let (zone, policy) = cluster.policy_for(&question.name);
     if leaf.policy != policy {
         return Err(Contradiction::Policy { zone: zone.to_vec(), expected: policy, found: leaf.policy });
@@ -343,6 +355,18 @@ fn check_leaf(leaf: &Leaf, cluster: &Cluster) -> Result<Vec<u8>, Contradiction> 
         return Err(Contradiction::Class { policy, class: leaf.class });
     }
     Ok(zone.to_vec())
+}
+
+/// Checks policy and class of a leaf that answers no question. DNSSEC has no say there, so the class `secure` is none of them.
+fn check_statement(leaf: &Leaf) -> Result<(), Contradiction> {
+    let Some(expected) = Policy::of_statements(leaf.kind()) else { return Ok(()) };
+    if leaf.policy != expected {
+        return Err(Contradiction::PolicyOfKind { kind: leaf.kind(), expected, found: leaf.policy });
+    }
+    if leaf.class == Class::Secure || !expected.can_give(leaf.class) {
+        return Err(Contradiction::Class { policy: expected, class: leaf.class });
+    }
+    Ok(())
 }
 
 fn check_question(leaf: &Leaf, asked: &Question) -> Result<(), VerifyError> {

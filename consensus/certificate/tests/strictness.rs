@@ -7,9 +7,9 @@ mod support;
 use std::fmt::Debug;
 
 use certificate::codec::{Decode, DecodeError, Encode};
-use certificate::leaf::{Class, Leaf, Outcome, Question, RrSet, Subject};
+use certificate::leaf::{Class, Leaf, Outcome, Question, RrSet};
 use certificate::{CertifiedAnswer, Denial, QuorumCertificate, SlotHeader};
-use support::{Fixture, TIME, every_outcome, question, rrset, wire};
+use support::{Fixture, TIME, blocked, every_outcome, flagged, question, rrset, wire};
 
 /// Round trip, every truncation, and a byte too many.
 fn is_strict<T: Encode + Decode + PartialEq + Debug>(value: &T) {
@@ -166,22 +166,43 @@ fn class_and_outcome_must_agree() {
 }
 
 #[test]
-fn only_other_kinds_than_resolve_have_a_verdict() {
+fn verdict_of_a_resolve_is_one_remark_or_nothing() {
     let fixture = Fixture::four();
-    let mut leaf = fixture.positive();
-    leaf.verdict = vec![1];
-    assert_eq!(refused(&leaf), Some("class"));
-    leaf.subject = Subject::Validate(vec![7]);
-    assert_eq!(refused(&leaf), Some("class"));
-    leaf.outcome = Outcome::None;
-    assert_eq!(refused(&leaf), None);
-    leaf.class = Class::NoAgreement;
-    assert_eq!(refused(&leaf), Some("class"));
-    leaf.class = Class::Strong;
+    let nothing = fixture.leaf(question("www.example.org", 1), Class::NoAgreement, 1, Outcome::None);
+    let failure = fixture.leaf(question("www.example.org", 1), Class::Failure, 5, Outcome::Failure(2));
+    for leaf in [fixture.positive(), failure] {
+        let with = |verdict: Vec<u8>| Leaf { verdict, ..leaf.clone() };
+        assert_eq!(leaf.remark(), None);
+        let remarked = with(flagged().to_bytes());
+        assert_eq!((refused(&remarked), remarked.remark()), (None, Some(flagged())));
+        for verdict in [vec![1], b"trusted".to_vec(), [flagged().to_bytes(), blocked().to_bytes()].concat()] {
+            let leaf = with(verdict);
+            assert_eq!((refused(&leaf), leaf.remark()), (Some("verdict"), None), "{leaf:?}");
+        }
+    }
+    let remarked = Leaf { verdict: flagged().to_bytes(), ..nothing };
+    assert_eq!(refused(&remarked), Some("class"));
+}
+
+#[test]
+fn verdict_of_other_kinds_is_not_looked_into() {
+    let fixture = Fixture::four();
+    let mut leaf = fixture.validated(Class::Strong);
+    leaf.verdict = flagged().to_bytes();
+    assert_eq!((refused(&leaf), leaf.remark()), (None, None));
     leaf.verdict = vec![1; 4096];
     assert_eq!(refused(&leaf), None);
     leaf.verdict.push(1);
     assert_eq!(refused(&leaf), Some("verdict length"));
+    leaf.verdict = vec![1];
+    leaf.outcome = fixture.positive().outcome;
+    assert_eq!(refused(&leaf), Some("class"));
+    (leaf.class, leaf.outcome) = (Class::Failure, Outcome::Failure(2));
+    assert_eq!(refused(&leaf), Some("class"));
+    leaf.verdict.clear();
+    assert_eq!(refused(&leaf), None);
+    (leaf.class, leaf.outcome, leaf.verdict) = (Class::NoAgreement, Outcome::None, vec![1]);
+    assert_eq!(refused(&leaf), Some("class"));
 }
 
 #[test]

@@ -216,9 +216,7 @@ fn certificate_for_another_question_is_refused() {
 #[test]
 fn verdict_is_no_answer_to_a_question() {
     let fixture = Fixture::four();
-    let leaf = every_outcome(&fixture).pop().unwrap();
-    assert_eq!(leaf.kind(), OperationKind::Validate);
-    let answer = fixture.certify(&[leaf], 0);
+    let answer = fixture.certify(&[fixture.validated(Class::Strong)], 0);
     let asked = question("www.example.org", 1);
     assert_eq!(
         verify(&answer, &fixture.cluster, Some(&asked), TIME, GRACE_MS, Class::NoAgreement),
@@ -431,11 +429,41 @@ fn ttl_beyond_that_of_the_cluster_file_is_refused() {
     assert_eq!(contradiction(leaf(3601)), Contradiction::Ttl { expected: 3600, found: 3601 });
 }
 
+/// How a leaf contradicts its cluster file; `None` when it does not.
+fn refusal(fixture: &Fixture, leaf: Leaf) -> Option<Contradiction> {
+    match check_leaf(fixture, leaf) {
+        Ok(_) => None,
+        Err(VerifyError::Contradiction(contradiction)) => Some(contradiction),
+        Err(other) => panic!("expected a contradiction, found {other}"),
+    }
+}
+
 #[test]
 fn policy_of_other_kinds_than_resolve_is_not_that_of_a_zone() {
     let fixture = Fixture::four();
-    let mut leaf = every_outcome(&fixture).pop().unwrap();
-    leaf.subject = Subject::UpdateInputs(vec![1]);
-    leaf.policy = Policy::Bypass;
-    assert!(check_leaf(&fixture, leaf).is_ok());
+    for leaf in [fixture.validated(Class::Strong), fixture.updated()] {
+        let (kind, expected) = (leaf.kind(), leaf.policy);
+        for found in Policy::ALL {
+            let refused = refusal(&fixture, Leaf { policy: found, ..leaf.clone() });
+            let wrong = Contradiction::PolicyOfKind { kind, expected, found };
+            assert_eq!(refused, (found != expected).then_some(wrong));
+        }
+    }
+    let epoch = Leaf { subject: Subject::NewEpoch(vec![2]), policy: Policy::Bypass, ..fixture.updated() };
+    assert_eq!(refusal(&fixture, epoch), None);
+}
+
+#[test]
+fn other_kinds_than_resolve_have_classes_of_their_policy_save_secure() {
+    let fixture = Fixture::four();
+    for (leaf, classes) in [
+        (fixture.validated(Class::Strong), &[Class::Corroborated, Class::Strong][..]),
+        (fixture.updated(), &[Class::Strong]),
+    ] {
+        for class in [Class::Records, Class::Corroborated, Class::Strong, Class::Secure] {
+            let refused = refusal(&fixture, Leaf { class, ..leaf.clone() });
+            let wrong = Contradiction::Class { policy: leaf.policy, class };
+            assert_eq!(refused, (!classes.contains(&class)).then_some(wrong));
+        }
+    }
 }

@@ -5,8 +5,8 @@
 use certificate::codec::Encode as _;
 use certificate::leaf::{Class, Leaf, Outcome, Policy, Question, RrSet, Subject};
 use certificate::{
-    CertifiedAnswer, Cluster, Digest, Member, MessageType, QuorumCertificate, ReplicaId, ReplicaSet, SeedKey,
-    Sequence, Signature, SlotHeader, View, merkle, name,
+    CertifiedAnswer, Cluster, Digest, Judged, Member, MessageType, QuorumCertificate, Remark, ReplicaId,
+    ReplicaSet, SeedKey, Sequence, Signature, SlotHeader, View, merkle, name,
 };
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use sha2::{Digest as _, Sha512};
@@ -118,6 +118,28 @@ impl Fixture {
         self.leaf(question("www.example.org", 1), Class::Strong, 300, Outcome::Answer(vec![set]))
     }
 
+    /// The verdict on a certificate chain.
+    pub fn validated(&self, class: Class) -> Leaf {
+        let leaf = self.leaf(question("www.example.org", 1), class, 60, Outcome::None);
+        Leaf {
+            subject: Subject::Validate(b"192.0.2.1:443 and the digest of a chain".to_vec()),
+            policy: Policy::Corroborated,
+            verdict: b"trusted".to_vec(),
+            ..leaf
+        }
+    }
+
+    /// The decision that an input is in force.
+    pub fn updated(&self) -> Leaf {
+        let leaf = self.leaf(question("www.example.org", 1), Class::Strong, 3600, Outcome::None);
+        Leaf {
+            subject: Subject::UpdateInputs([&[1][..], &Digest::of(b"a log list").0].concat()),
+            policy: Policy::Strong,
+            verdict: b"accepted".to_vec(),
+            ..leaf
+        }
+    }
+
     pub fn header(&self, leaves: &[Leaf]) -> SlotHeader {
         let bytes: Vec<Vec<u8>> = leaves.iter().map(|leaf| leaf.to_bytes()).collect();
         SlotHeader {
@@ -193,9 +215,6 @@ pub fn every_outcome(fixture: &Fixture) -> Vec<Leaf> {
         rrset("any.example.org", 1, 300, &[&[192, 0, 2, 1]]),
         rrset("any.example.org", 16, 200, &[b"\x05hello"]),
     ]);
-    let mut validated = fixture.leaf(question("www.example.org", 1), Class::Strong, 60, Outcome::None);
-    validated.subject = Subject::Validate(b"192.0.2.1:443 and the digest of a chain".to_vec());
-    validated.verdict = b"trusted".to_vec();
     use certificate::Denial::{NoData, NxDomain};
     let leaf = |name, qtype, class, ttl, outcome| fixture.leaf(question(name, qtype), class, ttl, outcome);
     vec![
@@ -229,8 +248,24 @@ pub fn every_outcome(fixture: &Fixture) -> Vec<Leaf> {
             120,
             Outcome::Answer(vec![cname("dangling.example.org", "www.example.net")]),
         ),
-        validated,
+        fixture.validated(Class::Strong),
+        Leaf { verdict: flagged().to_bytes(), ..fixture.positive() },
+        Leaf {
+            verdict: blocked().to_bytes(),
+            ..leaf("blocked.example.org", 37, Class::Failure, 5, Outcome::Failure(2))
+        },
+        fixture.updated(),
     ]
+}
+
+/// A remark beside an answer that is served nevertheless.
+pub fn flagged() -> Remark {
+    Remark::new(Judged::Indeterminate, 0, "ct-verify: TLSA indeterminate: log_list_stale")
+}
+
+/// A remark beside an answer that is not served.
+pub fn blocked() -> Remark {
+    Remark::new(Judged::Invalid, 15, "ct-verify: CERT invalid: not_enough_logs, too_few_operators")
 }
 
 pub fn hex(bytes: &[u8]) -> String {

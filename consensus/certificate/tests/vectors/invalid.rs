@@ -8,7 +8,7 @@ use certificate::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TIME, every_outcome, question, rrset, small_order_signature, wire};
+use crate::support::{TIME, blocked, every_outcome, question, rrset, small_order_signature, wire};
 use crate::{Case, Clusters, merge};
 
 /// An invalid case and why it must be refused.
@@ -76,12 +76,59 @@ fn malformed_cases(clusters: &Clusters) -> Vec<Refused> {
     );
     signed("end-later-than-ttl", |leaf| leaf.not_after_ms += 1, "the end is time plus TTL");
     signed("answer-of-class-failure", |leaf| leaf.class = Class::Failure, "class and outcome differ");
-    signed("verdict-on-answer", |leaf| leaf.verdict = vec![1], "an answer has no verdict");
+    signed("verdict-on-answer", |leaf| leaf.verdict = b"trusted".to_vec(), "an answer has remarks only");
     signed(
         "rcode-3-as-failure",
         |leaf| (leaf.class, leaf.outcome) = (Class::Failure, Outcome::Failure(3)),
         "NXDOMAIN is no failure",
     );
+    cases.extend(remark_cases(clusters));
+    cases
+}
+
+/// Leaves whose verdict is not what its class and kind allow.
+fn remark_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let mut cases = Vec::new();
+    let mut push = |name, leaf: Leaf, why| {
+        let mut case = Case::new(name, "n4", &four.certify(&[leaf], 0));
+        case.question = None;
+        cases.push(("malformed", case, why));
+    };
+    let remarked = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut verdict = blocked().to_bytes();
+        change(&mut verdict);
+        Leaf { verdict, ..four.positive() }
+    };
+    let twice = |verdict: &mut Vec<u8>| verdict.extend(verdict.clone());
+    push("two-remarks", remarked(&twice), "at most one remark");
+    push("remark-and-a-byte", remarked(&|verdict| verdict.push(0)), "bytes after the remark");
+    push("remark-cut", remarked(&|verdict| verdict.truncate(20)), "ends inside the text");
+    push("remark-of-one-byte", remarked(&|verdict| verdict.truncate(1)), "a conclusion and nothing else");
+    push("remark-conclusion-0", remarked(&|verdict| verdict[0] = 0), "unknown conclusion");
+    push("remark-conclusion-4", remarked(&|verdict| verdict[0] = 4), "unknown conclusion");
+    push("remark-with-line-feed", remarked(&|verdict| verdict[9] = b'\n'), "text below the space");
+    push("remark-with-delete", remarked(&|verdict| verdict[9] = 0x7f), "text above the tilde");
+    push("remark-in-latin-1", remarked(&|verdict| verdict[9] = 0xe9), "text that is not ASCII");
+    let longer = |verdict: &mut Vec<u8>| {
+        verdict.truncate(3);
+        verdict.push(201);
+        verdict.extend([b'a'; 201]);
+    };
+    push("remark-of-201-bytes", remarked(&longer), "text of more than 200 bytes");
+    let verdict = blocked().to_bytes();
+    let nothing = four.leaf(question("split.example.org", 1), Class::NoAgreement, 1, Outcome::None);
+    push(
+        "remark-on-no-agreement",
+        Leaf { verdict: verdict.clone(), ..nothing },
+        "there is nothing to remark on",
+    );
+    let mut failed = four.leaf(question("www.example.org", 1), Class::Failure, 5, Outcome::Failure(2));
+    failed.subject = four.validated(Class::Strong).subject;
+    failed.policy = Policy::Corroborated;
+    push("validate-failure-with-remark", Leaf { verdict, ..failed }, "remarks are for answers");
+    let undecided = Leaf { class: Class::NoAgreement, ..four.validated(Class::Strong) };
+    push("validate-no-agreement-with-verdict", undecided, "there is no verdict without agreement");
     cases
 }
 
@@ -309,7 +356,7 @@ fn leaf_cases(clusters: &Clusters) -> Vec<Refused> {
     );
     push("inclusion", "proof-without-last-node", &|answer| answer.proof.truncate(3), "one digest missing");
     push("inclusion", "other-index", &|answer| answer.index = 1, "the index of its neighbour");
-    push("inclusion", "index-beyond-slot", &|answer| answer.index = 13, "the slot has 13 leaves");
+    push("inclusion", "index-beyond-slot", &|answer| answer.index = 16, "the slot has 16 leaves");
     let announce = |answer: &mut CertifiedAnswer| {
         let mut header = answer.certificate.header.clone();
         header.kinds = [OperationKind::Validate].into_iter().collect();
@@ -433,6 +480,37 @@ fn contradiction_cases(clusters: &Clusters) -> Vec<Refused> {
         Case::new("failure-of-one", "n4", &four.certify(&[leaf], 0)),
         "a failure needs f+1 supporters",
     ));
+    cases.extend(statement_cases(clusters));
+    cases
+}
+
+/// Verdicts and updates whose class, policy and supporters do not fit their kind.
+fn statement_cases(clusters: &Clusters) -> Vec<Refused> {
+    let four = &clusters.four;
+    let mut cases = Vec::new();
+    let mut push = |name, leaf: Leaf, why| {
+        let (support, groups) = (leaf.support, four.cluster.groups_of(leaf.support));
+        let single_path = groups.count_ones() < four.cluster.min_groups;
+        let leaf = Leaf { support, groups, single_path, ..leaf };
+        cases.push(("contradiction", Case::new(name, "n4", &four.certify(&[leaf], 0)), why));
+    };
+    let validated = || four.validated(Class::Strong);
+    let strict = Leaf { policy: Policy::Strong, ..validated() };
+    push("validate-of-policy-strong", strict, "the policy of a validate is corroborated");
+    let records = Leaf { class: Class::Records, ..validated() };
+    push("validate-of-class-records", records, "a verdict is agreed on as a whole");
+    let secure = Leaf { class: Class::Secure, ..validated() };
+    push("validate-of-class-secure", secure, "no verdict is DNSSEC-validated");
+    let alone = Leaf { support: ReplicaSet(1), ..four.validated(Class::Corroborated) };
+    push("validate-of-one", alone, "corroborated needs f+1 supporters");
+    let loose = Leaf { policy: Policy::Corroborated, ..four.updated() };
+    push("update-of-policy-corroborated", loose, "the policy of an update is strong");
+    let few = Leaf { class: Class::Corroborated, ..four.updated() };
+    push("update-of-class-corroborated", few, "an update needs q supporters");
+    let secure = Leaf { class: Class::Secure, ..four.updated() };
+    push("update-of-class-secure", secure, "no update is DNSSEC-validated");
+    let two = Leaf { support: ReplicaSet(0b0011), ..four.updated() };
+    push("update-of-two", two, "strong needs q supporters");
     cases
 }
 

@@ -1,12 +1,13 @@
 //! Certificates that verify, at the edges of what may.
 
 use certificate::codec::{Decode as _, Encode as _};
-use certificate::leaf::{Class, Leaf, Outcome};
+use certificate::leaf::{Class, Leaf, Outcome, Policy};
+use certificate::remark::REMARK_TEXT_BYTES_MAX;
 use certificate::verify::{FUTURE_MS_MAX, GRACE_MS};
-use certificate::{CertifiedAnswer, MessageType, View, merkle};
+use certificate::{CertifiedAnswer, Denial, Judged, MessageType, Remark, View, merkle};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, TIME, every_outcome, hex, question, rrset};
+use crate::support::{Fixture, TIME, every_outcome, flagged, hex, question, rrset, wire};
 use crate::{Case, Clusters, merge};
 
 fn cases(clusters: &Clusters) -> Vec<Case> {
@@ -26,6 +27,9 @@ fn cases(clusters: &Clusters) -> Vec<Case> {
         "any",
         "dangling-cname",
         "validate",
+        "answer-with-remark",
+        "failure-with-remark",
+        "update",
     ];
     let leaves = every_outcome(four);
     assert_eq!(leaves.len(), names.len());
@@ -44,6 +48,9 @@ fn cases(clusters: &Clusters) -> Vec<Case> {
     for (cluster, fixture) in clusters.all() {
         cases.push(Case::new("cname-chain", cluster, &fixture.certify(&every_outcome(fixture), 1)));
     }
+    for (name, leaf) in beside_answers(four) {
+        cases.push(Case::new(name, "n4", &four.certify(&[leaf], 0)));
+    }
     let mut later = four.certify(&[four.positive()], 0);
     later.certificate = four.sign(later.certificate.header, View(7), MessageType::Commit, &[0, 2, 3]);
     cases.push(Case::new("other-view-and-signers", "n4", &later));
@@ -60,6 +67,31 @@ fn cases(clusters: &Clusters) -> Vec<Case> {
     cases.push(with("verifier-clock-behind", &|case| case.now_ms = TIME + 3 - FUTURE_MS_MAX));
     cases.push(with("class-as-asked", &|case| case.min_class = Class::Strong));
     cases
+}
+
+/// Remarks at the edges of what may be, and what becomes of operations that are no questions.
+fn beside_answers(four: &Fixture) -> [(&'static str, Leaf); 8] {
+    let asked = || question("nothing.example.org", 52);
+    let zone = wire("example.org");
+    let denial = Outcome::Negative { chain: Vec::new(), denial: Denial::NoData, zone, minimum: 60 };
+    let with = |remark: Remark, leaf: Leaf| Leaf { verdict: remark.to_bytes(), ..leaf };
+    let longest = Remark::new(Judged::Valid, u16::MAX, &" ~".repeat(REMARK_TEXT_BYTES_MAX / 2));
+    let leaves = every_outcome(four);
+    let undecided = |class, outcome| Leaf {
+        subject: four.validated(class).subject,
+        policy: Policy::Corroborated,
+        ..four.leaf(asked(), class, 1, outcome)
+    };
+    [
+        ("denial-with-remark", with(flagged(), four.leaf(asked(), Class::Strong, 60, denial))),
+        ("records-with-remark", with(flagged(), leaves[7].clone())),
+        ("secure-with-remark", with(flagged(), leaves[9].clone())),
+        ("remark-of-200-bytes", with(longest, four.positive())),
+        ("remark-without-text", with(Remark::new(Judged::Valid, 0, ""), four.positive())),
+        ("validate-corroborated", four.validated(Class::Corroborated)),
+        ("validate-that-nobody-can-judge", undecided(Class::Failure, Outcome::Failure(2))),
+        ("validate-without-agreement", undecided(Class::NoAgreement, Outcome::None)),
+    ]
 }
 
 fn fifty(fixture: &Fixture) -> Vec<Leaf> {
