@@ -1,7 +1,7 @@
 //! What an operator should know of: the latest events, and how often each thing happened.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,28 +11,18 @@ use transparency::Moment;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
-    /// Counts up from 1 since the start.
-    pub number: u64,
     /// When.
     pub at: Moment,
     /// What, for programs: `split_view`, `broken_promise`, `log_list_refused`.
-    pub kind: &'static str,
-    /// How grave it is.
-    pub weight: Weight,
-    /// What, for people.
+    pub code: &'static str,
+    /// Whether somebody should look at once.
+    pub grave: bool,
+    /// What it is about: a log, a URL, a name.
+    pub subject: String,
+    /// What happened, for people.
     pub text: String,
     /// Whatever else is known of it.
-    pub details: Value,
-}
-
-/// How grave an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weight {
-    /// Good to know.
-    Note,
-    /// Somebody should look.
-    Alarm,
+    pub facts: Value,
 }
 
 /// The latest events and all counts.
@@ -45,45 +35,42 @@ pub struct Events {
 struct Kept {
     latest: VecDeque<Event>,
     counts: BTreeMap<&'static str, u64>,
-    last: u64,
 }
 
 impl Events {
-    /// Keeps an event, logs it, and counts it under `events_note` or `events_alarm`.
-    pub fn record(&self, at: Moment, kind: &'static str, weight: Weight, text: String, details: Value) {
-        match weight {
-            Weight::Note => info!(kind, text, "certificate transparency"),
-            Weight::Alarm => warn!(kind, text, "certificate transparency"),
+    /// Keeps an event, counts it under its code, and logs it.
+    pub fn push(&self, event: Event) {
+        let Event { code, subject, text, .. } = &event;
+        if event.grave {
+            warn!(code, subject, text, "certificate transparency");
+        } else {
+            info!(code, subject, text, "certificate transparency");
         }
-        self.count(match weight {
-            Weight::Note => "events_note",
-            Weight::Alarm => "events_alarm",
-        });
         let mut kept = self.kept();
-        kept.last += 1;
-        let number = kept.last;
+        *kept.counts.entry(code).or_default() += 1;
         if kept.latest.len() == EVENTS_MAX {
             kept.latest.pop_front();
         }
-        kept.latest.push_back(Event { number, at, kind, weight, text, details });
+        kept.latest.push_back(event);
     }
 
-    /// Counts one of these. The names are those of this program, so there are few.
+    /// Counts something that is no event by itself. The names are those of this program, so there are few.
     pub fn count(&self, what: &'static str) {
         *self.kept().counts.entry(what).or_default() += 1;
     }
 
-    /// The latest events, the oldest first; at most [`EVENTS_MAX`].
-    pub fn latest(&self) -> Vec<Event> {
-        self.kept().latest.iter().cloned().collect()
+    /// The latest events, the oldest first; at most so many, and at most [`EVENTS_MAX`].
+    pub fn recent(&self, most: usize) -> Vec<Event> {
+        let kept = self.kept();
+        kept.latest.iter().skip(kept.latest.len().saturating_sub(most)).cloned().collect()
     }
 
-    /// How often each thing was counted since the start.
-    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+    /// How often each thing happened since the start.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.kept().counts.clone()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,11 +86,18 @@ mod tests {
     fn oldest_event_goes_when_there_are_too_many() {
         let events = Events::default();
         for number in 0..=EVENTS_MAX {
-            let at = Moment::from_seconds(number as i64);
-            events.record(at, "split_view", Weight::Alarm, String::new(), Value::Null);
+            events.push(Event {
+                at: Moment::from_seconds(number as i64),
+                code: "split_view",
+                grave: false,
+                subject: String::new(),
+                text: String::new(),
+                facts: Value::Null,
+            });
         }
-        let latest = events.latest();
-        assert_eq!((latest.len(), latest[0].number), (EVENTS_MAX, 2));
-        assert_eq!(events.counters()["events_alarm"], EVENTS_MAX as u64 + 1);
+        let recent = events.recent(usize::MAX);
+        assert_eq!((recent.len(), recent[0].at), (EVENTS_MAX, Moment::from_seconds(1)));
+        assert_eq!(events.recent(1)[0].at, Moment::from_seconds(EVENTS_MAX as i64));
+        assert_eq!(events.counts()["split_view"], EVENTS_MAX as u64 + 1);
     }
 }
