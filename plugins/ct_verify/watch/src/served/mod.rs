@@ -4,11 +4,13 @@
 
 mod client;
 mod look;
+mod materials;
 mod metered;
 mod report;
 mod smtp;
 mod target;
 
 pub use look::{LookError, Looking, Served, look};
+pub use materials::Materials;
 pub use report::{Dane, DaneState, Report, Warning, report};
 pub use target::{Protocol, Target, TargetError};

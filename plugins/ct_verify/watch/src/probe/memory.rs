@@ -1,0 +1,100 @@
+//! What is remembered of one target: the last slots, the last report, what has been told of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::outcome::{Decided, Outcome, Seen, outcome};
+use crate::served::{Report, Warning};
+
+/// What is remembered of one target.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    seen: BTreeMap<u64, Seen>,
+    decided: BTreeMap<u64, Decided>,
+    report: Option<Report>,
+    /// Why the last look saw nothing.
+    error: Option<String>,
+    /// The slot in which a look was begun last.
+    looked: Option<u64>,
+    /// What the operator has heard of: told again only after it was different.
+    told_warnings: Vec<Warning>,
+    told_outcome: Option<&'static str>,
+}
+
+impl Memory {
+    /// Whether no look has been begun in this slot; begins one.
+    pub fn begin(&mut self, slot: u64) -> bool {
+        let is_new = self.looked.is_none_or(|looked| looked < slot);
+        if is_new {
+            self.looked = Some(slot);
+        }
+        is_new
+    }
+
+    /// Keeps what was seen; returns the warnings that the operator has not heard of.
+    pub fn keep(&mut self, seen: Option<Seen>, report: Report) -> Vec<Warning> {
+        let new = report.warnings.iter().filter(|warning| !self.told_warnings.contains(warning));
+        let new = new.copied().collect();
+        self.told_warnings.clone_from(&report.warnings);
+        if let Some(seen) = seen {
+            self.seen.insert(seen.slot, seen);
+            keep_newest(&mut self.seen);
+        }
+        self.report = Some(report);
+        self.error = None;
+        new
+    }
+
+    /// Keeps why nothing was seen; says whether something was seen before.
+    pub fn fail(&mut self, error: String) -> bool {
+        self.error.replace(error).is_none()
+    }
+
+    /// Keeps a decision; returns what it means if the operator has not heard of it.
+    pub fn decide(&mut self, slot: u64, decided: Decided) -> Option<Outcome> {
+        let newest = self.decided.keys().next_back().copied();
+        self.decided.insert(slot, decided);
+        keep_newest(&mut self.decided);
+        if newest.is_some_and(|newest| slot < newest) {
+            return None;
+        }
+        let outcome = self.outcome();
+        let told = self.told_outcome.replace(outcome.code());
+        (told != Some(outcome.code())).then_some(outcome)
+    }
+
+    pub fn seen(&self, slot: u64) -> Option<&Seen> {
+        self.seen.get(&slot)
+    }
+
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// What the newest decision means.
+    pub fn outcome(&self) -> Outcome {
+        let mut newest_first = self.decided.iter().rev();
+        let Some((slot, decided)) = newest_first.next() else { return Outcome::Undecided };
+        outcome(*slot, decided, self.seen.get(slot), newest_first.map(|(_, decided)| *decided))
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "outcome": self.outcome(),
+            "seen": self.seen.values().next_back(),
+            "decided": self.decided.iter().next_back().map(|(slot, decided)| json!({ "slot": slot, "what": decided })),
+            "report": self.report,
+            "error": self.error,
+        })
+    }
+}
+
+fn keep_newest<T>(slots: &mut BTreeMap<u64, T>) {
+    while slots.len() > SLOTS_KEPT {
+        slots.pop_first();
+    }
+}
+
+/// How many slots of a target are remembered.
+pub const SLOTS_KEPT: usize = 6;

@@ -1,0 +1,316 @@
+//! Looks at the targets, once in each slot, a few at a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use transparency::Moment;
+use transparency::digest::Sha256;
+
+use super::memory::Memory;
+use super::outcome::{Decided, Essence, Outcome, Seen};
+use super::slots::Slots;
+use crate::clock::Clock;
+use crate::events::{Event, Events};
+use crate::names::Names;
+use crate::served::{LookError, Looking, Materials, Report, Served, Target, look, report};
+
+/// What is looked at, and how.
+#[derive(Debug, Clone)]
+pub struct ProbeConfig {
+    /// The protected targets; each once.
+    pub targets: Vec<Target>,
+    /// How time is counted; the same at every replica.
+    pub slots: Slots,
+    /// How looks are taken.
+    pub looking: Looking,
+    /// A random number of this replica's own, for when in the slot it looks.
+    pub seed: u64,
+}
+
+/// The targets cannot be probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProbeError {
+    /// There are too many.
+    #[error("at most {TARGETS_MAX} targets can be probed, got {0}")]
+    TooMany(usize),
+}
+
+/// What a prober knows of the world outside.
+struct World {
+    names: Arc<dyn Names>,
+    materials: Arc<dyn Materials>,
+    clock: Arc<dyn Clock>,
+    events: Arc<Events>,
+}
+
+/// Looks at the targets, and remembers what it saw.
+pub struct Prober {
+    config: ProbeConfig,
+    world: World,
+    state: Mutex<State>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    targets: BTreeMap<Target, Memory>,
+    /// How many looks there were, by what came of them.
+    looks: BTreeMap<&'static str, u64>,
+    /// How many decisions there were, by what they mean.
+    outcomes: BTreeMap<&'static str, u64>,
+}
+
+impl Prober {
+    /// A prober that looks when it is told to, by [`Prober::round`].
+    ///
+    /// # Errors
+    /// [`ProbeError`] when there are too many targets.
+    pub fn new(
+        config: ProbeConfig,
+        names: Arc<dyn Names>,
+        materials: Arc<dyn Materials>,
+        clock: Arc<dyn Clock>,
+        events: Arc<Events>,
+    ) -> Result<Arc<Self>, ProbeError> {
+        if config.targets.len() > TARGETS_MAX {
+            return Err(ProbeError::TooMany(config.targets.len()));
+        }
+        let targets = config.targets.iter().map(|target| (target.clone(), Memory::default())).collect();
+        let state = Mutex::new(State { targets, ..State::default() });
+        let world = World { names, materials, clock, events };
+        Ok(Arc::new(Prober { config, world, state, task: Mutex::new(None) }))
+    }
+
+    /// Looks in the background from now on, until [`Prober::stop`].
+    pub fn start(self: &Arc<Self>, runtime: &Handle) {
+        let prober = Arc::downgrade(self);
+        let task = runtime.spawn(async move {
+            let mut ticks = interval(ROUND_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(prober) = prober.upgrade() else { return };
+                prober.round().await;
+            }
+        });
+        if let Some(before) = lock(&self.task).replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Looks no more.
+    pub fn stop(&self) {
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
+        }
+    }
+
+    /// Looks at all targets that are due and have not been looked at in this slot; returns how many.
+    pub async fn round(self: &Arc<Self>) -> usize {
+        let now = self.world.clock.now();
+        let slot = self.config.slots.slot(now);
+        let due: Vec<Target> = {
+            let mut state = lock(&self.state);
+            let (slots, seed) = (self.config.slots, self.config.seed);
+            let begun = state.targets.iter_mut().filter_map(|(target, memory)| {
+                let is_due = slots.due(slot, &target.to_string(), seed) <= now;
+                (is_due && memory.begin(slot)).then(|| target.clone())
+            });
+            begun.collect()
+        };
+        let count = due.len();
+        let mut looks = JoinSet::new();
+        for target in due {
+            if looks.len() == LOOKS_AT_ONCE_MAX {
+                looks.join_next().await;
+            }
+            let prober = Arc::clone(self);
+            looks.spawn(async move { prober.look_at(&target, slot).await });
+        }
+        while looks.join_next().await.is_some() {}
+        count
+    }
+
+    /// What this replica saw at a target in a slot.
+    pub fn seen(&self, target: &Target, slot: u64) -> Option<Seen> {
+        lock(&self.state).targets.get(target)?.seen(slot).cloned()
+    }
+
+    /// What was found at a target last.
+    pub fn report(&self, target: &Target) -> Option<Report> {
+        lock(&self.state).targets.get(target)?.report().cloned()
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &[Target] {
+        &self.config.targets
+    }
+
+    /// How time is counted.
+    pub fn slots(&self) -> Slots {
+        self.config.slots
+    }
+
+    /// The newest slot in which all replicas have had time to look; see [`Slots::settled`].
+    pub fn settled_slot(&self, now: Moment) -> Option<u64> {
+        self.config.slots.settled(now)
+    }
+
+    /// Public keys that were seen at servers of this name, as SHA-256 of key with algorithm.
+    pub fn keys_of(&self, host: &str) -> Vec<Sha256> {
+        let state = lock(&self.state);
+        let of_host = state.targets.iter().filter(|(target, _)| target.host() == host);
+        of_host.filter_map(|(_, memory)| memory.report()?.key_sha256).collect()
+    }
+
+    /// Takes in what the cluster decided; tells the operator if it means something new.
+    pub fn told(&self, target: &Target, slot: u64, decided: Decided) {
+        let outcome = {
+            let mut state = lock(&self.state);
+            let Some(memory) = state.targets.get_mut(target) else { return };
+            let news = memory.decide(slot, decided);
+            let code = memory.outcome().code();
+            *state.outcomes.entry(code).or_default() += 1;
+            news
+        };
+        if let Some(outcome) = outcome.filter(|outcome| outcome.code() != "corroborated") {
+            self.tell_outcome(target, &outcome);
+        }
+    }
+
+    /// What the newest decision on a target means.
+    pub fn outcome(&self, target: &Target) -> Outcome {
+        lock(&self.state).targets.get(target).map_or(Outcome::Undecided, Memory::outcome)
+    }
+
+    /// All that is known of all targets, as `/v1/transparency/probes` shows it.
+    pub fn to_json(&self) -> Value {
+        let state = lock(&self.state);
+        let targets: serde_json::Map<String, Value> =
+            state.targets.iter().map(|(target, memory)| (target.to_string(), memory.to_json())).collect();
+        json!({ "slot": self.config.slots.slot(self.world.clock.now()), "targets": targets })
+    }
+
+    /// How many looks there were, by what came of them.
+    pub fn looks(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.state).looks.clone()
+    }
+
+    /// How many decisions there were, by what they mean here.
+    pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.state).outcomes.clone()
+    }
+
+    async fn look_at(&self, target: &Target, slot: u64) {
+        let names = &*self.world.names;
+        match look(target, names, &self.config.looking).await {
+            Err(error) => self.fail(target, &error),
+            Ok(served) => {
+                let owner = target.tlsa_owner();
+                let asked = tokio::time::timeout(self.config.looking.deadline, names.tlsa(&owner)).await;
+                let tlsa = asked.ok().and_then(Result::ok);
+                let now = self.world.clock.now();
+                let mut found = None;
+                self.world.materials.with(&mut |pinned| {
+                    found = Some(report(target, &served, tlsa.as_ref(), pinned, now));
+                });
+                if let Some(report) = found {
+                    self.keep(target, slot, &served, report);
+                }
+            }
+        }
+    }
+
+    fn keep(&self, target: &Target, slot: u64, served: &Served, report: Report) {
+        let seen = report.key_sha256.map(|key_sha256| Seen {
+            slot,
+            at: report.at,
+            addresses: served.addresses.clone(),
+            essence: Essence { leaf_sha256: report.leaf_sha256, key_sha256, conclusion: report.conclusion },
+        });
+        let (at, facts) = (report.at, json!(report));
+        let warnings = {
+            let mut state = lock(&self.state);
+            *state.looks.entry("seen").or_default() += 1;
+            let Some(memory) = state.targets.get_mut(target) else { return };
+            memory.keep(seen, report)
+        };
+        for warning in warnings {
+            self.world.events.push(Event {
+                at,
+                code: warning.code(),
+                grave: warning.is_grave(),
+                subject: target.to_string(),
+                text: warning.text().to_owned(),
+                facts: facts.clone(),
+            });
+        }
+    }
+
+    fn fail(&self, target: &Target, error: &LookError) {
+        let is_news = {
+            let mut state = lock(&self.state);
+            *state.looks.entry(error.code()).or_default() += 1;
+            state.targets.get_mut(target).is_some_and(|memory| memory.fail(error.to_string()))
+        };
+        if is_news {
+            self.world.events.push(Event {
+                at: self.world.clock.now(),
+                code: "not_seen",
+                grave: false,
+                subject: target.to_string(),
+                text: error.to_string(),
+                facts: json!({ "error": error.code() }),
+            });
+        }
+    }
+
+    fn tell_outcome(&self, target: &Target, outcome: &Outcome) {
+        let text = match outcome {
+            Outcome::WeDiffer { grave: true, .. } => {
+                "this replica sees another key than the cluster: somebody may stand between it and the server"
+            }
+            Outcome::WeDiffer { .. } => {
+                "this replica sees another certificate than the cluster, with a known key"
+            }
+            Outcome::AllChanged { grave: true, .. } => {
+                "all replicas see a new key, and its chain does not hold"
+            }
+            Outcome::AllChanged { .. } => "all replicas see a new key",
+            Outcome::NoAgreement { .. } => "the replicas see different certificates",
+            Outcome::NotSeenHere { .. } => "the cluster sees the server, this replica does not",
+            Outcome::Undecided | Outcome::Corroborated { .. } => return,
+        };
+        self.world.events.push(Event {
+            at: self.world.clock.now(),
+            code: outcome.code(),
+            grave: outcome.is_grave(),
+            subject: target.to_string(),
+            text: text.to_owned(),
+            facts: json!(outcome),
+        });
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many targets there may be.
+pub const TARGETS_MAX: usize = 32;
+/// How many looks are under way at a time.
+const LOOKS_AT_ONCE_MAX: usize = 4;
+/// How often it is asked who is due.
+const ROUND_EVERY: Duration = Duration::from_secs(1);
