@@ -1,7 +1,7 @@
 //! The answer of a plugin: sections and flags, and where it came from. The engine turns it into a message.
 
-use certificate::Remark;
 use certificate::certified::CertifiedAnswer;
+use certificate::{Judged, Remark};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -39,7 +39,7 @@ pub struct Response {
     pub authorities: Vec<Record>,
     /// The additional section, without OPT.
     pub additionals: Vec<Record>,
-    /// Extended errors, RFC 8914.
+    /// Extended errors, RFC 8914. What a remark says is not among them; `told` adds it.
     pub extended_errors: Vec<ExtendedError>,
     /// Further EDNS options for a client that sent EDNS.
     pub options: Vec<EdnsOption>,
@@ -70,6 +70,34 @@ impl Response {
             remark: None,
             origin,
             cache_ttl_s: None,
+        }
+    }
+
+    /// What a client is told beside the answer, as INFO-CODE and text of RFC 8914: first the remark, unless it says that all holds, then the
+    /// extended errors. Whoever writes a reply asks here, so that a reply from a cache says the same as the first one.
+    pub fn told(&self) -> impl Iterator<Item = (u16, &str)> {
+        let remark = self.remark.iter().filter(|remark| remark.judged != Judged::Valid);
+        let remark = remark.map(|remark| (remark.info_code, remark.text.as_str()));
+        remark.chain(self.extended_errors.iter().map(|error| (error.code, error.text.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::{a, answer};
+
+    #[test]
+    fn remark_is_told_first_unless_all_holds() {
+        let mut response = answer(vec![a("www.example.org.", 300, 1)]);
+        response.extended_errors.push(ExtendedError { code: 3, text: "stale".into() });
+        for (judged, expected) in [
+            (Judged::Valid, vec![(3, "stale")]),
+            (Judged::Invalid, vec![(15, "found"), (3, "stale")]),
+            (Judged::Indeterminate, vec![(15, "found"), (3, "stale")]),
+        ] {
+            response.remark = Some(Remark::new(judged, 15, "found"));
+            assert_eq!(response.told().collect::<Vec<_>>(), expected, "{judged:?}");
         }
     }
 }

@@ -8,7 +8,6 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
-use crate::error::ExtendedError;
 use crate::query::Transport;
 use crate::response::Response;
 use crate::view::{FLAG_AD, FLAG_CD, FLAG_DO, FLAG_RD, QueryView};
@@ -77,7 +76,7 @@ impl Image {
         Some(Image {
             wire: wire.into(),
             ttls: ttls.into(),
-            options: encode_options(&response.options, &response.extended_errors)?.into(),
+            options: encode_options(&response.options, response.told())?.into(),
             authentic_data: response.authentic_data,
         })
     }
@@ -184,8 +183,11 @@ fn encode_record(encoder: &mut BinEncoder<'_>, record: &Record, asked: &Name) ->
     Ok(ttl)
 }
 
-/// Options and extended errors as they stand in an OPT record; of extended errors as many and as long as the engine writes.
-fn encode_options(options: &[EdnsOption], errors: &[ExtendedError]) -> Option<Vec<u8>> {
+/// Options and what clients are told beside the answer as they stand in an OPT record; of extended errors as many and as long as the engine writes.
+fn encode_options<'a>(
+    options: &[EdnsOption],
+    told: impl Iterator<Item = (u16, &'a str)>,
+) -> Option<Vec<u8>> {
     let mut encoded = Vec::new();
     for option in options {
         let value = Vec::<u8>::try_from(option).ok()?;
@@ -193,10 +195,10 @@ fn encode_options(options: &[EdnsOption], errors: &[ExtendedError]) -> Option<Ve
         encoded.extend_from_slice(&u16::try_from(value.len()).ok()?.to_be_bytes());
         encoded.extend_from_slice(&value);
     }
-    for error in errors.iter().take(EXTENDED_ERRORS_MAX) {
-        let text = &error.text[..error.text.floor_char_boundary(EXTRA_TEXT_BYTES_MAX)];
+    for (code, text) in told.take(EXTENDED_ERRORS_MAX) {
+        let text = &text[..text.floor_char_boundary(EXTRA_TEXT_BYTES_MAX)];
         let length = u16::try_from(text.len()).expect("bounded above");
-        encoded.extend_from_slice(&extended_error_header(error.code, length));
+        encoded.extend_from_slice(&extended_error_header(code, length));
         encoded.extend_from_slice(text.as_bytes());
     }
     (encoded.len() <= MESSAGE_BYTES_MAX).then_some(encoded)

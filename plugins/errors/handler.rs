@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::limit::{Limit, Verdict};
 use crate::chain::Next;
-use crate::error::{ExtendedError, ServeError};
+use crate::error::ServeError;
 use crate::plugin::{Glance, Plugin};
 use crate::query::Query;
 use crate::response::Response;
@@ -64,22 +64,22 @@ fn is_failure(result: &Result<Response, ServeError>) -> bool {
 fn cause(result: &Result<Response, ServeError>) -> String {
     match result {
         Err(error) => error.to_string(),
-        Ok(response) if response.extended_errors.is_empty() => format!("SERVFAIL from {}", response.origin),
         Ok(response) => {
-            let texts: Vec<String> = response.extended_errors.iter().map(text_of).collect();
-            format!("SERVFAIL from {}: {}", response.origin, texts.join("; "))
+            let texts: Vec<String> = response.told().map(text_of).collect();
+            let told = if texts.is_empty() { String::new() } else { format!(": {}", texts.join("; ")) };
+            format!("SERVFAIL from {}{told}", response.origin)
         }
     }
 }
 
 /// The text of an extended error, or its code where it has none. An upstream may have written it, so that nothing in it may break
 /// the line or make it long.
-fn text_of(error: &ExtendedError) -> String {
-    if error.text.is_empty() {
-        return format!("extended error {}", error.code);
+fn text_of((code, text): (u16, &str)) -> String {
+    if text.is_empty() {
+        return format!("extended error {code}");
     }
     let printable = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    error.text.chars().take(TEXT_CHARACTERS_MAX).map(printable).collect()
+    text.chars().take(TEXT_CHARACTERS_MAX).map(printable).collect()
 }
 
 /// Whether an operator can do something about the error. A client that asks for what is not served is no fault here.

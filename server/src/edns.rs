@@ -3,7 +3,6 @@
 //! Nothing of the query's OPT is reflected but DO: an option is in a reply because this server has something to say.
 
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use plugins::ExtendedError;
 
 /// The OPT record of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +37,11 @@ impl Opt {
         }
     }
 
-    /// Adds extended errors, each once. RFC 8914 §2.
-    pub fn push_errors<'a>(&mut self, errors: impl IntoIterator<Item = &'a ExtendedError>) {
-        for error in errors.into_iter().take(EXTENDED_ERRORS_MAX) {
-            let text = &error.text[..error.text.floor_char_boundary(EXTRA_TEXT_BYTES_MAX)];
-            let mut value = error.code.to_be_bytes().to_vec();
+    /// Adds extended errors, INFO-CODE and text, each once. RFC 8914 §2.
+    pub fn push_errors<'a>(&mut self, errors: impl IntoIterator<Item = (u16, &'a str)>) {
+        for (code, text) in errors.into_iter().take(EXTENDED_ERRORS_MAX) {
+            let text = &text[..text.floor_char_boundary(EXTRA_TEXT_BYTES_MAX)];
+            let mut value = code.to_be_bytes().to_vec();
             value.extend_from_slice(text.as_bytes());
             if !self.options.contains(&(EXTENDED_ERROR, value.clone())) {
                 self.push(EXTENDED_ERROR, value);
@@ -149,10 +148,6 @@ mod tests {
         message.split_off(before)
     }
 
-    fn error(code: u16, text: &str) -> ExtendedError {
-        ExtendedError { code, text: text.into() }
-    }
-
     #[test]
     fn record_is_written_as_the_rfc_says() {
         let mut opt = Opt::new(1232, true);
@@ -183,7 +178,7 @@ mod tests {
         let mut opt = Opt::new(1232, false);
         opt.push(10, vec![1; 24]);
         opt.push(3, vec![2; 8]);
-        opt.push_errors(&[error(22, "no upstream answered")]);
+        opt.push_errors([(22, "no upstream answered")]);
         let whole = opt.length();
         opt.fit(whole);
         assert_eq!(opt.length(), whole);
@@ -198,14 +193,13 @@ mod tests {
     #[test]
     fn extended_errors_are_bounded_and_each_stands_once() {
         let mut opt = Opt::new(1232, false);
-        opt.push_errors(&[error(22, "a"), error(22, "a")]);
+        opt.push_errors([(22, "a"), (22, "a")]);
         assert_eq!(opt.length(), 11 + 4 + 3);
         let mut opt = Opt::new(1232, false);
-        opt.push_errors(&vec![error(0, &"é".repeat(500)); 1]);
+        opt.push_errors([(0, "é".repeat(500).as_str())]);
         assert_eq!(opt.length(), 11 + 4 + 2 + 160);
-        let many: Vec<_> = (0..50).map(|code| error(code, "")).collect();
         let mut opt = Opt::new(1232, false);
-        opt.push_errors(&many);
+        opt.push_errors((0..50).map(|code| (code, "")));
         assert_eq!(opt.length(), 11 + EXTENDED_ERRORS_MAX * 6);
     }
 

@@ -243,7 +243,7 @@ impl Engine {
                 opt.push(KEEPALIVE, units.to_be_bytes().to_vec());
             }
             response.options.iter().for_each(|option| opt.push_option(option));
-            opt.push_errors(&response.extended_errors);
+            opt.push_errors(response.told());
             if whole.is_some()
                 && opt.length() + asked.envelope.question?.len() + message::HEADER_BYTES > bounds.bytes_max
             {

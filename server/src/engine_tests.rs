@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use certificate::CertifiedAnswer;
+use certificate::{CertifiedAnswer, Judged, Remark};
 use certificate::codec::Decode;
 use certificate::delivery::OPTION_CODE;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
@@ -51,6 +51,14 @@ impl Plugin for Scripted {
         };
         if first.starts_with(b"certified") {
             response.certificate = Some(Certification::complete(Arc::new(certified(&first))));
+        }
+        if let Some(word) = first.strip_prefix(b"remark-") {
+            let judged = match word {
+                b"valid" => Judged::Valid,
+                b"invalid" => Judged::Invalid,
+                _ => Judged::Indeterminate,
+            };
+            response.remark = Some(Remark::new(judged, 15, "ct-verify: CERT says so"));
         }
         if first.starts_with(b"early") {
             response.certificate = Some(early(&first));
@@ -202,6 +210,22 @@ async fn errors_of_the_chain_become_rcodes_and_extended_errors() {
         assert_eq!((reply.response_code, extended_errors(&reply)), (rcode, codes), "{name}");
     }
     assert_eq!(engine.shared.panics.get(), 1);
+}
+
+#[tokio::test]
+async fn remark_becomes_an_extended_error_unless_all_holds() {
+    let engine = engine();
+    for (name, told) in [
+        ("remark-valid.example.org.", None),
+        ("remark-invalid.example.org.", Some(b"\x00\x0fct-verify: CERT says so".to_vec())),
+        ("remark-unknown.example.org.", Some(b"\x00\x0fct-verify: CERT says so".to_vec())),
+    ] {
+        let reply = ask(&engine, &query(name, RecordType::A, edns(1232, &[])), Transport::Udp).await;
+        assert_eq!((reply.response_code, reply.answers.len()), (ResponseCode::NoError, 1), "{name}");
+        assert_eq!(option(&reply, 15), told, "{name}");
+        let without_edns = ask(&engine, &query(name, RecordType::A, None), Transport::Udp).await;
+        assert!(without_edns.edns.is_none(), "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

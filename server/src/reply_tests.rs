@@ -181,7 +181,7 @@ fn text_of_an_extended_error_gives_way_to_records() {
     let wire = with_opt();
     let Received::Asked(asked) = read(&wire) else { panic!("not a query") };
     let mut opt = Opt::new(1232, true);
-    opt.push_errors(&[plugins::ExtendedError { code: 3, text: "x".repeat(100) }]);
+    opt.push_errors([(3, "x".repeat(100).as_str())]);
     let response = response(vec![text("example.org.", 380)]);
     let bounds = Bounds { bytes_max: 512, pad: false };
     let reply = write(&asked.envelope, &asked.name, &response, Some(opt), bounds).unwrap();

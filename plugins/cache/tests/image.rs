@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Instant;
 
+use certificate::{Judged, Remark};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -132,6 +133,23 @@ fn stale_answers_and_failures_say_so_in_opt() {
     long.extend_from_slice(&[b'x'; 160]);
     assert_eq!(options, [EdnsOption::Unknown(15, long), EdnsOption::Unknown(15, vec![0, 19])]);
     assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
+}
+
+#[test]
+fn remark_is_told_at_a_glance_and_a_valid_one_costs_nothing() {
+    let plain = encode(&answer(vec![a("example.org.", 300, 1)]), "example.org.", false);
+    for (judged, told) in [(Judged::Valid, false), (Judged::Invalid, true), (Judged::Indeterminate, true)] {
+        let mut response = answer(vec![a("example.org.", 300, 1)]);
+        response.remark = Some(Remark::new(judged, 15, "why"));
+        let image = encode(&response, "example.org.", false);
+        let message = decoded(&image, &with_edns(ask("example.org."), false), Shown::Aged(7));
+        let options: Vec<_> =
+            message.edns.unwrap().options().as_ref().iter().map(|(_, option)| option.clone()).collect();
+        let expected =
+            if told { vec![EdnsOption::Unknown(15, b"\x00\x0fwhy".to_vec())] } else { Vec::new() };
+        assert_eq!(options, expected, "{judged:?}");
+        assert_eq!(image.weight() > plain.weight(), told, "{judged:?}");
+    }
 }
 
 /// An answer of `count` records of 16 bytes each.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use certificate::{Judged, Remark};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
@@ -192,6 +193,18 @@ async fn failed_lookup_is_remembered_and_says_so() {
     assert_eq!(bench.script.calls(), 1);
     pass(5).await;
     assert_eq!(bench.ask_a().await.unwrap().rcode, ResponseCode::NoError);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_from_the_cache_keeps_its_remark() {
+    let remark = Remark::new(Judged::Invalid, 15, "ct-verify: CERT invalid: not_enough_logs");
+    let flagged = one(300, 1).map(|response| Response { remark: Some(remark.clone()), ..response });
+    let bench = bench(config(), Script::new([flagged]));
+    for _ in 0..2 {
+        let response = bench.ask_a().await.unwrap();
+        assert_eq!(response.remark.as_ref(), Some(&remark));
+    }
+    assert_eq!(bench.script.calls(), 1);
 }
 
 #[tokio::test(start_paused = true)]
