@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::chain::{Next, Rest};
 use crate::error::{ServeError, StartError};
@@ -69,6 +70,17 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Does what `POST path?query` of the JSON API asks for, if `path` is this plugin's. The request is that of an operator on this machine.
     fn change(&self, _path: &str, _query: &str) -> Option<(u16, String)> {
+        None
+    }
+
+    /// Whether `post` answers `POST path`: then its body is read.
+    fn receives(&self, _path: &str) -> bool {
+        false
+    }
+
+    /// Answers `POST path?query` with a body, from whoever reaches the admin listener: it must change nothing that an operator decides on. The body is
+    /// at most `validator::REQUEST_BYTES_MAX` bytes, and few requests are under way at a time. Dropped when the client goes away.
+    async fn post(&self, _path: &str, _query: &str, _body: Bytes) -> Option<(u16, String)> {
         None
     }
 

@@ -1,9 +1,10 @@
 //! HTTP for operators: `/health`, `/ready`, `/metrics` and the JSON API of the plugins below `/v1/`. Plain HTTP/1.1, bounded. Whoever reaches a listener may
-//! read; `operator` says who may change something.
+//! read; `operator` says who may change something, `post` reads what whoever reaches a listener may send.
 //!
 //! Listeners are known by their address and outlive a reload; what they serve is looked up with each request.
 
 mod operator;
+mod post;
 mod serve;
 
 pub use operator::OPERATOR;
@@ -18,8 +19,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
+use plugins::plugin::Plugin;
 use plugins::setup::Service;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Why an HTTP service does not listen.
@@ -59,6 +62,8 @@ struct State {
     metrics: Arc<Metrics>,
     current: ArcSwap<Current>,
     stopping: AtomicBool,
+    /// Room for requests with a body.
+    posts: Semaphore,
 }
 
 /// What belongs to one configuration.
@@ -68,6 +73,17 @@ struct Current {
     paths: BTreeMap<SocketAddr, BTreeSet<Path>>,
     chains: Vec<Chain>,
     lameduck: Duration,
+}
+
+impl Current {
+    /// Whether the listener that the Corefile calls `configured` serves `path`.
+    fn serves(&self, configured: SocketAddr, path: Path) -> bool {
+        self.paths.get(&configured).is_some_and(|paths| paths.contains(&path))
+    }
+
+    fn plugins(&self) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+        self.chains.iter().flat_map(|chain| chain.plugins())
+    }
 }
 
 struct Listener {
@@ -85,7 +101,12 @@ pub struct Opened {
 impl Admin {
     /// No service yet.
     pub fn new(metrics: Arc<Metrics>) -> Admin {
-        let state = State { metrics, current: ArcSwap::default(), stopping: AtomicBool::new(false) };
+        let state = State {
+            metrics,
+            current: ArcSwap::default(),
+            stopping: AtomicBool::new(false),
+            posts: Semaphore::new(post::POSTS_MAX),
+        };
         Admin { state: Arc::new(state), listeners: BTreeMap::new() }
     }
 

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Current, Path, State, operator};
+use super::{Current, Path, State, operator, post};
 
 /// Serves a listener until `stop`. `configured` is its address in the Corefile.
 pub async fn listen(socket: TcpListener, configured: SocketAddr, state: Arc<State>, stop: CancellationToken) {
@@ -55,9 +55,14 @@ async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
     // Who that is decides what it may do; without an address it is nobody on this machine.
     let client = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let (request, _) = request.into_parts();
-        let response = respond(&request, client, configured, &state);
-        async move { Ok::<_, Infallible>(response) }
+        let state = &state;
+        async move {
+            let (request, body) = request.into_parts();
+            Ok::<_, Infallible>(match post::receive(&request, body, configured, state).await {
+                Some(response) => response,
+                None => respond(&request, client, configured, state),
+            })
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(HEADERS_MAX);
@@ -68,7 +73,8 @@ async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
     }
 }
 
-/// Answers a request of `client` on the listener that the Corefile calls `configured`. What a request carries beside its head is not looked at.
+/// Answers a request of `client` on the listener that the Corefile calls `configured`. What a request carries beside its head is not looked at; where it
+/// is, `post` has answered.
 pub fn respond(
     request: &Parts,
     client: IpAddr,
@@ -76,7 +82,7 @@ pub fn respond(
     state: &State,
 ) -> Response<Full<Bytes>> {
     let current = state.current.load();
-    let has = |path| current.paths.get(&configured).is_some_and(|paths| paths.contains(&path));
+    let has = |path| current.serves(configured, path);
     let path = request.uri.path();
     let is_api = path.starts_with("/v1/") && has(Path::Metrics);
     if request.method == Method::POST && is_api {
@@ -120,8 +126,7 @@ fn of_plugins(
     current: &Current,
     ask: impl Fn(&dyn Plugin) -> Option<(u16, String)>,
 ) -> Option<Response<Full<Bytes>>> {
-    let plugins = current.chains.iter().flat_map(|chain| chain.plugins());
-    plugins.filter_map(|plugin| ask(plugin.as_ref())).next().map(|(status, body)| json(status, body))
+    current.plugins().filter_map(|plugin| ask(plugin.as_ref())).next().map(|(status, body)| json(status, body))
 }
 
 /// What is not ready, each with the reason.
@@ -131,7 +136,7 @@ fn missing(state: &State) -> Vec<String> {
     }
     let current = state.current.load();
     let mut missing: Vec<String> = Vec::new();
-    for plugin in current.chains.iter().flat_map(|chain| chain.plugins()) {
+    for plugin in current.plugins() {
         if let Err(reason) = plugin.ready() {
             missing.push(format!("{}: {reason}", plugin.name()));
         }
@@ -146,7 +151,7 @@ fn only(why: &str, allowed: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-fn json(status: u16, body: impl Into<String>) -> Response<Full<Bytes>> {
+pub(super) fn json(status: u16, body: impl Into<String>) -> Response<Full<Bytes>> {
     typed(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), "application/json", body.into())
 }
 
