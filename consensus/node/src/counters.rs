@@ -32,6 +32,14 @@ pub(crate) struct LiveCounters {
     pub answers_dropped: Counter,
     pub inbox_drops: Counter,
     pub refused_frames: Counter,
+    pub news_in: Counter,
+    pub news_out: Counter,
+    pub news_dropped: Counter,
+    pub news_refused: Counter,
+    pub content_in: Counter,
+    pub content_out: Counter,
+    pub content_refused: Counter,
+    pub fetches_refused: Counter,
     pub log_syncs: Counter,
     pub evidence_lost: Counter,
 }
@@ -65,6 +73,22 @@ pub struct Counters {
     pub inbox_drops: u64,
     /// Frames or messages of peers that could not be read; each costs its sender the connection.
     pub refused_frames: u64,
+    /// Pieces of news from peers, handed to the host.
+    pub news_in: u64,
+    /// Pieces of news to peers: one that goes to three of them counts as three.
+    pub news_out: u64,
+    /// Own news not sent: too long, too often, or a peer takes it too slowly.
+    pub news_dropped: u64,
+    /// Pieces of news of peers not handed to the host: too often, or after the peer was shut out.
+    pub news_refused: u64,
+    /// Contents that peers gave, as they were asked for.
+    pub content_in: u64,
+    /// Contents that were given to peers.
+    pub content_out: u64,
+    /// Contents of peers that were not what they were asked for: too long, or of another digest.
+    pub content_refused: u64,
+    /// Questions of peers for content not answered: too often, or after the peer was shut out.
+    pub fetches_refused: u64,
     /// Syncs of the log.
     pub log_syncs: u64,
     /// Faults whose evidence was not written because too much was waiting, or the disk refused.
@@ -87,6 +111,14 @@ impl LiveCounters {
             answers_dropped: self.answers_dropped.value(),
             inbox_drops: self.inbox_drops.value(),
             refused_frames: self.refused_frames.value(),
+            news_in: self.news_in.value(),
+            news_out: self.news_out.value(),
+            news_dropped: self.news_dropped.value(),
+            news_refused: self.news_refused.value(),
+            content_in: self.content_in.value(),
+            content_out: self.content_out.value(),
+            content_refused: self.content_refused.value(),
+            fetches_refused: self.fetches_refused.value(),
             log_syncs: self.log_syncs.value(),
             evidence_lost: self.evidence_lost.value(),
         }

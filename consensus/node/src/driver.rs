@@ -3,7 +3,7 @@
 //! A turn: take what waits, step for each event, write all records, sync once if any of them vouches for a message, and only then
 //! send, ask and report. If the disk fails, nothing of that turn leaves and there is no next turn.
 
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use certificate::codec::Encode;
@@ -17,7 +17,7 @@ use crate::clock::{Clock, wall_ms};
 use crate::counters::LiveCounters;
 use crate::evidence::Evidence;
 use crate::handle::{Inner, NodeHandle};
-use crate::host::Host;
+use crate::host::HostCell;
 use crate::inbox::{Inbox, Next};
 use crate::inquiry::Inquiries;
 use crate::keyring::ClusterKeys;
@@ -43,9 +43,6 @@ pub(crate) type AnyApplication = Arc<dyn Application + Send + Sync>;
 
 /// The state machine as the driver runs it.
 pub(crate) type AnyReplica = Replica<AnyApplication, ClusterKeys>;
-
-/// The host in charge, which a reload may replace.
-pub(crate) type HostCell = Arc<RwLock<Arc<dyn Host>>>;
 
 /// What the driver works with.
 pub(crate) struct Driver {

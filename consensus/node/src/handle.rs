@@ -4,17 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use certificate::{Cluster, Digest, ReplicaId, ReplicaSet};
 use detector::{Assessment, Notice, TrustGraph};
 use pbft::{Event, Operation};
 use peer_filter::{FilterError, FilterStatistics, Kind as FilterKind};
 use tokio::sync::watch;
 
-use crate::driver::HostCell;
 use crate::evidence::{self, Listed};
-use crate::host::Host;
+use crate::host::{Host, HostCell};
 use crate::inbox::{Busy, Inbox};
 use crate::inquiry::Inquiries;
 use crate::status::NodeStatus;
@@ -74,6 +74,21 @@ impl NodeHandle {
     /// Errors: `Full` when too much waits, `Stopped`.
     pub fn answer(&self, to: ReplicaId, operation: Digest, bytes: Vec<u8>) -> Result<(), Busy> {
         self.inner.inbox.push_host(Event::Answer { to, operation, bytes })
+    }
+
+    /// Tells all connected peers, whose hosts hear of it by `Host::told`: at best. Lost is what is longer than `NEWS_BYTES_MAX`, what goes beyond
+    /// `NEWS_TOLD_PER_WINDOW_MAX`, and what a peer takes too slowly; `Counters::news_dropped` says how much.
+    pub fn tell(&self, bytes: Bytes) {
+        self.inner.peers.tell(Instant::now(), &bytes);
+    }
+
+    /// Fetches what has this digest (SHA-256, as of `Digest::of`) from the connected peers, whose hosts give it by `Host::content`. They are asked one
+    /// after the other: the next one when one has nothing of use, or when nobody has given it for another 500 ms, at most f+1 at once.
+    ///
+    /// What comes back has the digest and at most `bytes_max` bytes, and never more than `CONTENT_BYTES_MAX`. `None` when nobody gives it within
+    /// `deadline`, which includes the wait while `FETCHES_MAX` others are under way.
+    pub async fn fetch(&self, digest: &Digest, bytes_max: usize, deadline: Duration) -> Option<Bytes> {
+        self.inner.peers.fetch(digest, bytes_max, deadline).await
     }
 
     /// Puts another host in charge: a new configuration, the same replica. From the next turn on only the new one is called.

@@ -1,10 +1,17 @@
 //! What a node asks of the program around it.
 
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
 use certificate::{Digest, ReplicaId};
 
 use crate::NodeHandle;
 
-/// The program around a node. All methods are called on the driver's thread and must return at once: work is handed on.
+/// The host in charge, which a reload may replace.
+pub(crate) type HostCell = Arc<RwLock<Arc<dyn Host>>>;
+
+/// The program around a node. All methods but `told` and `content` are called on the driver's thread; all but `content` must return at once: work is
+/// handed on.
 ///
 /// Work that outlives the call may keep a clone of the handle; a host that keeps one for good keeps the node running until
 /// `NodeHandle::shutdown`.
@@ -28,4 +35,17 @@ pub trait Host: Send + Sync + 'static {
 
     /// A peer misbehaved, or something looks like it; or this replica found that it must not vote any more.
     fn fault(&self, fault: &pbft::Fault);
+
+    /// A peer tells all others something: at most `NEWS_BYTES_MAX` bytes, of any content. Nothing vouches for it but that `from` sent it. Called on the
+    /// threads that move messages: returns at once.
+    fn told(&self, from: ReplicaId, bytes: Bytes) {
+        let _ = (from, bytes);
+    }
+
+    /// What has this digest (SHA-256), for a peer that asks; not given when it is longer than `CONTENT_BYTES_MAX`. Called on threads where it may
+    /// read a file, some at once. Best a clone of what is held anyway.
+    fn content(&self, digest: &Digest) -> Option<Bytes> {
+        let _ = digest;
+        None
+    }
 }

@@ -226,72 +226,41 @@ impl Node {
         #[cfg(feature = "adversary")]
         let application_of_liar = application.clone();
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
-        let log_began = began::read(&config.state)
-            .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
         let port = match config.port.take() {
             Some(port) => port,
             None => Port::open(&mut config)?,
         };
-        let Port { socket, address, filter, detector, shut_out, clock } = port;
         #[cfg(feature = "adversary")]
-        let liar = crate::adversary::Liar::new(&config, application_of_liar, &socket)?;
-        let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
+        let liar = crate::adversary::Liar::new(&config, application_of_liar, &port.socket)?;
+        let (clock, address) = (port.clock, port.address);
         let counters = Arc::new(LiveCounters::default());
-        let peers = Arc::new(Peers::start(PeersConfig {
-            cluster: config.cluster.clone(),
-            me: config.me,
-            log_began,
-            key: config.seed.transport_key(),
-            socket,
-            filter: filter.clone(),
-            compression: config.compression,
-            shut_out,
-            inbox: inbox.clone(),
-            counters: counters.clone(),
-            runtime: Handle::current(),
-        })?);
-        let doors = peers.clone();
-        let warden = Arc::new(Warden::new(detector, filter, doors, clock));
-        let status = watch::Sender::new(first_status(&config, &replica, &peers, &warden));
-        let evidence = config.state.join(EVIDENCE_FOLDER);
-        let host = Arc::new(RwLock::new(host));
-        let inner = Arc::new(Inner {
-            me: config.me,
-            cluster: config.cluster.clone(),
-            address,
-            inbox: inbox.clone(),
-            peers: peers.clone(),
-            host: host.clone(),
-            status: status.subscribe(),
-            inquiries: Arc::default(),
-            warden: warden.clone(),
-            evidence: evidence.clone(),
-        });
+        let (inner, status) = connect(&config, &replica, port, host, counters.clone())?;
         #[cfg(feature = "adversary")]
         let voice = match config.adversary {
-            Some(vice) => {
-                Some(crate::adversary::Voice::start(vice, liar, peers.clone()).map_err(StartError::Thread)?)
-            }
+            Some(vice) => Some(
+                crate::adversary::Voice::start(vice, liar, inner.peers.clone())
+                    .map_err(StartError::Thread)?,
+            ),
             None => None,
         };
         let driver = Driver {
             me: config.me,
             #[cfg(feature = "adversary")]
             voice,
-            evidence: Evidence::start(evidence, config.cluster.domain(), counters.clone()),
+            evidence: Evidence::start(inner.evidence.clone(), config.cluster.domain(), counters.clone()),
             chronicle: Chronicle::new(config.cluster.replicas, &replica.status()),
             cluster: config.cluster,
             replica,
             wal: recovered.wal,
-            inbox,
-            peers,
-            host,
+            inbox: inner.inbox.clone(),
+            peers: inner.peers.clone(),
+            host: inner.host.clone(),
             handle: Arc::downgrade(&inner),
             status,
             counters,
             inquiries: inner.inquiries.clone(),
             clock,
-            warden,
+            warden: inner.warden.clone(),
             keeper: Some(Keeper::start(config.state)),
             tend_at: Instant::now() + TEND_EVERY,
             deadline: None,
@@ -301,6 +270,50 @@ impl Node {
         thread.spawn(move || driver.run()).map_err(StartError::Thread)?;
         Ok(NodeHandle::from_inner(inner))
     }
+}
+
+/// Opens the node to its peers: from here on what they say waits for the driver. Gives what the handles share, and where the driver says how it stands.
+fn connect(
+    config: &NodeConfig,
+    replica: &AnyReplica,
+    port: Port,
+    host: Arc<dyn Host>,
+    counters: Arc<LiveCounters>,
+) -> Result<(Arc<Inner>, watch::Sender<NodeStatus>), StartError> {
+    let Port { socket, address, filter, detector, shut_out, clock } = port;
+    let log_began = began::read(&config.state)
+        .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
+    let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));
+    let host = Arc::new(RwLock::new(host));
+    let peers = Arc::new(Peers::start(PeersConfig {
+        cluster: config.cluster.clone(),
+        me: config.me,
+        log_began,
+        key: config.seed.transport_key(),
+        socket,
+        filter: filter.clone(),
+        compression: config.compression,
+        shut_out,
+        host: host.clone(),
+        inbox: inbox.clone(),
+        counters,
+        runtime: Handle::current(),
+    })?);
+    let warden = Arc::new(Warden::new(detector, filter, peers.clone(), clock));
+    let status = watch::Sender::new(first_status(config, replica, &peers, &warden));
+    let inner = Inner {
+        me: config.me,
+        cluster: config.cluster.clone(),
+        address,
+        inbox,
+        peers,
+        host,
+        status: status.subscribe(),
+        inquiries: Arc::default(),
+        warden,
+        evidence: config.state.join(EVIDENCE_FOLDER),
+    };
+    Ok((Arc::new(inner), status))
 }
 
 pub(crate) fn check_key(config: &NodeConfig) -> Result<(), StartError> {

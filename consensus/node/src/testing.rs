@@ -1,14 +1,16 @@
 //! What several tests need: a cluster on loopback whose ports the system chose, and waiting for a condition.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use certificate::{Cluster, Member, ReplicaId, SeedKey};
+use bytes::Bytes;
+use certificate::{Cluster, Digest, Member, ReplicaId, SeedKey};
 use peer_filter::{Mode, PeerFilter};
 
-use crate::peer_socket;
 use crate::transport::load_filter;
+use crate::{Host, NodeHandle, peer_socket};
 
 /// Nothing here takes so long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,6 +55,63 @@ impl Setting {
     /// The socket of a replica; clones keep the port while a replica is down.
     pub(crate) fn socket(&self, id: u8) -> UdpSocket {
         self.sockets[usize::from(id)].try_clone().unwrap()
+    }
+}
+
+/// What a host was told and asked beside the decisions, and what it has.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    pub news: Mutex<Vec<(ReplicaId, Bytes)>>,
+    pub contents: Mutex<HashMap<Digest, Bytes>>,
+    pub asked: Mutex<Vec<Digest>>,
+}
+
+impl Shelf {
+    /// Keeps content and gives its digest.
+    pub(crate) fn keep(&self, content: Vec<u8>) -> Digest {
+        let digest = Digest::of(&content);
+        self.put(digest, content);
+        digest
+    }
+
+    /// Keeps content under a digest that need not be its own.
+    pub(crate) fn put(&self, digest: Digest, content: Vec<u8>) {
+        self.contents.lock().unwrap().insert(digest, content.into());
+    }
+
+    pub(crate) fn told(&self, from: ReplicaId, bytes: Bytes) {
+        self.news.lock().unwrap().push((from, bytes));
+    }
+
+    pub(crate) fn content(&self, digest: &Digest) -> Option<Bytes> {
+        self.asked.lock().unwrap().push(*digest);
+        self.contents.lock().unwrap().get(digest).cloned()
+    }
+
+    pub(crate) fn news_count(&self) -> usize {
+        self.news.lock().unwrap().len()
+    }
+
+    pub(crate) fn asked_count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+/// A host for tests of the transport alone.
+impl Host for Shelf {
+    fn lookup(&self, _node: &NodeHandle, _lookup: pbft::Lookup) {}
+    fn early(&self, _early: &pbft::Early) {}
+    fn decided(&self, _decided: &pbft::Decided) {}
+    fn answered(&self, _from: ReplicaId, _operation: Digest, _bytes: &[u8]) {}
+    fn refused(&self, _operation: Digest) {}
+    fn fault(&self, _fault: &pbft::Fault) {}
+
+    fn told(&self, from: ReplicaId, bytes: Bytes) {
+        Shelf::told(self, from, bytes);
+    }
+
+    fn content(&self, digest: &Digest) -> Option<Bytes> {
+        Shelf::content(self, digest)
     }
 }
 

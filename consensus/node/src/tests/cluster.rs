@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use certificate::codec::Decode;
 use certificate::{Cluster, Digest, MessageType, OperationKind, ReplicaId, Sequence, View};
 use pbft::{Application, Counted, Decided, Early, Fault, Lookup, Operation, Record};
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::log::{SegmentFolder, StateFolder, Storage, Wal};
-use crate::testing::{PATIENCE, Setting};
+use crate::testing::{PATIENCE, Setting, Shelf};
 use crate::{FilterMode, Host, Node, NodeConfig, NodeHandle, NodeStatus, StartError, initialise_sized};
 
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024;
@@ -48,13 +49,15 @@ pub(super) struct Told {
 /// Answers every lookup at once and remembers everything else.
 pub(super) struct ToyHost {
     told: Mutex<Told>,
+    /// News and content.
+    pub shelf: Shelf,
     /// How many operations were decided.
     decided: watch::Sender<usize>,
 }
 
 impl ToyHost {
     pub(super) fn new() -> Arc<ToyHost> {
-        Arc::new(ToyHost { told: Mutex::default(), decided: watch::Sender::new(0) })
+        Arc::new(ToyHost { told: Mutex::default(), shelf: Shelf::default(), decided: watch::Sender::new(0) })
     }
 
     pub(super) fn told<T>(&self, look: impl FnOnce(&Told) -> T) -> T {
@@ -109,6 +112,14 @@ impl Host for ToyHost {
 
     fn fault(&self, fault: &Fault) {
         self.told.lock().unwrap().faults.push(fault.clone());
+    }
+
+    fn told(&self, from: ReplicaId, bytes: Bytes) {
+        self.shelf.told(from, bytes);
+    }
+
+    fn content(&self, digest: &Digest) -> Option<Bytes> {
+        self.shelf.content(digest)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection: the exchange of Hellos, then framed messages, one stream each way for consensus and one for bulk.
+//! One connection: the exchange of Hellos, then framed messages, one stream each way for consensus, one for bulk, one for news.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::CloseCode;
 use super::hello::{Hello, HelloError};
+use super::news::{NEWS_RULES, QUEUED_NEWS_MAX};
 use crate::frame::{FrameError, FrameRules, LENGTH_BYTES};
 
 /// Messages to one peer, of one class, that may wait to be sent.
@@ -41,6 +42,8 @@ pub(crate) const HELLO_RULES: FrameRules = FrameRules { message_bytes_max: 256, 
 pub(crate) enum Class {
     Consensus = 0,
     Bulk = 1,
+    /// What the hosts tell each other; no message of `pbft`.
+    News = 2,
 }
 
 impl Class {
@@ -93,6 +96,7 @@ impl ClassRules {
         match class {
             Class::Consensus => self.consensus,
             Class::Bulk => self.bulk,
+            Class::News => NEWS_RULES,
         }
     }
 }
@@ -102,7 +106,7 @@ impl ClassRules {
 pub(crate) enum LinkError {
     #[error(transparent)]
     Hello(#[from] HelloError),
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Connection(#[from] quinn::ConnectionError),
     #[error("stream ended: {0}")]
     Read(#[from] ReadExactError),
@@ -150,6 +154,18 @@ impl LinkError {
     }
 }
 
+/// The text of a peer's close reason is the peer's: what would garble a log is escaped.
+fn printable(closed: &quinn::ConnectionError) -> String {
+    let mut text = String::new();
+    for character in closed.to_string().chars() {
+        match character.is_control() {
+            true => text.extend(character.escape_default()),
+            false => text.push(character),
+        }
+    }
+    text
+}
+
 /// A connection whose two ends have said Hello and mean the same cluster.
 pub(crate) struct Greeted {
     pub connection: Connection,
@@ -187,6 +203,7 @@ pub(crate) async fn open(connection: &Connection, class: Class) -> Result<SendSt
     let priority = match class {
         Class::Consensus => 1,
         Class::Bulk => 0,
+        Class::News => -1,
     };
     // Fails only on a closed stream, which the write reports.
     let _ = send.set_priority(priority);
@@ -217,10 +234,10 @@ pub(crate) async fn read_frame(receive: &mut RecvStream, rules: FrameRules) -> R
 /// Where frames for one connection wait. Never blocks: what does not fit is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct SendQueue {
-    consensus: mpsc::Sender<Bytes>,
-    bulk: mpsc::Sender<Bytes>,
+    /// By class.
+    frames: [mpsc::Sender<Bytes>; 3],
     /// Of each class.
-    bytes: [Arc<AtomicUsize>; 2],
+    bytes: [Arc<AtomicUsize>; 3],
 }
 
 /// The other end of a queue's class.
@@ -230,40 +247,43 @@ pub(crate) struct QueuedFrames {
 }
 
 impl SendQueue {
-    /// A queue and what is taken from it, consensus first.
-    pub(crate) fn new() -> (SendQueue, QueuedFrames, QueuedFrames) {
+    /// A queue and what is taken from it, by class.
+    pub(crate) fn new() -> (SendQueue, [QueuedFrames; 3]) {
         let (consensus, consensus_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
         let (bulk, bulk_frames) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        let bytes: [Arc<AtomicUsize>; 2] = Default::default();
+        let (news, news_frames) = mpsc::channel(QUEUED_NEWS_MAX);
+        let bytes: [Arc<AtomicUsize>; 3] = Default::default();
         let queued = |frames, class: Class| QueuedFrames { frames, bytes: bytes[class as usize].clone() };
-        let first = queued(consensus_frames, Class::Consensus);
-        let second = queued(bulk_frames, Class::Bulk);
-        (SendQueue { consensus, bulk, bytes }, first, second)
+        let taken = [
+            queued(consensus_frames, Class::Consensus),
+            queued(bulk_frames, Class::Bulk),
+            queued(news_frames, Class::News),
+        ];
+        (SendQueue { frames: [consensus, bulk, news], bytes }, taken)
     }
 
-    /// Queues a frame; says whether there was room. Called by one thread at a time.
+    /// Queues a frame; says whether there was room. Called by one thread at a time. News has room of its own.
     pub(crate) fn push(&self, class: Class, frame: Bytes) -> bool {
         let length = frame.len();
-        if self.queued_bytes() + length > QUEUE_BYTES_MAX {
+        if class != Class::News && self.queued_bytes() + length > QUEUE_BYTES_MAX {
             return false;
         }
-        let sender = match class {
-            Class::Consensus => &self.consensus,
-            Class::Bulk => &self.bulk,
-        };
         // Counted first: what is taken out at once is subtracted at once.
         let bytes = &self.bytes[class as usize];
         bytes.fetch_add(length, Ordering::Relaxed);
-        let pushed = sender.try_send(frame).is_ok();
+        let pushed = self.frames[class as usize].try_send(frame).is_ok();
         if !pushed {
             bytes.fetch_sub(length, Ordering::Relaxed);
         }
         pushed
     }
 
-    /// Bytes that wait.
+    /// Bytes of consensus and bulk that wait.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        [Class::Consensus, Class::Bulk]
+            .map(|class| self.bytes[class as usize].load(Ordering::Relaxed))
+            .iter()
+            .sum()
     }
 
     /// Whether answers may be added.
@@ -283,5 +303,30 @@ impl QueuedFrames {
             frames.clear();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_reason_of_a_peer_cannot_garble_a_log() {
+        let close = quinn::ApplicationClose {
+            error_code: quinn::VarInt::from(CloseCode::Failed as u8),
+            reason: Bytes::from_static(b"disk\nWARN all is lost\x1b[2J \xe2\x80\x94 \xff"),
+        };
+        let text = LinkError::Connection(quinn::ConnectionError::ApplicationClosed(close)).to_string();
+        assert!(text.contains("disk\\nWARN all is lost\\u{1b}[2J \u{2014} \u{fffd}"), "{text}");
+        assert!(!text.contains(char::is_control), "{text}");
+    }
+
+    #[test]
+    fn news_that_waits_takes_no_room_from_messages() {
+        let (queue, _frames) = SendQueue::new();
+        let piece = Bytes::from(vec![0; crate::transport::NEWS_BYTES_MAX]);
+        let queued = (0..1000).filter(|_| queue.push(Class::News, piece.clone())).count();
+        assert_eq!((queued, queue.queued_bytes()), (QUEUED_NEWS_MAX, 0));
+        assert!(queue.push(Class::Consensus, piece));
     }
 }

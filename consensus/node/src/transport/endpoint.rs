@@ -7,6 +7,8 @@ use std::time::Duration;
 use peer_filter::{Kind, PeerFilter};
 use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, TokioRuntime, VarInt};
 
+use super::content::CONTENT_PIECE_BYTES;
+use super::fetch::FETCH_STREAMS_MAX;
 use super::guarded::Guarded;
 use super::ids::TaggedIds;
 use super::tls::Identities;
@@ -14,12 +16,17 @@ use super::tls::Identities;
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const IDLE_TIMEOUT_MS: u32 = 5000;
 
-/// What a peer may have in flight to us, on one stream and on all.
+/// What a peer may have in flight to us, on one stream and on all. The connection's has room for each stream's: none can take that of another.
 const STREAM_WINDOW_BYTES: u32 = 2 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
-/// Consensus and bulk.
-const STREAMS_MAX: u8 = 2;
+/// Consensus, bulk, news.
+const STREAMS_MAX: u8 = 3;
+
+const _: () = assert!(
+    STREAMS_MAX as usize * STREAM_WINDOW_BYTES as usize + FETCH_STREAMS_MAX as usize * CONTENT_PIECE_BYTES
+        <= CONNECTION_WINDOW_BYTES as usize
+);
 
 /// The endpoint on the socket, whose datagrams the filter judges here unless the kernel has done so.
 pub(crate) fn listen(
@@ -47,6 +54,7 @@ pub(crate) fn listen(
 pub(crate) fn transport_config() -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();
     transport
+        // Content may be fetched from us once the connection is in use.
         .max_concurrent_bidi_streams(VarInt::from(0_u8))
         .max_concurrent_uni_streams(VarInt::from(STREAMS_MAX))
         .datagram_receive_buffer_size(None)

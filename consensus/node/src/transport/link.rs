@@ -15,7 +15,9 @@ use super::CloseCode;
 use super::allowance::Allowance;
 use super::connection::{Class, LinkError, SendQueue};
 use super::dial::{Origin, replaces};
+use super::fetch::{FETCH_WINDOW, FETCHES_PER_WINDOW_MAX};
 use super::hello::HelloError;
+use super::news::{NEWS_HEARD_PER_WINDOW_MAX, NEWS_WINDOW};
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
 use crate::status::PeerState;
@@ -31,11 +33,14 @@ pub(crate) struct Link {
     last_seen_ms: AtomicU64,
 }
 
-#[derive(Default)]
 struct LinkState {
     active: Option<Active>,
-    /// Outlives connections: a new one gives nothing more.
+    /// Of answers. Outlives connections, like the two that follow: a new one gives nothing more.
     allowance: Allowance,
+    /// Of news that is heard.
+    news: Allowance,
+    /// Of questions for content.
+    fetches: Allowance,
     /// How many connections were lost, not counting those that gave way to another.
     losses: u64,
     /// When the latest log of the peer began that we have met, in milliseconds since 1970.
@@ -48,6 +53,27 @@ struct LinkState {
     shut_us_out: bool,
 }
 
+impl LinkState {
+    fn new() -> LinkState {
+        LinkState {
+            active: None,
+            allowance: Allowance::of_answers(),
+            news: Allowance::new(NEWS_HEARD_PER_WINDOW_MAX, NEWS_WINDOW),
+            fetches: Allowance::new(FETCHES_PER_WINDOW_MAX, FETCH_WINDOW),
+            losses: 0,
+            log_began: 0,
+            problem: None,
+            notice: None,
+            shut_us_out: false,
+        }
+    }
+
+    /// Whether this is the connection that is kept; there is none to who is shut out.
+    fn keeps(&self, connection: &Connection) -> bool {
+        self.active.as_ref().is_some_and(|active| active.connection.stable_id() == connection.stable_id())
+    }
+}
+
 struct Active {
     connection: Connection,
     origin: Origin,
@@ -58,7 +84,7 @@ impl Link {
     pub(crate) fn new(peer: ReplicaId) -> Link {
         Link {
             peer,
-            state: Mutex::new(LinkState::default()),
+            state: Mutex::new(LinkState::new()),
             up: watch::Sender::new(false),
             admitted: watch::Sender::new(true),
             last_seen_ms: AtomicU64::new(0),
@@ -156,6 +182,44 @@ impl Link {
         }
     }
 
+    /// Queues a piece of news if there is a connection. A peer that takes it too slowly does without.
+    pub(crate) fn push_news(&self, frame: Bytes, counters: &LiveCounters) {
+        let state = self.lock();
+        let Some(active) = &state.active else { return };
+        let bytes = frame.len() as u64;
+        if active.queue.push(Class::News, frame) {
+            counters.bytes_out.add(bytes);
+            counters.news_out.add(1);
+        } else {
+            counters.news_dropped.add(1);
+        }
+    }
+
+    /// The connection that is kept.
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        self.lock().active.as_ref().map(|active| active.connection.clone())
+    }
+
+    /// Whether one more piece of news that came over this connection is heard.
+    pub(crate) fn hears_news(&self, connection: &Connection, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.keeps(connection) && state.news.take_one(now)
+    }
+
+    /// Whether one more question for content that came over this connection is answered.
+    pub(crate) fn takes_fetch(&self, connection: &Connection, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.keeps(connection) && state.fetches.take_one(now)
+    }
+
+    /// Whether the peer may have `bytes` bytes of content now; they count like other answers.
+    pub(crate) fn takes_content(&self, now: Instant, bytes: usize) -> bool {
+        let mut state = self.lock();
+        let takes = state.allowance.is_half_left(now);
+        state.allowance.spend(if takes { bytes } else { 0 });
+        takes
+    }
+
     /// Takes a connection into use unless a better one is there; says whether.
     pub(crate) fn take(
         &self,
@@ -190,8 +254,7 @@ impl Link {
     /// The connection has ended. When another has taken its place this changes nothing.
     pub(crate) fn lost(&self, connection: &Connection, reason: &LinkError, inbox: &Inbox) {
         let mut state = self.lock();
-        let is_kept = |active: &Active| active.connection.stable_id() == connection.stable_id();
-        if !state.active.as_ref().is_some_and(is_kept) {
+        if !state.keeps(connection) {
             return;
         }
         state.active = None;

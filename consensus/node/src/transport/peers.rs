@@ -1,4 +1,4 @@
-//! All connections of a node: accepts, dials, keeps one to each peer, and says which are up.
+//! All connections of a node: accepts, dials, keeps one to each peer, and says which are up. What goes over them: `traffic.rs`.
 //!
 //! A stranger's handshake fails before it can open a stream; it is counted and gets nothing. A peer counts as connected only
 //! after its Hello: an end that dials believes in a finished handshake before the other has judged its key.
@@ -7,26 +7,28 @@ use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use certificate::codec::{Decode, Encode};
+use certificate::codec::Encode;
 use certificate::{Cluster, ReplicaId, TransportKey};
 use pbft::{Message, Recipients};
 use peer_filter::PeerFilter;
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 use super::CloseCode;
-use super::allowance::is_answer;
-use super::connection::{self, Class, ClassRules, Greeted, LinkError, SendQueue};
-use super::dial::{BACK_OFF_LEAST, BackOff, Origin};
+use super::allowance::{Allowance, is_answer};
+use super::connection::{self, Class, ClassRules, Greeted, LinkError};
+use super::dial::{BACK_OFF_LEAST, BackOff};
 use super::endpoint::{listen, transport_config};
+use super::fetch::FETCHES_MAX;
 use super::hello::Hello;
 use super::link::Link;
+use super::news::{NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW};
 use super::tls::{Identities, SERVER_NAME};
-use crate::clock;
 use crate::counters::LiveCounters;
+use crate::host::{Host, HostCell};
 use crate::inbox::Inbox;
 use crate::status::PeerState;
 
@@ -52,6 +54,8 @@ pub(crate) struct PeersConfig {
     pub shut_out: Vec<(ReplicaId, String)>,
     /// When our log began, as our Hello says it.
     pub log_began: u64,
+    /// Who takes news and gives content.
+    pub host: HostCell,
     pub inbox: Arc<Inbox>,
     pub counters: Arc<LiveCounters>,
     pub runtime: Handle,
@@ -72,18 +76,23 @@ pub(crate) struct Peers {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Shared {
-    cluster: Arc<Cluster>,
-    me: ReplicaId,
+pub(super) struct Shared {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) me: ReplicaId,
     hello: Hello,
     identities: Identities,
     endpoint: Endpoint,
-    rules: ClassRules,
+    pub(super) rules: ClassRules,
     transport: Arc<quinn::TransportConfig>,
     links: Vec<Link>,
     handshakes: Arc<Semaphore>,
-    inbox: Arc<Inbox>,
-    counters: Arc<LiveCounters>,
+    host: HostCell,
+    /// Own news.
+    telling: Mutex<Allowance>,
+    /// Own fetches.
+    pub(super) fetches: Semaphore,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) counters: Arc<LiveCounters>,
 }
 
 impl Peers {
@@ -110,6 +119,9 @@ impl Peers {
             transport,
             links,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            host: config.host,
+            telling: Mutex::new(Allowance::new(NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW)),
+            fetches: Semaphore::new(FETCHES_MAX),
             cluster: config.cluster,
             inbox: config.inbox,
             counters: config.counters,
@@ -170,6 +182,10 @@ impl Peers {
         others.map(|member| self.shared.link(member.id).state_of(member)).collect()
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     #[cfg(test)]
     pub(crate) fn open_connections(&self) -> usize {
         self.shared.endpoint.open_connections()
@@ -190,8 +206,22 @@ impl Peers {
 }
 
 impl Shared {
-    fn link(&self, peer: ReplicaId) -> &Link {
+    pub(super) fn link(&self, peer: ReplicaId) -> &Link {
         &self.links[usize::from(peer.0)]
+    }
+
+    pub(super) fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The host in charge.
+    pub(super) fn host(&self) -> Arc<dyn Host> {
+        self.host.read().expect("nothing panics while it replaces the host").clone()
+    }
+
+    /// Whether one more piece of own news may be told.
+    pub(super) fn may_tell(&self, now: Instant) -> bool {
+        self.telling.lock().expect(NO_PANIC).take_one(now)
     }
 
     async fn accept(self: Arc<Shared>) {
@@ -315,69 +345,6 @@ impl Shared {
     fn meet(&self, greeted: Greeted) -> Result<Greeted, LinkError> {
         self.link(greeted.peer).meet_log(greeted.hello.log_began)?;
         Ok(greeted)
-    }
-
-    fn register(self: &Arc<Shared>, greeted: Greeted, dialled_by: ReplicaId) {
-        let Greeted { connection, peer, hello, send, receive } = greeted;
-        let origin = Origin { dialled_by, instance: hello.instance, losses: hello.losses };
-        let (queue, consensus, bulk) = SendQueue::new();
-        if !self.link(peer).take(&connection, origin, queue, &self.inbox) {
-            return;
-        }
-        let shared = self.clone();
-        tokio::spawn(async move {
-            let reason = shared.run(&connection, peer, send, receive, consensus, bulk).await;
-            shared.link(peer).lost(&connection, &reason, &shared.inbox);
-        });
-    }
-
-    /// Moves messages both ways until the connection ends; returns why.
-    async fn run(
-        &self,
-        connection: &Connection,
-        peer: ReplicaId,
-        send: quinn::SendStream,
-        receive: RecvStream,
-        consensus: connection::QueuedFrames,
-        bulk: connection::QueuedFrames,
-    ) -> LinkError {
-        let write_bulk = async { bulk.write_to(connection::open(connection, Class::Bulk).await?).await };
-        let read_bulk = async {
-            let receive = connection::accept(connection, Class::Bulk).await?;
-            self.read(peer, receive, Class::Bulk).await
-        };
-        let ended = tokio::try_join!(
-            consensus.write_to(send),
-            write_bulk,
-            self.read(peer, receive, Class::Consensus),
-            read_bulk
-        );
-        match ended {
-            Err(reason) if reason.is_unreadable() => {
-                self.counters.refused_frames.add(1);
-                CloseCode::Unreadable.close(connection, &reason.to_string());
-                reason
-            }
-            // Streams end with their connection, which knows better why.
-            Err(_) | Ok(_) => {
-                CloseCode::ShuttingDown.close(connection, "the stream ended");
-                LinkError::Connection(connection.closed().await)
-            }
-        }
-    }
-
-    async fn read(&self, peer: ReplicaId, mut receive: RecvStream, class: Class) -> Result<(), LinkError> {
-        let rules = self.rules.of(class);
-        loop {
-            let bytes = connection::read_frame(&mut receive, rules).await?;
-            let message = Message::from_bytes(&bytes)?;
-            self.counters.bytes_in.add(bytes.len() as u64);
-            self.counters.messages_in.add(1);
-            self.link(peer).seen(clock::wall_ms());
-            if !self.inbox.push_message(peer, bytes.len(), message) {
-                self.counters.inbox_drops.add(1);
-            }
-        }
     }
 }
 

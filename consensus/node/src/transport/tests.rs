@@ -1,6 +1,6 @@
 //! Peers over real QUIC on loopback: who gets in, which connection stays, what ends one.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use certificate::{Cluster, OperationKind, ReplicaId, SeedKey, Sequence};
@@ -16,17 +16,19 @@ use super::tls::Identities;
 use super::*;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
-use crate::testing::{Setting, noise, until};
+use crate::testing::{Setting, Shelf, noise, until};
 
-struct End {
-    peers: Peers,
+pub(super) struct End {
+    pub peers: Peers,
+    pub shelf: Arc<Shelf>,
     inbox: Arc<Inbox>,
-    counters: Arc<LiveCounters>,
+    pub counters: Arc<LiveCounters>,
 }
 
 fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
     let inbox = Arc::new(Inbox::new(4));
     let counters = Arc::new(LiveCounters::default());
+    let shelf = Arc::new(Shelf::default());
     let peers = Peers::start(PeersConfig {
         cluster: cluster.clone(),
         me: ReplicaId(id),
@@ -36,14 +38,15 @@ fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
         compression: true,
         shut_out: Vec::new(),
         log_began: 0,
+        host: Arc::new(RwLock::new(shelf.clone())),
         inbox: inbox.clone(),
         counters: counters.clone(),
         runtime: Handle::current(),
     });
-    End { peers: peers.unwrap(), inbox, counters }
+    End { peers: peers.unwrap(), shelf, inbox, counters }
 }
 
-fn end(setting: &Setting, id: u8) -> End {
+pub(super) fn end(setting: &Setting, id: u8) -> End {
     end_of(setting, &setting.cluster, id)
 }
 
@@ -59,7 +62,7 @@ async fn settled(setting: &Setting) -> Vec<End> {
 }
 
 impl End {
-    fn is_connected(&self, peer: u8) -> bool {
+    pub(super) fn is_connected(&self, peer: u8) -> bool {
         self.peers.states().iter().any(|state| state.id.0 == peer && state.connected)
     }
 
@@ -178,12 +181,12 @@ async fn hello_of_another_version_is_refused_by_its_number() {
     let zero = end(&setting, 0);
     let (_endpoint, connection) = dial(&setting, 0, &setting.seeds[1], 1).await.unwrap();
     let mut old = certificate::codec::Encode::to_bytes(&Hello::new(&setting.cluster, ReplicaId(1), 0, 1));
-    old[7] = 1;
+    old[7] = 2;
     let mut send = connection::open(&connection, Class::Consensus).await.unwrap();
     send.write_chunk(HELLO_RULES.encode(&old).unwrap()).await.unwrap();
     let closed = close_of(&connection).await;
     assert!(CloseCode::Refused.is_of(&closed), "{closed}");
-    assert!(closed.to_string().contains("ours greets with version 2, the peer's with version 1"), "{closed}");
+    assert!(closed.to_string().contains("ours greets with version 3, the peer's with version 2"), "{closed}");
     until("it is said here too", || zero.problem(1).contains("versions differ")).await;
 }
 

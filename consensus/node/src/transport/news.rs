@@ -1,0 +1,81 @@
+//! News: short, for all, and nothing hangs on it. On a stream of its own behind consensus and bulk; what does not fit is lost.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use certificate::ReplicaId;
+use quinn::{Connection, RecvStream};
+use tracing::debug;
+
+use super::connection::{self, LinkError};
+use super::peers::{Peers, Shared};
+use crate::clock;
+use crate::frame::FrameRules;
+
+/// The longest piece of news, in bytes.
+pub const NEWS_BYTES_MAX: usize = 16 << 10;
+
+/// Pieces of news that a node tells within `NEWS_WINDOW`; what is more is lost.
+pub const NEWS_TOLD_PER_WINDOW_MAX: usize = 32;
+
+/// Pieces of news that a peer is heard with in `NEWS_WINDOW`. Twice what an honest one tells: two windows of its own may fall into one of ours.
+pub const NEWS_HEARD_PER_WINDOW_MAX: usize = 2 * NEWS_TOLD_PER_WINDOW_MAX;
+
+/// See `NEWS_TOLD_PER_WINDOW_MAX`.
+pub const NEWS_WINDOW: Duration = Duration::from_secs(1);
+
+/// Pieces of news to one peer that may wait to be sent; what is more is lost.
+pub const QUEUED_NEWS_MAX: usize = 64;
+
+/// How news stands on its stream.
+pub(crate) const NEWS_RULES: FrameRules =
+    FrameRules { message_bytes_max: NEWS_BYTES_MAX, compression: false };
+
+impl Peers {
+    /// Tells all connected peers, at best.
+    pub(crate) fn tell(&self, now: Instant, news: &[u8]) {
+        let shared = self.shared();
+        let frame = match NEWS_RULES.encode(news) {
+            Ok(frame) if shared.may_tell(now) => frame,
+            Ok(_) => {
+                shared.counters.news_dropped.add(1);
+                return debug!("dropped own news: too much in this second");
+            }
+            Err(reason) => {
+                shared.counters.news_dropped.add(1);
+                return debug!(%reason, "dropped own news: too long");
+            }
+        };
+        for link in shared.links() {
+            link.push_news(frame.clone(), &shared.counters);
+        }
+    }
+}
+
+impl Shared {
+    /// Hands what a peer tells to the host, until the stream ends.
+    pub(super) async fn hear(
+        &self,
+        connection: &Connection,
+        peer: ReplicaId,
+        mut receive: RecvStream,
+    ) -> Result<(), LinkError> {
+        loop {
+            let news = connection::read_frame(&mut receive, NEWS_RULES).await?;
+            self.take_news(Instant::now(), connection, peer, news);
+        }
+    }
+
+    /// Hands one piece of news to the host, unless the peer says too much or is shut out: what came before a connection ended is still read.
+    pub(super) fn take_news(&self, now: Instant, connection: &Connection, peer: ReplicaId, news: Bytes) {
+        self.counters.bytes_in.add(news.len() as u64);
+        let link = self.link(peer);
+        if !link.hears_news(connection, now) {
+            self.counters.news_refused.add(1);
+            return;
+        }
+        link.seen(clock::wall_ms());
+        self.counters.news_in.add(1);
+        self.host().told(peer, news);
+    }
+}
