@@ -3,6 +3,7 @@
 //! Equality is that of the outcome: names in lower case, data canonical, records sorted and without duplicates, irrelevant records gone, a negative
 //! answer reduced to its kind, its zone and its MINIMUM field, since serials differ between anycast sites. RRSIGs and the SOA of a negative answer are not part of it.
 
+use certificate::Remark;
 use certificate::leaf::{Denial, Question, RrSet};
 use certificate::name::ROOT;
 use hickory_proto::op::{Message, Query, ResponseCode};
@@ -27,6 +28,15 @@ pub struct Reading {
     pub outcome: ObservedOutcome,
     /// SOA of a negative answer; with DO also RRSIGs, NSEC and NSEC3. The form of [`crate::extra`].
     pub extra: Vec<u8>,
+    /// What was found out about the content. Not read from the response: whoever judged says it.
+    pub remark: Option<Remark>,
+}
+
+impl Reading {
+    /// An outcome with nothing beside it.
+    pub fn bare(outcome: ObservedOutcome) -> Reading {
+        Reading { outcome, extra: Vec::new(), remark: None }
+    }
 }
 
 /// Why a response answers nothing. The observation is then a failure, SERVFAIL: such a response is never mended into an answer.
@@ -81,9 +91,9 @@ pub fn read(question: &Question, response: &Message) -> Result<Reading, Unusable
         ResponseCode::NoError => Denial::NoData,
         ResponseCode::NXDomain => Denial::NxDomain,
         ResponseCode::Refused => {
-            return Ok(Reading { outcome: ObservedOutcome::Failure(REFUSED), extra: Vec::new() });
+            return Ok(Reading::bare(ObservedOutcome::Failure(REFUSED)));
         }
-        _ => return Ok(Reading { outcome: ObservedOutcome::Failure(SERVFAIL), extra: Vec::new() }),
+        _ => return Ok(Reading::bare(ObservedOutcome::Failure(SERVFAIL))),
     };
     if response.metadata.truncation {
         return Err(Unusable::Truncated);
@@ -101,7 +111,7 @@ pub fn read(question: &Question, response: &Message) -> Result<Reading, Unusable
             return Err(Unusable::Contradiction);
         }
         let extra = extra::collect(question, &walk.rrsets, None, response);
-        return Ok(Reading { outcome: ObservedOutcome::Answer(walk.rrsets), extra });
+        return Ok(Reading { outcome: ObservedOutcome::Answer(walk.rrsets), extra, remark: None });
     }
     read_negative(question, response, walk, denial)
 }
@@ -118,7 +128,7 @@ fn read_negative(
     if soa.is_none() && denial == Denial::NoData {
         if !walk.rrsets.is_empty() {
             let extra = extra::collect(question, &walk.rrsets, None, response);
-            return Ok(Reading { outcome: ObservedOutcome::Answer(walk.rrsets), extra });
+            return Ok(Reading { outcome: ObservedOutcome::Answer(walk.rrsets), extra, remark: None });
         }
         if authorities.has(NS) {
             return Err(Unusable::Referral);
@@ -133,7 +143,7 @@ fn read_negative(
     };
     let extra = extra::collect(question, &walk.rrsets, soa.as_ref(), response);
     let outcome = ObservedOutcome::Negative { chain: walk.rrsets, denial, zone, minimum, ttl };
-    Ok(Reading { outcome, extra })
+    Ok(Reading { outcome, extra, remark: None })
 }
 
 const NS: u16 = 2;

@@ -1,17 +1,18 @@
 //! The door: whether a payload that a peer signed is an observation at all. What passes here, `decide` may trust in form, never in content.
 
-use certificate::ReplicaId;
 use certificate::cluster::Cluster;
 use certificate::codec::{Decode, DecodeError};
 use certificate::leaf::Question;
+use certificate::{Member, ReplicaId};
 use thiserror::Error;
 
 use crate::canonical;
 use crate::extra::{self, ExtraRecord};
 use crate::observation::{Observed, ObservedOutcome, payload_bytes_max};
+use crate::payload;
 use crate::rdata::{self, rtype};
 
-/// Why a payload is none. Its sender signed it, so each of these is a fault of the sender.
+/// Why a payload is none. Its sender signed it, so each of these is a fault of the sender, save the format of a later release.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CheckError {
     /// More bytes than this cluster allows.
@@ -21,6 +22,12 @@ pub enum CheckError {
         expected: usize,
         /// What was sent.
         found: usize,
+    },
+    /// The format byte is none that this release knows. Another release may: this alone proves nothing about the sender.
+    #[error("expected a known format of payload, found {found}")]
+    Format {
+        /// The first byte.
+        found: u8,
     },
     /// The bytes are no observation.
     #[error(transparent)]
@@ -39,6 +46,9 @@ pub enum CheckError {
     /// The outcome is no answer to the question.
     #[error("outcome does not answer {0}")]
     OtherQuestion(Question),
+    /// A remark where no response was seen.
+    #[error("a remark stands beside no response")]
+    Remark,
     /// A record beside the answer belongs to another answer, or the SOA of a denial is missing.
     #[error("the records beside the outcome are not those of it")]
     Extra,
@@ -53,17 +63,16 @@ pub fn check(
     replica: ReplicaId,
     payload: &[u8],
 ) -> Result<Observed, CheckError> {
-    let member = cluster.member(replica).ok_or(CheckError::UnknownReplica(replica))?;
-    let expected = payload_bytes_max(cluster);
-    if payload.len() > expected {
-        return Err(CheckError::TooLong { expected, found: payload.len() });
-    }
+    let member = check_outside(cluster, replica, payload, payload::is_known_format)?;
     let observed = Observed::from_bytes(payload)?;
     if observed.group != member.group {
         return Err(CheckError::Group { expected: member.group, found: observed.group });
     }
     if !canonical::answers(question, &observed.outcome) {
         return Err(CheckError::OtherQuestion(question.clone()));
+    }
+    if observed.remark.is_some() && !observed.outcome.bears_remarks() {
+        return Err(CheckError::Remark);
     }
     let extra = extra::decode(&observed.extra)?;
     let all_belong = extra.iter().all(|record| belongs(question, &observed.outcome, record));
@@ -72,6 +81,24 @@ pub fn check(
         return Err(CheckError::Extra);
     }
     Ok(observed)
+}
+
+/// Judges what can be told without reading a payload: who sent it, how long it is, and its format. Returns the sender.
+pub(crate) fn check_outside<'a>(
+    cluster: &'a Cluster,
+    replica: ReplicaId,
+    payload: &[u8],
+    is_known_format: fn(u8) -> bool,
+) -> Result<&'a Member, CheckError> {
+    let member = cluster.member(replica).ok_or(CheckError::UnknownReplica(replica))?;
+    let expected = payload_bytes_max(cluster);
+    if payload.len() > expected {
+        return Err(CheckError::TooLong { expected, found: payload.len() });
+    }
+    match payload.first() {
+        Some(&found) if !is_known_format(found) => Err(CheckError::Format { found }),
+        _ => Ok(member),
+    }
 }
 
 /// Whether a record may stand beside `outcome`: no SOA but that of the denial, nothing beside a failure, DNSSEC records only where they were asked for.

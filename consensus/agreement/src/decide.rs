@@ -3,23 +3,22 @@
 //! Rules, first match wins: fewer than a quorum count: no agreement; what DNSSEC proves; a value with enough equal supporters; by policy, each link and
 //! record on its own; enough failures; no agreement. At most f liars can therefore never insert a record below class `secure`, only withhold one.
 
-use certificate::ReplicaSet;
+use std::collections::BTreeMap;
+
 use certificate::cluster::Cluster;
-use certificate::leaf::{Class, Leaf, Outcome, Policy, Question, Subject};
+use certificate::codec::Encode;
+use certificate::leaf::{Class, Leaf, Policy, Question, Subject};
+use certificate::{Remark, ReplicaSet};
 
 use crate::canonical::{REFUSED, SERVFAIL};
-use crate::counted::{self, Observation, counted};
-use crate::extra;
+use crate::counted::{Observation, counted};
 use crate::observation::ObservedOutcome;
 use crate::per_record;
 use crate::proofs::{self, Proofs};
+use crate::round::{Finding, Round};
 use crate::tally::{self, Tally, tally};
 
-/// How long a certified failure holds, in seconds. RFC 9520 §3.2 asks for at least 1 s and allows 5 min.
-pub const FAILURE_TTL_SECONDS: u32 = 5;
-
-/// How long "no agreement" holds, in seconds: the least that RFC 9520 §3.2 allows, since the next round may well agree.
-pub const NO_AGREEMENT_TTL_SECONDS: u32 = 1;
+pub use crate::round::{FAILURE_TTL_SECONDS, NO_AGREEMENT_TTL_SECONDS};
 
 /// What was decided about one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,57 +29,44 @@ pub struct Decision {
     pub extra: Vec<u8>,
 }
 
-/// What one rule found.
-pub(crate) struct Finding {
-    pub(crate) class: Class,
-    pub(crate) outcome: Outcome,
-    pub(crate) ttl: u32,
-    pub(crate) support: ReplicaSet,
-    pub(crate) extra: Vec<u8>,
-}
-
 /// What every rule judges by.
 pub(crate) struct Bench<'a> {
-    pub(crate) cluster: &'a Cluster,
     pub(crate) question: &'a Question,
-    pub(crate) policy: Policy,
-    /// The members whose observations are included, those that do not count among them.
-    pub(crate) observers: ReplicaSet,
-    /// The observations that count, lowest replica first.
-    pub(crate) counted: &'a [Observation<'a>],
-    /// The lower median of their times.
-    pub(crate) time_ms: u64,
-}
-
-impl Bench<'_> {
-    /// t: how many equal observations the policy asks for. `strong` a quorum; otherwise a majority of those that count, and f+1.
-    pub(crate) fn threshold(&self) -> usize {
-        let majority = self.counted.len() / 2 + 1;
-        match self.policy {
-            Policy::Strong => self.cluster.replicas.quorum(),
-            _ => majority.max(self.cluster.replicas.weak_quorum()),
-        }
-    }
+    pub(crate) round: Round<'a>,
 }
 
 /// Decides `question` by the policy of its zone in `cluster`.
 ///
 /// `observations` are those that the batch includes; each has passed [`crate::check::check`]. Their order does not matter. TTL: the least that a counted
-/// supporter signed, at most the cluster's `ttl-max`, without a floor, so that a liar can shorten a life and never extend one.
+/// supporter signed, at most the cluster's `ttl-max`, without a floor, so that a liar can shorten a life and never extend one. The leaf's verdict is the
+/// remark that the supporters agree on, if any.
 pub fn decide(
     cluster: &Cluster,
     question: &Question,
     observations: &[Observation<'_>],
     proofs: &dyn Proofs,
 ) -> Decision {
-    let counted = counted(cluster, observations);
     let policy = cluster.policy_for(&question.name).1;
-    let time_ms = counted::lower_median(&counted);
-    let included = observations.iter().map(|observation| observation.replica);
-    let observers = included.filter(|replica| cluster.replicas.contains(*replica)).collect();
-    let bench = Bench { cluster, question, policy, observers, counted: &counted, time_ms };
-    let finding = if counted.len() < cluster.replicas.quorum() { None } else { find(&bench, proofs) };
-    conclude(&bench, finding)
+    let bench = Bench { question, round: Round::new(cluster, policy, observations) };
+    let finding = if bench.round.has_quorum() { find(&bench, proofs) } else { None };
+    let mut finding = finding.unwrap_or_else(Finding::nothing);
+    finding.verdict = remark(&bench.round, finding.support).map(Encode::to_bytes).unwrap_or_default();
+    let extra = finding.extra.clone();
+    Decision { leaf: bench.round.leaf(Subject::Resolve(question.clone()), finding), extra }
+}
+
+/// The remark that more than half of the supporters made, and at least f+1 of them, so that an honest one did.
+///
+/// Whether an answer is certified never depends on it: to withhold a remark is all that a liar can do.
+fn remark<'a>(round: &Round<'a>, support: ReplicaSet) -> Option<&'a Remark> {
+    let mut made: BTreeMap<&'a Remark, usize> = BTreeMap::new();
+    for observation in round.counted.iter().filter(|observation| support.contains(observation.replica)) {
+        if let Some(remark) = &observation.observed.remark {
+            *made.entry(remark).or_default() += 1;
+        }
+    }
+    let enough = (support.len() / 2 + 1).max(round.cluster.replicas.weak_quorum());
+    made.into_iter().find(|(_, count)| *count >= enough).map(|(remark, _)| remark)
 }
 
 /// Says whether waiting for more observations is useless: a quorum agrees already, on a value or on failing.
@@ -93,14 +79,16 @@ pub fn settled(cluster: &Cluster, question: &Question, observations: &[Observati
 }
 
 fn find(bench: &Bench<'_>, proofs: &dyn Proofs) -> Option<Finding> {
-    let proven = proofs::proven(proofs, bench.question, bench.counted, bench.time_ms);
+    let proven = proofs::proven(proofs, bench.question, &bench.round.counted, bench.round.time_ms);
     if let Some(finding) = secure(bench, &proven.secure) {
         return Some(finding);
     }
-    let values_count = !proven.signed && bench.policy != Policy::Dnssec;
+    let values_count = !proven.signed && bench.round.policy != Policy::Dnssec;
     let by_value = if values_count { exact(bench) } else { None };
     by_value
-        .or_else(|| if values_count && allows_records(bench.policy) { per_record::find(bench) } else { None })
+        .or_else(|| {
+            if values_count && allows_records(bench.round.policy) { per_record::find(bench) } else { None }
+        })
         .or_else(|| failure(bench))
 }
 
@@ -125,66 +113,31 @@ fn secure(bench: &Bench<'_>, secure: &[Observation<'_>]) -> Option<Finding> {
 /// The value that enough observations hold exactly. A majority is asked for, so there is at most one.
 fn exact(bench: &Bench<'_>) -> Option<Finding> {
     let vouched =
-        bench.counted.iter().filter(|observation| tally::vouches(bench.question, observation.observed));
+        bench.round.counted.iter().filter(|observation| tally::vouches(bench.question, observation.observed));
     let tallies = tally(vouched.copied());
-    let winner = tallies.iter().find(|tally| tally.supporters.len() >= bench.threshold())?;
-    let strong = winner.supporters.len() >= bench.cluster.replicas.quorum();
-    of_value(bench, winner, if strong { Class::Strong } else { Class::Corroborated })
+    let winner = tallies.iter().find(|tally| tally.supporters.len() >= bench.round.threshold())?;
+    of_value(bench, winner, bench.round.class_of(winner.supporters.len()))
 }
 
 fn of_value(bench: &Bench<'_>, tally: &Tally<'_>, class: Class) -> Option<Finding> {
-    let (outcome, ttl) = tally.outcome(bench.cluster.ttl_max_s)?;
+    let (outcome, ttl) = tally.outcome(bench.round.cluster.ttl_max_s)?;
     let support = tally.support();
     let extra = tally.supporters[0].observed.extra.clone();
-    Some(Finding { class, outcome, ttl, support, extra })
+    Some(Finding { class, outcome, ttl, support, extra, ..Finding::nothing() })
 }
 
 /// Enough observations that hold no value. REFUSED when enough of them say so, else SERVFAIL.
 fn failure(bench: &Bench<'_>) -> Option<Finding> {
-    let failed =
-        || bench.counted.iter().filter(|observation| !tally::vouches(bench.question, observation.observed));
+    let failed = || {
+        let counted = bench.round.counted.iter();
+        counted.filter(|observation| !tally::vouches(bench.question, observation.observed))
+    };
     let all: ReplicaSet = failed().map(|observation| observation.replica).collect();
     let refused: ReplicaSet = failed()
         .filter(|observation| observation.observed.outcome == ObservedOutcome::Failure(REFUSED))
         .map(|observation| observation.replica)
         .collect();
-    let enough = |support: ReplicaSet| support.len() >= bench.threshold();
+    let enough = |support: ReplicaSet| support.len() >= bench.round.threshold();
     let (rcode, support) = if enough(refused) { (REFUSED, refused) } else { (SERVFAIL, all) };
-    enough(support).then(|| Finding {
-        class: Class::Failure,
-        outcome: Outcome::Failure(rcode),
-        ttl: FAILURE_TTL_SECONDS,
-        support,
-        extra: Vec::new(),
-    })
-}
-
-/// Writes down what was found, or that nothing was.
-fn conclude(bench: &Bench<'_>, finding: Option<Finding>) -> Decision {
-    let finding = finding.unwrap_or(Finding {
-        class: Class::NoAgreement,
-        outcome: Outcome::None,
-        ttl: NO_AGREEMENT_TTL_SECONDS,
-        support: ReplicaSet::EMPTY,
-        extra: Vec::new(),
-    });
-    let ttl = finding.ttl.min(bench.cluster.ttl_max_s);
-    let groups = bench.cluster.groups_of(finding.support);
-    let answered = finding.class >= Class::Records;
-    let leaf = Leaf {
-        subject: Subject::Resolve(bench.question.clone()),
-        class: finding.class,
-        policy: bench.policy,
-        single_path: answered && groups.count_ones() < bench.cluster.min_groups,
-        outcome: finding.outcome,
-        extra_digest: extra::digest(&finding.extra),
-        ttl,
-        time_ms: bench.time_ms,
-        not_after_ms: bench.time_ms.saturating_add(u64::from(ttl) * 1000),
-        support: finding.support,
-        groups,
-        observers: bench.observers,
-        verdict: Vec::new(),
-    };
-    Decision { leaf, extra: finding.extra }
+    enough(support).then(|| Finding::failure(rcode, support))
 }

@@ -4,11 +4,12 @@ use std::fmt;
 
 use certificate::leaf::{Denial, Leaf, Question, RrSet};
 use certificate::name::Presentation;
-use certificate::{Class, Cluster, Policy, ReplicaId, ReplicaSet};
+use certificate::{Class, Cluster, Policy, Remark, ReplicaId, ReplicaSet};
 
 use crate::counted::{Observation, counted};
 use crate::observation::{Dnssec, ObservedOutcome};
 use crate::present;
+use crate::round;
 use crate::tally;
 
 /// A decision, taken apart for people.
@@ -28,6 +29,8 @@ pub struct Explanation {
     pub quorum: usize,
     /// How many equal observations the policy asked for.
     pub threshold: usize,
+    /// What was agreed on about its content.
+    pub remark: Option<Remark>,
     /// Each part of the answer with its supporters. Empty without agreement.
     pub parts: Vec<Part>,
     /// Each included observation, lowest replica first.
@@ -60,6 +63,8 @@ pub struct View {
     pub saw: Vec<String>,
     /// What its resolution said about DNSSEC.
     pub dnssec: Dnssec,
+    /// What it found out about the content.
+    pub remark: Option<Remark>,
     /// Whether the observation counted; not when it was too far from the others in time.
     pub counted: bool,
     /// Whether it supports the answer.
@@ -71,10 +76,7 @@ pub fn explain(cluster: &Cluster, leaf: &Leaf, observations: &[Observation<'_>])
     let question = leaf.question()?;
     let counted = counted(cluster, observations);
     let quorum = cluster.replicas.quorum();
-    let threshold = match leaf.policy {
-        Policy::Strong => quorum,
-        _ => (counted.len() / 2 + 1).max(cluster.replicas.weak_quorum()),
-    };
+    let threshold = round::threshold(cluster, leaf.policy, counted.len());
     let mut views: Vec<View> =
         observations.iter().filter_map(|observation| view(cluster, leaf, &counted, observation)).collect();
     views.sort_by_key(|view| (view.replica, view.time_ms));
@@ -86,6 +88,7 @@ pub fn explain(cluster: &Cluster, leaf: &Leaf, observations: &[Observation<'_>])
         single_path: leaf.single_path,
         quorum,
         threshold,
+        remark: leaf.remark(),
         parts: parts(leaf, question, &counted),
         views,
     })
@@ -110,6 +113,7 @@ fn view(
         time_ms: observation.time_ms,
         saw: outcome_lines(&observation.observed.outcome),
         dnssec: observation.observed.dnssec,
+        remark: observation.observed.remark.clone(),
         counted: is_counted,
         supports: is_counted && leaf.support.contains(observation.replica),
     })
@@ -186,6 +190,10 @@ fn denial_line(denial: Denial, zone: &[u8], minimum: u32, ttl: u32) -> String {
     format!("{word} by {} minimum {minimum} for {ttl} s", Presentation(zone))
 }
 
+fn remark_line(remark: &Remark) -> String {
+    format!("{}: {}", remark.judged.word(), remark.text)
+}
+
 fn list(replicas: ReplicaSet) -> String {
     let ids: Vec<String> = replicas.iter().map(|replica| replica.to_string()).collect();
     if ids.is_empty() { "none".to_owned() } else { ids.join(" ") }
@@ -200,6 +208,9 @@ impl fmt::Display for Explanation {
             "policy {} of {}: {} equal of a quorum of {}",
             self.policy, self.zone, self.threshold, self.quorum
         )?;
+        if let Some(remark) = &self.remark {
+            writeln!(f, "remark {}", remark_line(remark))?;
+        }
         for part in &self.parts {
             writeln!(f, "  {}", part.text)?;
             write!(f, "      seen now by {}", list(part.now))?;
@@ -216,6 +227,9 @@ impl fmt::Display for Explanation {
             };
             writeln!(f, "replica {} {} via {}: {role}", view.replica, view.name, view.upstream_group)?;
             view.saw.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
+            if let Some(remark) = &view.remark {
+                writeln!(f, "    remark {}", remark_line(remark))?;
+            }
         }
         Ok(())
     }

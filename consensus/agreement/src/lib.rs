@@ -2,8 +2,8 @@
 //!
 //! [`canonical::read`] turns a DNS response into a value that can be compared; [`observation::Observed`] is what a replica signs;
 //! [`check::check`] judges what a peer signed; [`decide::decide`] computes the leaf of a certificate from at least a quorum of observations, the same at
-//! every replica; [`serve::serve`] turns a leaf back into records; [`testimonies`] is what each observer of a decision said. Knows no protocol, clock,
-//! socket or file.
+//! every replica; [`serve::serve`] turns a leaf back into records; [`testimonies`] is what each observer of a decision said; [`statement`] does all of this
+//! for operations that are no DNS questions. Knows no protocol, clock, socket or file.
 
 pub mod canonical;
 mod chain;
@@ -22,6 +22,7 @@ pub mod present;
 pub mod proofs;
 pub mod rdata;
 mod record;
+mod round;
 pub mod serve;
 pub mod statement;
 mod tally;

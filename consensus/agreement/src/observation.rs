@@ -1,13 +1,13 @@
 //! What one replica saw: the payload of an observation, its bounds, and what happens to an answer that is larger.
 //!
 //! An answer that does not fit is observed as [`ObservedOutcome::TooLarge`], never trimmed into another answer. What stands beside the answer gives way to it:
-//! first the history, oldest first, then the DNSSEC records, all of them. The SOA of a denial stays: it says how long the denial holds.
+//! first the history, oldest first, then the DNSSEC records, all of them, then the remark. The SOA of a denial stays: it says how long the denial holds.
 
-use certificate::Digest;
 use certificate::cluster::{Cluster, batch_bytes_min};
 use certificate::codec::Encode;
 use certificate::leaf::{Denial, RrSet};
 use certificate::name::ROOT;
+use certificate::{Digest, Remark};
 
 use crate::canonical::{Reading, SERVFAIL, Unusable};
 use crate::extra;
@@ -111,6 +111,8 @@ pub struct Observed {
     pub group: u8,
     /// The records beside the answer, in the form of [`crate::extra`].
     pub extra: Vec<u8>,
+    /// What the replica found out about the content; of an answer, a denial or an rcode only. Not part of the value.
+    pub remark: Option<Remark>,
     /// What the replica saw for the name before, sorted by owner, type and class.
     pub history: Vec<Seen>,
 }
@@ -124,7 +126,7 @@ impl Seen {
 
 impl From<Unusable> for Reading {
     fn from(_: Unusable) -> Reading {
-        Reading { outcome: ObservedOutcome::Failure(SERVFAIL), extra: Vec::new() }
+        Reading::bare(ObservedOutcome::Failure(SERVFAIL))
     }
 }
 
@@ -160,6 +162,16 @@ impl ObservedOutcome {
         match self {
             ObservedOutcome::Negative { zone, minimum, .. } => zone != ROOT || *minimum != 0,
             _ => false,
+        }
+    }
+
+    /// Whether a response was seen that can be remarked on.
+    pub(crate) fn bears_remarks(&self) -> bool {
+        match self {
+            ObservedOutcome::Answer(_) | ObservedOutcome::Negative { .. } | ObservedOutcome::Failure(_) => {
+                true
+            }
+            ObservedOutcome::TimedOut | ObservedOutcome::TooLarge => false,
         }
     }
 
@@ -199,8 +211,8 @@ impl Observed {
         history: Vec<Seen>,
         bytes_max: usize,
     ) -> Observed {
-        let Reading { outcome, extra } = reading;
-        let mut observed = Observed { outcome, dnssec, group, extra, history: Vec::new() };
+        let Reading { outcome, extra, remark } = reading;
+        let mut observed = Observed { outcome, dnssec, group, extra, remark, history: Vec::new() };
         if !within_counts(observed.outcome.rrsets()) {
             observed.outcome = ObservedOutcome::TooLarge;
         }
@@ -211,10 +223,16 @@ impl Observed {
             observed.extra = Vec::new();
         }
         if !observed.fits(bytes_max) {
+            observed.remark = None;
+        }
+        if !observed.fits(bytes_max) {
             observed.outcome = ObservedOutcome::TooLarge;
         }
         if observed.outcome == ObservedOutcome::TooLarge {
             observed.extra = Vec::new();
+        }
+        if !observed.outcome.bears_remarks() {
+            observed.remark = None;
         }
         observed.history = newest_that_fit(history, &observed, bytes_max);
         observed

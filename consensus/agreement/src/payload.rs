@@ -3,13 +3,18 @@
 //! Integers are big-endian, lengths in bytes before what they measure:
 //!
 //! ```text
-//! payload  version 1 (1) | DNSSEC status (1) | upstream group (1) | outcome | extra (2 + ..) | history
+//! payload  format (1: 1 without remark, 2 with one) | DNSSEC status (1) | upstream group (1) | outcome | extra (2 + ..) | history | remark in format 2
 //! outcome  1 answer: RRsets | 2 negative: denial (1: NXDOMAIN 1, NODATA 2) zone (1 + ..) MINIMUM (4) TTL (4) chain: RRsets
 //!          | 3 failure: rcode (1: 2 or 5) | 4 timed out | 5 too large
 //! RRsets   count (2), each as in a leaf, data canonical
 //! history  count (2), each: owner (1 + ..) type (2) class (2) count (2), each: data (2 + ..) TTL (4) last seen in ms (8)
+//! remark   as in a leaf (FORMAT.md §6)
 //! ```
+//!
+//! The format is the first byte for good, so that a payload of another release can be told from one that is broken. Without a remark the bytes are those
+//! of releases that know of none.
 
+use certificate::Remark;
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use certificate::leaf::{Denial, RrSet};
 use certificate::name::is_canonical;
@@ -22,8 +27,16 @@ use crate::observation::{
 };
 use crate::{extra, rdata};
 
-/// The version byte of the payload.
-pub const PAYLOAD_VERSION: u8 = 1;
+/// The format byte of a payload without a remark.
+pub const FORMAT_PLAIN: u8 = 1;
+
+/// The format byte of a payload that ends with a remark.
+pub const FORMAT_REMARKED: u8 = 2;
+
+/// Whether a payload that begins with `format` can be read here.
+pub(crate) fn is_known_format(format: u8) -> bool {
+    matches!(format, FORMAT_PLAIN | FORMAT_REMARKED)
+}
 
 fn denial_byte(denial: Denial) -> u8 {
     match denial {
@@ -170,7 +183,7 @@ fn decode_rdata(reader: &mut Reader<'_>, rtype: u16, last: Option<&Vec<u8>>) -> 
 
 impl Encode for Observed {
     fn encode(&self, writer: &mut Writer) {
-        writer.u8(PAYLOAD_VERSION);
+        writer.u8(if self.remark.is_some() { FORMAT_REMARKED } else { FORMAT_PLAIN });
         writer.u8(self.dnssec as u8);
         writer.u8(self.group);
         self.outcome.encode(writer);
@@ -187,15 +200,18 @@ impl Encode for Observed {
                 writer.u64(record.last_seen_ms);
             }
         }
+        if let Some(remark) = &self.remark {
+            remark.encode(writer);
+        }
     }
 }
 
 impl Decode for Observed {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.offset();
-        let version = reader.u8()?;
-        if version != PAYLOAD_VERSION {
-            return Err(Reader::invalid(start, "version", "1", u64::from(version)));
+        let format = reader.u8()?;
+        if !is_known_format(format) {
+            return Err(Reader::invalid(start, "format", "1 or 2", u64::from(format)));
         }
         let offset = reader.offset();
         let dnssec = match reader.u8()? {
@@ -210,11 +226,12 @@ impl Decode for Observed {
         let extra = reader.bytes16()?.to_vec();
         extra::decode(&extra)?;
         let history = decode_history(reader)?;
+        let remark = if format == FORMAT_REMARKED { Some(Remark::decode(reader)?) } else { None };
         let length = reader.offset() - start;
         if length > PAYLOAD_BYTES_MAX {
             return Err(Reader::invalid(start, "payload", "at most 4096 bytes", length as u64));
         }
-        Ok(Observed { outcome, dnssec, group, extra, history })
+        Ok(Observed { outcome, dnssec, group, extra, remark, history })
     }
 }
 

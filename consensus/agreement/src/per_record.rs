@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use certificate::ReplicaSet;
 use certificate::codec::Encode;
 use certificate::leaf::{Class, Denial, LEAF_BYTES_MAX, Outcome, Question, RrSet};
+use certificate::remark::REMARK_BYTES_MAX;
 use certificate::rrset::{self, RRSETS_MAX};
 
 use crate::chain::{CHAIN_LINKS_MAX, follows_aliases, type_matches};
 use crate::counted::Observation;
-use crate::decide::{Bench, Finding};
+use crate::decide::Bench;
 use crate::extra;
 use crate::observation::ObservedOutcome;
 use crate::rdata::rtype;
+use crate::round::Finding;
 use crate::tally;
 
-/// Bytes of a leaf that are not its outcome: subject, masks, times, digests.
-const LEAF_REST_BYTES_MAX: usize = 512;
+/// Bytes of a leaf that are not its outcome: subject, masks, times, digests, and a remark.
+const LEAF_REST_BYTES_MAX: usize = 512 + REMARK_BYTES_MAX;
 
 /// Who supports one record, or one end of the chain.
 #[derive(Clone, Copy, Default)]
@@ -69,7 +71,7 @@ struct Parts {
 impl Parts {
     /// Takes one record or end into account; returns its TTL.
     fn count(&mut self, bench: &Bench<'_>, support: &Support) -> u32 {
-        let ttl = support.ttl.unwrap_or(0).min(bench.cluster.ttl_max_s);
+        let ttl = support.ttl.unwrap_or(0).min(bench.round.cluster.ttl_max_s);
         self.support.0 |= support.ever.0;
         self.ttl = self.ttl.min(ttl);
         ttl
@@ -99,7 +101,7 @@ impl Parts {
         if outcome.to_bytes().len() > LEAF_BYTES_MAX - LEAF_REST_BYTES_MAX {
             return None;
         }
-        Some(Finding { class: Class::Records, outcome, ttl, support, extra })
+        Some(Finding { class: Class::Records, outcome, ttl, support, extra, ..Finding::nothing() })
     }
 }
 
@@ -109,7 +111,8 @@ impl Parts {
 /// least target. `None` when the walk ends nowhere.
 pub(crate) fn find(bench: &Bench<'_>) -> Option<Finding> {
     let table = Table::of(bench);
-    let mut parts = Parts { rrsets: Vec::new(), support: ReplicaSet::EMPTY, ttl: bench.cluster.ttl_max_s };
+    let mut parts =
+        Parts { rrsets: Vec::new(), support: ReplicaSet::EMPTY, ttl: bench.round.cluster.ttl_max_s };
     let mut names: Vec<&[u8]> = vec![&bench.question.name];
     while names.len() <= CHAIN_LINKS_MAX + 1 {
         let owner = *names.last()?;
@@ -142,7 +145,7 @@ fn finish_at(bench: &Bench<'_>, mut parts: Parts, end: End<'_>, support: &Suppor
     let Some((denial, zone, minimum)) = end else {
         return parts.finish(Outcome::Answer, Vec::new());
     };
-    let relay = bench.counted.iter().find(|observation| support.now.contains(observation.replica));
+    let relay = bench.round.counted.iter().find(|observation| support.now.contains(observation.replica));
     let extra = relay.map(|relay| extra::soa_only(&relay.observed.extra)).unwrap_or_default();
     let outcome = |chain| Outcome::Negative { chain, denial, zone: zone.to_vec(), minimum };
     parts.finish(outcome, extra)
@@ -151,12 +154,12 @@ fn finish_at(bench: &Bench<'_>, mut parts: Parts, end: End<'_>, support: &Suppor
 impl<'a> Table<'a> {
     fn of(bench: &Bench<'a>) -> Table<'a> {
         let mut table = Table::default();
-        for observation in bench.counted {
+        for observation in &bench.round.counted {
             if tally::vouches(bench.question, observation.observed) {
                 table.add_now(bench.question, observation);
             }
         }
-        for observation in bench.counted {
+        for observation in &bench.round.counted {
             table.add_history(bench, observation);
         }
         table
@@ -186,7 +189,7 @@ impl<'a> Table<'a> {
 
     /// Adds what `observation`'s replica saw within the history and does not see now. Times outside the history, or after the observation itself, count for nothing.
     fn add_history(&mut self, bench: &Bench<'a>, observation: &Observation<'a>) {
-        let oldest_ms = bench.time_ms.saturating_sub(bench.cluster.history_ms);
+        let oldest_ms = bench.round.time_ms.saturating_sub(bench.round.cluster.history_ms);
         let within = oldest_ms..=observation.time_ms;
         for set in observation.observed.history.iter().filter(|set| set.rclass == bench.question.qclass) {
             let records = self.records.entry((&set.owner, set.rtype)).or_default();
@@ -203,7 +206,7 @@ impl<'a> Table<'a> {
     fn end(&self, bench: &Bench<'_>, owner: &[u8]) -> Option<(End<'a>, Support)> {
         let ends = self.ends.get(owner)?;
         ends.iter()
-            .find(|(_, support)| support.reaches(bench.threshold()))
+            .find(|(_, support)| support.reaches(bench.round.threshold()))
             .map(|(end, support)| (*end, *support))
     }
 
@@ -216,7 +219,7 @@ impl<'a> Table<'a> {
     /// The records with enough support, in order of their data.
     fn kept(&self, bench: &Bench<'_>, owner: &[u8], rtype: u16) -> Vec<(&'a [u8], Support)> {
         let records = self.records.get(&(owner, rtype)).into_iter().flatten();
-        let kept = records.filter(|(_, support)| support.reaches(bench.threshold()));
+        let kept = records.filter(|(_, support)| support.reaches(bench.round.threshold()));
         kept.map(|(rdata, support)| (*rdata, *support)).collect()
     }
 

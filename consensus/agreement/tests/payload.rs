@@ -38,7 +38,7 @@ fn examples() -> Vec<Observed> {
 fn large(bytes: usize) -> Reading {
     let rdata = vec![0; bytes];
     let rrset = RrSet { owner: www().name, rtype: 16, rclass: 1, ttl: 60, rdatas: vec![rdata] };
-    Reading { outcome: ObservedOutcome::Answer(vec![rrset]), extra: Vec::new() }
+    Reading::bare(ObservedOutcome::Answer(vec![rrset]))
 }
 
 fn compose(reading: Reading, bytes_max: usize) -> Observed {
@@ -174,7 +174,7 @@ fn answer_larger_than_a_payload_is_observed_as_too_large() {
 fn answer_with_more_records_than_the_bound_is_too_large() {
     let rdatas = (0..=RECORDS_MAX as u16).map(|number| number.to_be_bytes().to_vec()).collect();
     let rrset = RrSet { owner: www().name, rtype: 16, rclass: 1, ttl: 60, rdatas };
-    let reading = Reading { outcome: ObservedOutcome::Answer(vec![rrset]), extra: Vec::new() };
+    let reading = Reading::bare(ObservedOutcome::Answer(vec![rrset]));
     assert_eq!(compose(reading, PAYLOAD_BYTES_MAX).outcome, ObservedOutcome::TooLarge);
 }
 
@@ -182,7 +182,7 @@ fn answer_with_more_records_than_the_bound_is_too_large() {
 fn history_gives_way_first_oldest_first_and_repeats_nothing() {
     let mut seen = history(&[1, 2, 3], 60, 1000);
     seen[0].records[1].last_seen_ms += 500;
-    let reading = Reading { outcome: addresses(&[1], 60), extra: Vec::new() };
+    let reading = Reading::bare(addresses(&[1], 60));
     let all = Observed::compose(reading.clone(), Dnssec::Indeterminate, 0, seen.clone(), PAYLOAD_BYTES_MAX);
     let kept = |observed: &Observed| -> Vec<u8> {
         observed.history.iter().flat_map(|set| &set.records).map(|record| record.rdata[3]).collect()
@@ -197,7 +197,7 @@ fn history_gives_way_first_oldest_first_and_repeats_nothing() {
 #[test]
 fn history_is_bounded_by_count() {
     let seen = history(&(0..=255).collect::<Vec<u8>>(), 60, 1000);
-    let reading = Reading { outcome: ObservedOutcome::TimedOut, extra: Vec::new() };
+    let reading = Reading::bare(ObservedOutcome::TimedOut);
     let observed = Observed::compose(reading, Dnssec::Indeterminate, 0, seen, PAYLOAD_BYTES_MAX);
     assert_eq!(observed.history[0].records.len(), HISTORY_RECORDS_MAX);
     assert_eq!(Observed::from_bytes(&observed.to_bytes()), Ok(observed));

@@ -133,7 +133,7 @@ impl Judge {
                     _ => ObservedOutcome::Failure(2),
                 };
                 let (dnssec, extra, history) = (Dnssec::Indeterminate, Vec::new(), Vec::new());
-                Observed { outcome, dnssec, group, extra, history }.to_bytes()
+                Observed { outcome, dnssec, group, extra, remark: None, history }.to_bytes()
             }
         }
     }

@@ -116,7 +116,14 @@ pub fn denied(denial: Denial, minimum: u32, ttl: u32) -> ObservedOutcome {
 
 /// An observation of `outcome` and nothing beside it.
 pub fn saw(outcome: ObservedOutcome) -> Observed {
-    Observed { outcome, dnssec: Dnssec::Indeterminate, group: 0, extra: vec![], history: vec![] }
+    Observed {
+        outcome,
+        dnssec: Dnssec::Indeterminate,
+        group: 0,
+        extra: vec![],
+        remark: None,
+        history: vec![],
+    }
 }
 
 /// One observation a replica, numbered in order, all at `NOW_MS`.
