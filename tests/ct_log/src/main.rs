@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         match (word, rest) {
             ("issue", name) if !name.is_empty() => {
-                print!("{}", authority.leaf(name).issue(&[&log]).chain_pem())
+                print!("{}", authority.leaf(name).issue(&[&log]).chain_pem());
             }
             ("merge", _) => log.merge(),
             ("fork", _) => {

@@ -230,7 +230,7 @@ fn lying_response(lie: &Lie, honest: Answer, released: watch::Receiver<u64>) -> 
         Lie::Redirect(_) => honest_response(Answer::refusal(302, "elsewhere")),
         Lie::Oversize(bytes) => Response::new(body(Ending::Filling(*bytes))),
         Lie::Endless => Response::new(body(Ending::Filling(u64::MAX))),
-        Lie::Cut => Response::new(body(Ending::Cut)),
+        Lie::Cut => Response::new(body(Ending::Cut { sent: false })),
         Lie::Stall => {
             let mut released = released;
             let stalled = Box::pin(async move {
@@ -256,8 +256,8 @@ struct LyingBody {
 enum Ending {
     /// So many bytes of spaces, which JSON allows.
     Filling(u64),
-    /// The connection breaks.
-    Cut,
+    /// The connection breaks, once what came before is on its way.
+    Cut { sent: bool },
     /// Nothing more for now.
     Stalled(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
@@ -283,7 +283,12 @@ impl Body for LyingBody {
                 *left -= count;
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&FILLING[..count as usize])))))
             }
-            Ending::Cut => Poll::Ready(Some(Err(io::Error::other("told to break off")))),
+            Ending::Cut { sent: true } => Poll::Ready(Some(Err(io::Error::other("told to break off")))),
+            Ending::Cut { sent } => {
+                *sent = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Ending::Stalled(released) => released.as_mut().poll(context).map(|()| None),
         }
     }
