@@ -7,7 +7,9 @@ use agreement::observation::Seen;
 use agreement::{Dnssec, NoProofs, Observation, Observed, ObservedOutcome, Proofs};
 use certificate::codec::{Decode, Encode};
 use certificate::{Class, Cluster, Leaf, Outcome, Policy, Question, ReplicaId, ReplicaSet};
-use world::{NOW_MS, Numbers, addresses, cluster, four, history, ids, nxdomain, outcome, saw, www};
+use world::{
+    NOW_MS, Numbers, addresses, cluster, four, history, ids, nxdomain, outcome, permutations, saw, www,
+};
 
 /// Believes every claim of `secure`.
 struct Believes;
@@ -152,21 +154,6 @@ fn every_order_of_every_vector_of_four_gives_the_same_decision() {
             });
         }
     });
-}
-
-fn permutations<'a>(
-    items: &mut Vec<Observation<'a>>,
-    from: usize,
-    visit: &mut impl FnMut(&[Observation<'a>]),
-) {
-    if from + 1 >= items.len() {
-        return visit(items);
-    }
-    for other in from..items.len() {
-        items.swap(from, other);
-        permutations(items, from + 1, visit);
-        items.swap(from, other);
-    }
 }
 
 #[test]

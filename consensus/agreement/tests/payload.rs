@@ -9,11 +9,15 @@ use agreement::observation::{
     HISTORY_RECORDS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, RECORDS_MAX, RRSETS_MAX, Seen,
     payload_bytes_max,
 };
+use agreement::payload::{FORMAT_PLAIN, FORMAT_REMARKED};
 use agreement::{CheckError, Dnssec, Observed, ObservedOutcome, check, extra};
 use certificate::codec::{Decode, Encode};
-use certificate::{Policy, Question, ReplicaId, RrSet};
+use certificate::remark::REMARK_BYTES_MAX;
+use certificate::{Policy, Question, Remark, ReplicaId, RrSet};
 use hickory_proto::op::ResponseCode;
-use world::{Numbers, addresses, four, history, nxdomain, outcome, question, read, saw, wire, www};
+use world::{
+    Numbers, addresses, four, history, nxdomain, outcome, question, read, remark, remarked, saw, wire, www,
+};
 
 const SOA: &str = "example.org. 300 SOA ns.example.org. hostmaster.example.org. 7 3600 600 86400 60";
 
@@ -31,6 +35,8 @@ fn examples() -> Vec<Observed> {
         },
         saw(ObservedOutcome::Failure(5)),
         saw(ObservedOutcome::TooLarge),
+        Observed { history: history(&[4], 60, 1000), ..remarked(saw(addresses(&[1], 60)), "ct-verify: x") },
+        remarked(saw(ObservedOutcome::Failure(2)), "ct-verify: CERT invalid: not_enough_logs"),
     ]
 }
 
@@ -310,4 +316,101 @@ fn door_refuses_more_bytes_than_the_cluster_allows() {
     let txt = question("www.example.org", 16);
     let refused = check(&cluster, &txt, ReplicaId(0), &payload);
     assert_eq!(refused, Err(CheckError::TooLong { expected: PAYLOAD_BYTES_MIN, found: payload.len() }));
+}
+
+#[test]
+fn payload_without_a_remark_has_the_bytes_of_releases_that_know_of_none() {
+    let bytes = saw(addresses(&[1], 60)).to_bytes();
+    let rrset = addresses(&[1], 60).rrsets()[0].to_bytes();
+    assert_eq!(bytes, [&[1, 0, 0, 1, 0, 1][..], &rrset, &[0, 0, 0, 0]].concat());
+}
+
+#[test]
+fn remark_stands_at_the_end_and_the_format_says_so() {
+    let plain = saw(addresses(&[1], 60));
+    let bytes = remarked(plain.clone(), "ab").to_bytes();
+    let expected = [&[FORMAT_REMARKED], &plain.to_bytes()[1..], &remark("ab").to_bytes()].concat();
+    assert_eq!((plain.to_bytes()[0], bytes), (FORMAT_PLAIN, expected));
+}
+
+#[test]
+fn payload_with_a_broken_remark_is_refused() {
+    let bytes = remarked(saw(addresses(&[1], 60)), "ab").to_bytes();
+    let length = bytes.len();
+    let refused = |change: &dyn Fn(&mut Vec<u8>), claim: &str| {
+        let mut changed = bytes.clone();
+        change(&mut changed);
+        assert!(Observed::from_bytes(&changed).is_err(), "{claim}");
+    };
+    refused(&|bytes| bytes[0] = FORMAT_PLAIN, "a remark that the format does not announce");
+    refused(&|bytes| bytes.truncate(length - 6), "an announced remark that is not there");
+    refused(&|bytes| bytes[length - 1] = b'\n', "a line feed in the text");
+    refused(&|bytes| bytes[length - 1] = 0xff, "a byte that is not ASCII");
+    refused(&|bytes| bytes[length - 6] = 0, "no conclusion");
+    refused(&|bytes| bytes.extend(remark("cd").to_bytes()), "two remarks");
+}
+
+#[test]
+fn door_tells_a_format_of_another_release_from_broken_bytes() {
+    let cluster = four(Policy::Records);
+    for (payload, expected) in [(vec![0], 0), (vec![3], 3), (vec![255; 100], 255)] {
+        let refused = check(&cluster, &www(), ReplicaId(0), &payload);
+        assert_eq!(refused, Err(CheckError::Format { found: expected }));
+    }
+    for payload in [vec![], vec![FORMAT_PLAIN], vec![FORMAT_REMARKED]] {
+        let refused = check(&cluster, &www(), ReplicaId(0), &payload);
+        assert!(matches!(refused, Err(CheckError::Decode(_))), "{payload:?}");
+    }
+}
+
+#[test]
+fn door_refuses_a_remark_where_no_response_was_seen() {
+    let cluster = four(Policy::Records);
+    let zone = certificate::name::ROOT.to_vec();
+    let denial = certificate::Denial::NxDomain;
+    let denied = ObservedOutcome::Negative { chain: vec![], denial, zone, minimum: 0, ttl: 0 };
+    for (outcome, accepted) in [
+        (addresses(&[1], 60), true),
+        (denied, true),
+        (ObservedOutcome::Failure(2), true),
+        (ObservedOutcome::TimedOut, false),
+        (ObservedOutcome::TooLarge, false),
+    ] {
+        let payload = remarked(saw(outcome.clone()), "ct-verify: x").to_bytes();
+        let checked = check(&cluster, &www(), ReplicaId(0), &payload);
+        assert_eq!(checked.is_ok(), accepted, "{outcome:?}");
+        assert!(accepted || checked == Err(CheckError::Remark));
+        let reading = Reading { remark: Some(remark("ct-verify: x")), ..Reading::bare(outcome) };
+        assert_eq!(compose(reading, PAYLOAD_BYTES_MAX).remark.is_some(), accepted);
+    }
+}
+
+#[test]
+fn remark_gives_way_to_the_answer_and_nothing_else_but_the_history_and_dnssec_to_it() {
+    let longest = || Some(remark(&"x".repeat(200)));
+    let read = |bytes: usize| Reading { remark: longest(), ..large(bytes) };
+    let bare = Observed { history: vec![], ..compose(large(0), PAYLOAD_BYTES_MAX) }.to_bytes().len();
+    let room = PAYLOAD_BYTES_MAX - bare;
+    let beside = compose(read(room - REMARK_BYTES_MAX), PAYLOAD_BYTES_MAX);
+    assert_eq!((beside.remark.clone(), beside.history.len()), (longest(), 0));
+    assert_eq!(beside.to_bytes().len(), PAYLOAD_BYTES_MAX);
+    let without = compose(read(room - REMARK_BYTES_MAX + 1), PAYLOAD_BYTES_MAX);
+    assert_eq!((without.remark, &without.outcome), (None, &read(room - REMARK_BYTES_MAX + 1).outcome));
+    assert_eq!(compose(read(room + 1), PAYLOAD_BYTES_MAX).outcome, ObservedOutcome::TooLarge);
+    let dnssec = Question { flags: Question::DNSSEC_OK, ..www() };
+    let signature = "www.example.org. 60 TYPE46 \\# 000108030000003c6a0000006900000000010000";
+    let lines = ["www.example.org. 60 A 192.0.2.1", signature];
+    let signed = world::read(&dnssec, ResponseCode::NoError, &lines).unwrap();
+    let reading = Reading { remark: longest(), ..signed };
+    let whole = Observed::compose(reading.clone(), Dnssec::Indeterminate, 0, vec![], PAYLOAD_BYTES_MAX);
+    assert!(!whole.extra.is_empty() && whole.remark.is_some());
+    let tight = Observed::compose(reading, Dnssec::Indeterminate, 0, vec![], whole.to_bytes().len() - 1);
+    assert!(tight.extra.is_empty() && tight.remark == longest());
+}
+
+#[test]
+fn remark_is_no_part_of_the_value() {
+    let one = remarked(saw(addresses(&[1], 60)), "one");
+    let other = Observed { remark: None::<Remark>, ..one.clone() };
+    assert!(one.outcome.same_value(&other.outcome));
 }

@@ -7,8 +7,13 @@ use std::str::FromStr;
 use agreement::canonical::{self, Reading, Unusable};
 use agreement::observation::{Seen, SeenRecord};
 use agreement::{Decision, Dnssec, NoProofs, Observation, Observed, ObservedOutcome, Proofs};
-use certificate::{Cluster, Denial, Leaf, Member, Policy, Question, ReplicaId, RrSet, SeedKey};
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use certificate::codec::{Decode, Encode};
+use certificate::verify::verify;
+use certificate::{
+    CertifiedAnswer, Class, Cluster, Denial, Digest, Judged, Leaf, Member, MessageType, Policy, Question,
+    QuorumCertificate, Remark, ReplicaId, ReplicaSet, RrSet, SeedKey, Sequence, SlotHeader, View, merkle,
+};
+use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
@@ -78,7 +83,7 @@ fn opaque(rtype: &str, hex: &str) -> RData {
 
 /// A response to `question`; lines before `--` are answers, after it authority records.
 pub fn response(question: &Question, rcode: ResponseCode, lines: &[&str]) -> Message {
-    let mut message = Message::new(7, MessageType::Response, OpCode::Query);
+    let mut message = Message::new(7, hickory_proto::op::MessageType::Response, OpCode::Query);
     message.metadata.response_code = rcode;
     let name = agreement::name::from_wire(&question.name).unwrap();
     let mut query = Query::query(name, RecordType::from(question.qtype));
@@ -159,7 +164,7 @@ pub fn hosts(leaf: &Leaf) -> Vec<u8> {
     addresses.map(|rdata| rdata[3]).collect()
 }
 
-pub fn ids(set: certificate::ReplicaSet) -> Vec<u8> {
+pub fn ids(set: ReplicaSet) -> Vec<u8> {
     set.iter().map(|replica| replica.0).collect()
 }
 
@@ -179,5 +184,51 @@ impl Numbers {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
         }
+    }
+}
+
+/// A remark of ct-verify's kind.
+pub fn remark(text: &str) -> Remark {
+    Remark::new(Judged::Invalid, 0, text)
+}
+
+/// An observation with a remark on it.
+pub fn remarked(observed: Observed, text: &str) -> Observed {
+    Observed { remark: Some(remark(text)), ..observed }
+}
+
+/// Whether a certificate of `leaf` by a quorum of `cluster` verifies.
+pub fn verifies(cluster: &Cluster, leaf: &Leaf) -> bool {
+    let header = SlotHeader {
+        sequence: Sequence(1),
+        kinds: [leaf.kind()].into_iter().collect(),
+        entries: 1,
+        leaves_root: merkle::root(&[leaf.to_bytes()]),
+        observations_root: Digest::ZERO,
+        time_ms: leaf.time_ms,
+        cluster_digest: cluster.digest(),
+        prefix_sequence: Sequence(0),
+        prefix_digest: Digest::ZERO,
+    };
+    let signers: ReplicaSet = (0..cluster.replicas.quorum() as u8).map(ReplicaId).collect();
+    let domain = cluster.domain();
+    let preimage = domain.vote_preimage(MessageType::Commit, View(0), header.sequence, header.digest());
+    let sign = |id: ReplicaId| SeedKey::new([id.0 + 1; 32]).signing_key().sign(&preimage);
+    let signatures = signers.iter().map(sign).collect();
+    let certificate = QuorumCertificate { domain, view: View(0), header, signers, signatures };
+    let answer = CertifiedAnswer { certificate, index: 0, proof: Vec::new(), leaf: leaf.clone() };
+    let read = CertifiedAnswer::from_bytes(&answer.to_bytes()).unwrap();
+    verify(&read, cluster, leaf.question(), leaf.time_ms, 0, Class::NoAgreement).is_ok()
+}
+
+/// Visits every order of `items`.
+pub fn permutations<T>(items: &mut [T], from: usize, visit: &mut impl FnMut(&[T])) {
+    if from + 1 >= items.len() {
+        return visit(items);
+    }
+    for other in from..items.len() {
+        items.swap(from, other);
+        permutations(items, from + 1, visit);
+        items.swap(from, other);
     }
 }
