@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
     KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -89,6 +91,11 @@ impl Authority {
         &self.issuing.pem
     }
 
+    /// The data of a CERT record with the certificate of the authority that issues, in presentation form.
+    pub fn issuer_cert_record(&self) -> String {
+        cert_record(&self.issuing.der)
+    }
+
     pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuing.issuer
     }
@@ -143,6 +150,11 @@ fn authority_params(common_name: &str, serial: u64) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2045, 1, 1));
     params
+}
+
+/// The data of a CERT record of type 1, PKIX.
+pub(crate) fn cert_record(der: &[u8]) -> String {
+    format!("1 0 0 {}", STANDARD.encode(der))
 }
 
 pub(crate) fn new_key() -> KeyPair {

@@ -12,7 +12,7 @@ use ring::digest::{SHA256, SHA512, digest};
 use transparency::Moment;
 use transparency::skeleton::Skeleton;
 
-use crate::authority::{Authority, date_time, new_key};
+use crate::authority::{Authority, cert_record, date_time, new_key};
 use crate::clock::Clock;
 use crate::entry::vector;
 use crate::log::TestLog;
@@ -183,9 +183,9 @@ impl Issued {
         pem(self.der())
     }
 
-    /// The data of a CERT record with this certificate, in presentation form: `PKIX 0 0 MII…`. RFC 4398 §2.2.
+    /// The data of a CERT record with this certificate, in presentation form: `1 0 0 MII…`. RFC 4398 §2.2.
     pub fn cert_record(&self) -> String {
-        format!("PKIX 0 0 {}", STANDARD.encode(self.der()))
+        cert_record(self.der())
     }
 
     /// The data of a TLSA record for this certificate, in presentation form: `3 1 1 0a1b…`. RFC 6698 §2.2.

@@ -141,5 +141,5 @@ fn records_for_zones_carry_the_certificate() {
         let rdata = [&[usage, selector, matching][..], &data].concat();
         assert!(transparency::tlsa::Tlsa::read(&rdata).unwrap().matches(&certificate), "{text}");
     }
-    assert!(issued.cert_record().starts_with("PKIX 0 0 MII"));
+    assert!(issued.cert_record().starts_with("1 0 0 MII"));
 }
