@@ -108,6 +108,12 @@ impl SplitView {
         serde_json::to_string(self).expect("texts alone")
     }
 
+    /// Both heads, as the log sent them. Nothing in them has been verified.
+    pub fn heads(&self) -> [&str; 2] {
+        let [first, second] = &self.heads;
+        [first, second]
+    }
+
     /// Verifies both signatures, and that no one tree can have both heads. Whose key it is, the reader must know.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// How many items a bundle may have.
-pub const BUNDLE_ITEMS_MAX: usize = 4096;
+pub const BUNDLE_ITEMS_MAX: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
