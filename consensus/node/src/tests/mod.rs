@@ -2,6 +2,7 @@
 
 #[cfg(feature = "adversary")]
 mod adversaries;
+mod beside;
 mod catch_up;
 mod cluster;
 mod gate;

@@ -1,5 +1,8 @@
 //! Peers over real QUIC on loopback: who gets in, which connection stays, what ends one.
 
+mod content;
+mod news;
+
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
