@@ -1,5 +1,6 @@
 //! What background work asks of DNS. Implemented by who has a DNS server at hand; this crate knows no DNS.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -49,4 +50,51 @@ pub struct NamesError {
     pub name: String,
     /// Why: a timeout, SERVFAIL.
     pub why: String,
+}
+
+/// Names out of a table: for tests, and for whoever has no DNS at hand. What is not in it does not exist.
+#[derive(Debug, Default)]
+pub struct NameTable {
+    /// Addresses by host.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// TLSA records by owner.
+    pub tlsa: BTreeMap<String, TlsaAnswer>,
+    /// CAA records by owner.
+    pub caa: BTreeMap<String, Vec<Caa>>,
+    /// Names that exist without being in any other table.
+    pub others: BTreeSet<String>,
+    /// Names for which nobody answers.
+    pub silent: BTreeSet<String>,
+}
+
+impl NameTable {
+    fn answer<T: Clone + Default>(&self, table: &BTreeMap<String, T>, name: &str) -> Result<T, NamesError> {
+        if self.silent.contains(name) {
+            return Err(NamesError { name: name.to_owned(), why: "nobody answers".to_owned() });
+        }
+        Ok(table.get(name).cloned().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Names for NameTable {
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NamesError> {
+        self.answer(&self.addresses, host)
+    }
+
+    async fn tlsa(&self, owner: &str) -> Result<TlsaAnswer, NamesError> {
+        self.answer(&self.tlsa, owner)
+    }
+
+    async fn caa(&self, owner: &str) -> Result<Vec<Caa>, NamesError> {
+        self.answer(&self.caa, owner)
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool, NamesError> {
+        self.answer(&self.addresses, name)?;
+        let below = |known: &String| known == name || known.ends_with(&format!(".{name}"));
+        let mut known =
+            self.addresses.keys().chain(self.tlsa.keys()).chain(self.caa.keys()).chain(&self.others);
+        Ok(known.any(below))
+    }
 }

@@ -15,8 +15,8 @@ use transparency::digest::Sha256;
 use super::memory::Memory;
 use super::outcome::{Decided, Essence, Outcome, Seen};
 use super::slots::Slots;
-use crate::clock::Clock;
-use crate::events::{Event, Events};
+use crate::context::Context;
+use crate::events::Event;
 use crate::names::Names;
 use crate::served::{LookError, Looking, Materials, Report, Served, Target, look, report};
 
@@ -41,18 +41,12 @@ pub enum ProbeError {
     TooMany(usize),
 }
 
-/// What a prober knows of the world outside.
-struct World {
-    names: Arc<dyn Names>,
-    materials: Arc<dyn Materials>,
-    clock: Arc<dyn Clock>,
-    events: Arc<Events>,
-}
-
 /// Looks at the targets, and remembers what it saw.
 pub struct Prober {
     config: ProbeConfig,
-    world: World,
+    context: Arc<Context>,
+    names: Arc<dyn Names>,
+    materials: Arc<dyn Materials>,
     state: Mutex<State>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -73,18 +67,16 @@ impl Prober {
     /// [`ProbeError`] when there are too many targets.
     pub fn new(
         config: ProbeConfig,
+        context: Arc<Context>,
         names: Arc<dyn Names>,
         materials: Arc<dyn Materials>,
-        clock: Arc<dyn Clock>,
-        events: Arc<Events>,
     ) -> Result<Arc<Self>, ProbeError> {
         if config.targets.len() > TARGETS_MAX {
             return Err(ProbeError::TooMany(config.targets.len()));
         }
         let targets = config.targets.iter().map(|target| (target.clone(), Memory::default())).collect();
         let state = Mutex::new(State { targets, ..State::default() });
-        let world = World { names, materials, clock, events };
-        Ok(Arc::new(Prober { config, world, state, task: Mutex::new(None) }))
+        Ok(Arc::new(Prober { config, context, names, materials, state, task: Mutex::new(None) }))
     }
 
     /// Looks in the background from now on, until [`Prober::stop`].
@@ -113,7 +105,7 @@ impl Prober {
 
     /// Looks at all targets that are due and have not been looked at in this slot; returns how many.
     pub async fn round(self: &Arc<Self>) -> usize {
-        let now = self.world.clock.now();
+        let now = self.context.now();
         let slot = self.config.slots.slot(now);
         let due: Vec<Target> = {
             let mut state = lock(&self.state);
@@ -194,7 +186,7 @@ impl Prober {
         let state = lock(&self.state);
         let targets: serde_json::Map<String, Value> =
             state.targets.iter().map(|(target, memory)| (target.to_string(), memory.to_json())).collect();
-        json!({ "slot": self.config.slots.slot(self.world.clock.now()), "targets": targets })
+        json!({ "slot": self.config.slots.slot(self.context.now()), "targets": targets })
     }
 
     /// How many looks there were, by what came of them.
@@ -208,16 +200,16 @@ impl Prober {
     }
 
     async fn look_at(&self, target: &Target, slot: u64) {
-        let names = &*self.world.names;
+        let names = &*self.names;
         match look(target, names, &self.config.looking).await {
             Err(error) => self.fail(target, &error),
             Ok(served) => {
                 let owner = target.tlsa_owner();
                 let asked = tokio::time::timeout(self.config.looking.deadline, names.tlsa(&owner)).await;
                 let tlsa = asked.ok().and_then(Result::ok);
-                let now = self.world.clock.now();
+                let now = self.context.now();
                 let mut found = None;
-                self.world.materials.with(&mut |pinned| {
+                self.materials.with(&mut |pinned| {
                     found = Some(report(target, &served, tlsa.as_ref(), pinned, now));
                 });
                 if let Some(report) = found {
@@ -242,7 +234,7 @@ impl Prober {
             memory.keep(seen, report)
         };
         for warning in warnings {
-            self.world.events.push(Event {
+            self.context.events.push(Event {
                 at,
                 code: warning.code(),
                 grave: warning.is_grave(),
@@ -260,8 +252,8 @@ impl Prober {
             state.targets.get_mut(target).is_some_and(|memory| memory.fail(error.to_string()))
         };
         if is_news {
-            self.world.events.push(Event {
-                at: self.world.clock.now(),
+            self.context.events.push(Event {
+                at: self.context.now(),
                 code: "not_seen",
                 grave: false,
                 subject: target.to_string(),
@@ -287,8 +279,8 @@ impl Prober {
             Outcome::NotSeenHere { .. } => "the cluster sees the server, this replica does not",
             Outcome::Undecided | Outcome::Corroborated { .. } => return,
         };
-        self.world.events.push(Event {
-            at: self.world.clock.now(),
+        self.context.events.push(Event {
+            at: self.context.now(),
             code: outcome.code(),
             grave: outcome.is_grave(),
             subject: target.to_string(),

@@ -1,0 +1,282 @@
+//! One log, followed: a piece at a time, of which nothing is believed before it is shown to be in the tree that the log signed.
+
+use transparency::Moment;
+use transparency::digest::Sha256;
+use transparency::log_list::CtLog;
+use transparency::precertificate::LogEntry;
+use transparency::tree_head::TreeHead;
+
+use super::announced::Announced;
+use super::frontier::Frontier;
+use super::source::{Source, SourceError, source_of};
+use super::zones::Zones;
+use crate::fetch::{FetchError, Fetcher};
+
+/// Where a monitor stands in a log.
+#[derive(Debug, Clone)]
+pub(super) struct Followed {
+    /// All before it has been read; `None` before the first head.
+    pub frontier: Option<Frontier>,
+    /// How many entries are asked for at a time.
+    batch: u64,
+    /// How many pieces in a row came to nothing.
+    failures: u32,
+    /// How many of them because what came could not be read.
+    unreadable: u32,
+    /// Not before this time is it tried again.
+    pub not_before: Moment,
+    pub status: Status,
+    /// Why the last piece came to nothing.
+    pub error: Option<String>,
+    /// The size of the last head.
+    pub head_size: u64,
+    /// What was read, and what of it could not be.
+    pub entries: u64,
+    pub malformed: u64,
+}
+
+/// How it goes with a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Read to the head.
+    Ok,
+    /// Not yet read to the head.
+    Behind,
+    /// It does not answer, or not in a way that can be read.
+    Unreachable,
+    /// What it gives is not what it signed.
+    Lying,
+}
+
+impl Status {
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Behind => "behind",
+            Status::Unreachable => "unreachable",
+            Status::Lying => "lying",
+        }
+    }
+}
+
+/// A certificate for a watched zone, or something that may be one.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// Which entry of the log.
+    pub index: u64,
+    /// The zone that it is for.
+    pub zone: String,
+    /// What it is; `None` when it cannot be read and mentions the zone.
+    pub announced: Option<Announced>,
+    /// Its names in the zone.
+    pub names: Vec<String>,
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// What was found in entries that are in the tree.
+    pub found: Vec<Found>,
+    /// Certificates for watched zones beyond those that are looked at closely.
+    pub found_beyond: u64,
+    /// Entries and bytes that it took.
+    pub entries: u64,
+    pub bytes: u64,
+    /// Entries that were left out, from the first to before the second.
+    pub skipped: Option<(u64, u64)>,
+    /// The log was found out to lie just now.
+    pub is_new_lie: bool,
+}
+
+impl Followed {
+    /// Starts where one stopped, or at the next head.
+    pub fn new(frontier: Option<Frontier>) -> Self {
+        Followed {
+            frontier,
+            batch: BATCH_MAX,
+            failures: 0,
+            unreadable: 0,
+            not_before: Moment::from_seconds(0),
+            status: Status::Behind,
+            error: None,
+            head_size: 0,
+            entries: 0,
+            malformed: 0,
+        }
+    }
+
+    /// Whether there is something to do for this head at this time.
+    pub fn wants(&self, head: &TreeHead, now: Moment) -> bool {
+        let behind = self.frontier.as_ref().is_none_or(|frontier| frontier.size() < head.size);
+        // A head of the size that was read must have the root that was computed.
+        let other = self.frontier.as_ref().is_some_and(|frontier| {
+            frontier.size() == head.size && frontier.root() != head.root && self.status != Status::Lying
+        });
+        self.not_before <= now && (behind || other)
+    }
+
+    /// Goes one piece further towards the head.
+    pub async fn step(
+        &mut self,
+        log: &CtLog,
+        head: &TreeHead,
+        fetcher: &Fetcher,
+        zones: &Zones,
+        (now, behind_max): (Moment, u64),
+    ) -> Step {
+        self.head_size = head.size;
+        let source = source_of(log, fetcher, self.batch);
+        let mut step = Step::default();
+        let result = match self.frontier.clone() {
+            None => source.anchor(head.size, head).await.map(|frontier| self.stand_at(frontier)),
+            Some(frontier) if behind_max < head.size.saturating_sub(frontier.size()) => {
+                self.skip(&*source, head.size, head, &mut step).await
+            }
+            Some(frontier) if self.unreadable >= TRIES_MAX => {
+                let to = head.size.min(frontier.size() + self.piece(log));
+                self.skip(&*source, to, head, &mut step).await
+            }
+            Some(frontier) => {
+                let to = head.size.min(frontier.size() + self.piece(log));
+                let read = read_piece(&*source, frontier, to, head, zones, &mut step).await;
+                read.map(|(frontier, malformed)| {
+                    self.entries += frontier.size() - self.frontier.as_ref().map_or(0, Frontier::size);
+                    self.malformed += malformed;
+                    self.stand_at(frontier);
+                })
+            }
+        };
+        if let Err(error) = result {
+            step.found.clear();
+            step.is_new_lie = self.fail(&error, now);
+        }
+        step
+    }
+
+    /// How many entries one piece has.
+    fn piece(&self, log: &CtLog) -> u64 {
+        let batch = if log.is_static() { BATCH_MAX } else { self.batch };
+        if self.failures > 0 { batch } else { batch * PIECES }
+    }
+
+    fn stand_at(&mut self, frontier: Frontier) {
+        self.status = if frontier.size() < self.head_size { Status::Behind } else { Status::Ok };
+        self.frontier = Some(frontier);
+        self.batch = (self.batch * 2).min(BATCH_MAX);
+        (self.failures, self.unreadable, self.error) = (0, 0, None);
+    }
+
+    async fn skip(
+        &mut self,
+        source: &dyn Source,
+        to: u64,
+        head: &TreeHead,
+        step: &mut Step,
+    ) -> Result<(), SourceError> {
+        let frontier = source.anchor(to, head).await?;
+        let from = self.frontier.as_ref().map_or(0, Frontier::size);
+        step.skipped = Some((from, to));
+        self.stand_at(frontier);
+        Ok(())
+    }
+
+    /// Notes a failure; says whether it shows for the first time that the log lies.
+    fn fail(&mut self, error: &SourceError, now: Moment) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        match error {
+            error if error.is_too_much() && self.batch > 1 => self.batch = (self.batch / 4).max(1),
+            SourceError::Malformed(_) | SourceError::Fetch(FetchError::TooLong(_)) => self.unreadable += 1,
+            _ => {}
+        }
+        let wait = RETRY_SECONDS << self.failures.min(RETRY_DOUBLINGS);
+        self.not_before = now.plus_seconds(wait);
+        self.error = Some(error.to_string());
+        let lies = error.is_lie() && self.failures >= LIES_MAX;
+        let is_new = lies && self.status != Status::Lying;
+        self.status = match self.status {
+            _ if lies => Status::Lying,
+            Status::Lying => Status::Lying,
+            _ => Status::Unreachable,
+        };
+        is_new
+    }
+}
+
+/// Reads from the frontier to `to`, and shows that what came is in the head's tree. Returns the new frontier, and how many entries were
+/// malformed.
+async fn read_piece(
+    source: &dyn Source,
+    mut frontier: Frontier,
+    to: u64,
+    head: &TreeHead,
+    zones: &Zones,
+    step: &mut Step,
+) -> Result<(Frontier, u64), SourceError> {
+    let mut malformed = 0;
+    while frontier.size() < to {
+        let (found, found_beyond) = (&mut step.found, &mut step.found_beyond);
+        let mut note = |one: Option<Found>| match one {
+            Some(one) if found.len() < FOUND_MAX => found.push(one),
+            Some(_) => *found_beyond += 1,
+            None => {}
+        };
+        let from = frontier.size();
+        let mut sink = |hash: Sha256, entry: Option<LogEntry<'_>>| {
+            let index = frontier.size();
+            frontier.push(hash);
+            match entry.map(|entry| (Announced::read(&entry), entry)) {
+                Some((Ok(announced), _)) => note(for_zone(index, announced, zones)),
+                Some((Err(_), entry)) => {
+                    malformed += 1;
+                    note(perhaps_for_zone(index, &entry, zones));
+                }
+                None => malformed += 1,
+            }
+        };
+        let read = source.read(from, to, head, &mut sink).await?;
+        step.entries += read.entries;
+        step.bytes += read.bytes;
+    }
+    if frontier.size() == head.size {
+        return if frontier.root() == head.root {
+            Ok((frontier, malformed))
+        } else {
+            Err(SourceError::OtherEntries)
+        };
+    }
+    let shown = source.anchor(frontier.size(), head).await?;
+    if shown == frontier { Ok((frontier, malformed)) } else { Err(SourceError::OtherEntries) }
+}
+
+fn for_zone(index: u64, announced: Announced, zones: &Zones) -> Option<Found> {
+    let (zone, names) = zones.find(&announced.names)?;
+    Some(Found { index, zone: zone.name().to_owned(), announced: Some(announced), names })
+}
+
+/// What cannot be read and mentions a zone may be for it.
+fn perhaps_for_zone(index: u64, entry: &LogEntry<'_>, zones: &Zones) -> Option<Found> {
+    let zone = zones.mentioned(bytes_of(entry))?;
+    Some(Found { index, zone: zone.name().to_owned(), announced: None, names: Vec::new() })
+}
+
+fn bytes_of<'a>(entry: &LogEntry<'a>) -> &'a [u8] {
+    match entry {
+        LogEntry::X509(der) => der,
+        LogEntry::Precertificate { tbs, .. } => tbs,
+    }
+}
+
+/// How many entries are asked for at a time: as many as a data tile has.
+const BATCH_MAX: u64 = 256;
+/// How many batches make a piece.
+const PIECES: u64 = 4;
+/// How many pieces in a row may come to nothing before one is left out.
+const TRIES_MAX: u32 = 5;
+/// How many pieces in a row must contradict the signed tree before the log is said to lie: caches in between err, too.
+const LIES_MAX: u32 = 3;
+/// How many certificates of one piece are looked at closely.
+const FOUND_MAX: usize = 200;
+/// How long is waited after the first failure, in seconds.
+const RETRY_SECONDS: u64 = 10;
+/// How often that is doubled: up to an hour and a half.
+const RETRY_DOUBLINGS: u32 = 9;
