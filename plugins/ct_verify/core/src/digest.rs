@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
 /// A SHA-256 value. Shown and serialised as 64 hexadecimal digits.
@@ -28,6 +29,15 @@ impl Sha256 {
     /// The value that these bytes are, if they are 32.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Sha256)
+    }
+
+    /// The value of a text of 64 hexadecimal digits, if it is one.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let bytes: Option<Vec<u8>> =
+            pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+        bytes.filter(|_| rest.is_empty()).as_deref().and_then(Self::from_slice)
     }
 
     /// The value in base64, as logs write it.
@@ -56,6 +66,13 @@ impl fmt::Debug for Sha256 {
 impl Serialize for Sha256 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Sha256::from_hex(&text).ok_or_else(|| D::Error::custom("expected 64 hexadecimal digits"))
     }
 }
 
@@ -91,6 +108,10 @@ mod tests {
     fn digest_of_nothing_is_the_known_one() {
         let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Sha256::of(b"").to_string(), expected);
+        assert_eq!(Sha256::from_hex(expected), Some(Sha256::of(b"")));
+        for other in [&expected[1..], &format!("{expected}0"), &expected.replace('e', "+")] {
+            assert_eq!(Sha256::from_hex(other), None, "{other}");
+        }
         assert_eq!(
             Sha256::from_base64("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").unwrap(),
             Sha256::of(b"")

@@ -3,9 +3,11 @@
 //! Pure functions on bytes. No socket, file or clock: lists, roots, revocation lists and the time come in, verdicts with all
 //! their reasons go out, so that every replica judges alike and a stranger can judge again.
 
+mod agreed;
 pub mod cert_record;
 pub mod chain;
 pub mod checkpoint;
+pub mod content;
 pub mod dane;
 mod der;
 pub mod digest;
@@ -17,6 +19,7 @@ pub mod log_list;
 mod log_list_json;
 pub mod merkle;
 pub mod moment;
+pub mod operation;
 pub mod policy;
 pub mod precertificate;
 mod presented;

@@ -129,6 +129,11 @@ impl RootStore {
         &self.identity
     }
 
+    /// The roots and who trusts them, in the order given.
+    pub fn entries(&self) -> impl Iterator<Item = (&TrustAnchor<'static>, RootKind)> {
+        self.anchors.iter().zip(self.kinds.iter().copied())
+    }
+
     /// Who trusts this root: everybody, if any entry for its key says so.
     pub(crate) fn kind(&self, anchor: &TrustAnchor<'_>) -> RootKind {
         let same = |(ours, _): &(&TrustAnchor<'_>, &RootKind)| {
@@ -192,6 +197,11 @@ impl Intermediates {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The certificates, by the names of their subjects.
+    pub fn iter(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.by_subject.values().flatten()
     }
 
     /// SHA-256 over the certificates, by the names of their subjects.

@@ -3,14 +3,15 @@
 //! What is not known gives no points. A certificate that is not valid has none at all; one that fails its policy has at most
 //! [`POLICY_FAILED_MAX`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::inclusion::Inclusion;
 use crate::reason::{Reason, Severity};
 use crate::revocation::RevocationStatus;
 
 /// The score and its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Score {
     /// 0 to 100: the sum of the parts, or less by a cap.
     pub total: u8,

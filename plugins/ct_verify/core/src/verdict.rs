@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chain::{ChainVerdict, Purpose};
 use crate::digest::Sha256;
@@ -17,7 +17,7 @@ use crate::score::Score;
 use crate::sct_check::{LogState, SctList, SctVerdict};
 
 /// The conclusion. Nothing is taken for valid because it cannot be judged, nor for invalid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// All that was asked holds.
@@ -103,7 +103,7 @@ pub struct CtVerdict {
 }
 
 /// Whether the timestamps of a certificate suffice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CtOutcome {
     /// They satisfy the policy.
