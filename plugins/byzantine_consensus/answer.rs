@@ -36,6 +36,7 @@ pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_
         }
         response.authorities.retain(|record| record.record_type() == RecordType::SOA);
     }
+    response.remark = leaf.remark();
     let remaining = (leaf.not_after_ms.saturating_sub(now_ms) / 1000) as u32;
     response.cache_ttl_s = Some(remaining);
     if !held.is_answer() {
@@ -48,6 +49,10 @@ pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_
 fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError {
     let (support, observers) = (leaf.support.len(), leaf.observers.len());
     match leaf.class {
+        Class::Failure if leaf.remark().is_some() => ExtendedError {
+            code: code::OTHER,
+            text: format!("consensus: {support} of {replicas} replicas give no answer for this reason"),
+        },
         Class::Failure => ExtendedError {
             code: code::NO_REACHABLE_AUTHORITY,
             text: format!("consensus: {support} of {replicas} replicas saw {}", failure_word(leaf)),

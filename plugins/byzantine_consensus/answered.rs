@@ -1,4 +1,4 @@
-//! The answers of a slot, each with the observations behind it.
+//! The decisions of a slot, each with the observations behind it.
 
 use certificate::codec::Decode;
 use certificate::leaf::Leaf;
@@ -7,19 +7,19 @@ use pbft::{Batch, Operation};
 use super::judge;
 use super::store::Evidence;
 
-/// One answer of a slot.
+/// One decision of a slot.
 pub struct Answered<'a> {
     /// Its place.
     pub index: usize,
     /// What was asked.
     pub operation: &'a Operation,
-    /// What is answered.
+    /// What was decided.
     pub leaf: Leaf,
     /// The observations behind it.
     pub evidence: Vec<Evidence>,
 }
 
-/// The answers of a slot. Other kinds of operation are read by their own plugins alone.
+/// The decisions of a slot about questions and tasks.
 pub fn answered<'a>(
     operations: &'a [Operation],
     leaves: &'a [Vec<u8>],
@@ -29,8 +29,8 @@ pub fn answered<'a>(
     operations.iter().zip(leaves).enumerate().filter_map(move |(index, (operation, leaf))| {
         let leaf = Leaf::from_bytes(leaf).ok()?;
         let evidence = evidence.get_mut(index).map(std::mem::take).unwrap_or_default();
-        let is_ours = leaf.question().map(judge::key) == Some(operation.digest());
-        is_ours.then_some(Answered { index, operation, leaf, evidence })
+        let is_ours = leaf.question().is_some() || judge::is_task(leaf.kind());
+        (is_ours && judge::asked(&leaf) == *operation).then_some(Answered { index, operation, leaf, evidence })
     })
 }
 

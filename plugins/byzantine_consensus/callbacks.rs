@@ -2,12 +2,14 @@
 
 use std::sync::Weak;
 
+use bytes::Bytes;
 use certificate::{Digest, ReplicaId};
 use node::{Host, NodeHandle};
 use pbft::{Decided, Early, Fault, Lookup};
 use tracing::debug;
 
 use super::consensus::Consensus;
+use super::validations;
 
 /// Lets the node call back into the cluster's shared state, as long as that is used: the state holds the node, not the other way
 /// round, so that a replica that is released goes with its socket and its memory.
@@ -31,6 +33,8 @@ impl Host for Callbacks {
 
     fn decided(&self, decided: &Decided) {
         let Some(consensus) = self.0.upgrade() else { return };
+        // Here slots come in order; the tasks below run side by side.
+        consensus.validations.hand_on(validations::tasks_of(decided));
         // Hashing and encoding must not hold the replica up.
         let decided = decided.clone();
         consensus.runtime.clone().spawn(async move { consensus.take_slot(&decided) });
@@ -53,6 +57,16 @@ impl Host for Callbacks {
         if let Some(consensus) = self.0.upgrade() {
             consensus.waiting.not_taken(&operation);
         }
+    }
+
+    fn told(&self, from: ReplicaId, bytes: Bytes) {
+        if let Some(validator) = self.0.upgrade().and_then(|consensus| consensus.validator()) {
+            validator.told(from, &bytes);
+        }
+    }
+
+    fn content(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.upgrade()?.validator()?.content(digest)
     }
 
     fn fault(&self, _fault: &Fault) {

@@ -4,35 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agreement::canonical::{self, SERVFAIL};
+use agreement::ObservedOutcome;
 use agreement::history::History;
-use agreement::observation::payload_bytes_max;
-use agreement::{Dnssec, Observed, ObservedOutcome};
+use agreement::observation::Seen;
 use certificate::codec::{Decode, Encode, Reader, Writer};
-use certificate::leaf::{Class, Leaf, Policy, Question};
+use certificate::leaf::{Class, Leaf, Question};
 use certificate::verify::{GRACE_MS, verify};
 use certificate::{CertifiedAnswer, Cluster, Digest, QuorumCertificate, ReplicaId, ReplicaSet, merkle};
 use detector::Witnesses;
 use hickory_proto::op::{Message, MessageType, OpCode};
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::Name;
 use node::NodeHandle;
-use pbft::{Decided, Early, Lookup, Operation};
+use pbft::{Decided, Early, Operation};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::answered::{Answered, answered, counted};
 use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
 use super::nodes::{Identity, NodeSettings};
 use super::store::{Evidence, Held, Kept, Store};
+use super::validations::{self, Validations};
 use super::waiting::Waiting;
 use crate::certification::Completion;
 use crate::chain::Rest;
-use crate::error::ServeError;
-use crate::query::Query;
 use crate::response::{Certified, Response};
+use crate::validator::Validator;
 
 /// A decision that has just expired is still told to those who wait, since agreeing takes a while and some answers have a TTL of 0.
 /// An older one, executed while this replica catches up, is not.
@@ -63,6 +62,7 @@ pub struct Consensus {
     history: Mutex<History>,
     chains: RwLock<BTreeMap<u64, Attached>>,
     pub(super) verifying: Arc<Semaphore>,
+    pub(super) validations: Validations,
     pub(super) runtime: Handle,
 }
 
@@ -96,6 +96,7 @@ impl Consensus {
             node: OnceLock::new(),
             chains: RwLock::default(),
             verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
+            validations: Validations::default(),
             runtime: Handle::current(),
         }
     }
@@ -145,6 +146,12 @@ impl Consensus {
         matches.max_by_key(|(labels, _)| *labels).map(|(_, attached)| attached.clone())
     }
 
+    /// Who judges operations beside questions: the validator of the first chain that has one.
+    pub(super) fn validator(&self) -> Option<Arc<dyn Validator>> {
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        chains.values().find_map(|attached| attached.rest.validator())
+    }
+
     fn option_code(&self) -> u16 {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
         chains
@@ -153,79 +160,12 @@ impl Consensus {
             .map_or(certificate::delivery::OPTION_CODE, |attached| attached.option_code)
     }
 
-    /// Looks a name up on this replica's own path and signs what it saw; or hands the certified answer to the replica that asked.
-    pub(super) async fn look_up(self: Arc<Self>, lookup: Lookup) {
-        let now_ms = wall_ms();
-        if let Some(origin) = lookup.origin
-            && let Some(held) =
-                self.store.get(&lookup.digest).filter(|held| held.is_worth_handing_out(now_ms))
-            && let Some(bytes) = encode_answer(&held)
-        {
-            self.metrics.handed_out.inc();
-            let _ = self.node().answer(origin, lookup.digest, bytes);
-            return;
-        }
-        let Some(question) = judge::question(&lookup.operation) else {
-            return debug!("asked for an operation that no plugin here answers");
-        };
-        let reading = self.observe(&question).await;
-        let time_ms = wall_ms();
-        let history = {
-            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-            // What is seen now is in the observation itself.
-            let before = history.of(&question, time_ms);
-            history.remember(&reading.outcome, time_ms);
-            before
-        };
-        let group = self.cluster.member(self.me).map_or(0, |member| member.group);
-        // Whether upstream claims to have validated proves nothing, so nothing is claimed here.
-        let observed = Observed::compose(
-            reading,
-            Dnssec::Indeterminate,
-            group,
-            history,
-            payload_bytes_max(&self.cluster),
-        );
-        if let Err(busy) = self.node().observed(lookup.digest, time_ms, observed.to_bytes()) {
-            debug!(%busy, "dropped an observation");
-        }
-    }
-
-    pub(super) async fn observe(&self, question: &Question) -> canonical::Reading {
-        let failure =
-            |rcode| canonical::Reading { outcome: ObservedOutcome::Failure(rcode), extra: Vec::new() };
-        let Some(name) = agreement::name::from_wire(&question.name) else {
-            return failure(SERVFAIL);
-        };
-        // Names under `bypass` stay between this replica and its clients, whoever asks.
-        let bypassed = self.cluster.policy_for(&question.name).1 == Policy::Bypass;
-        let Some(attached) = self.chain_for(&name).filter(|_| !bypassed) else {
-            return failure(canonical::REFUSED);
-        };
-        let deadline = Instant::now() + attached.observe_timeout;
-        let query = Query {
-            checking_disabled: question.flags & Question::CHECKING_DISABLED != 0,
-            ..Query::internal(
-                name,
-                RecordType::from(question.qtype),
-                DNSClass::from(question.qclass),
-                question.flags & Question::DNSSEC_OK != 0,
-                deadline.into_std(),
-            )
-        };
-        match tokio::time::timeout_at(deadline, attached.rest.next().serve(&query)).await {
-            Ok(Ok(response)) => canonical::read(question, &to_message(response)).unwrap_or_else(|unusable| {
-                debug!(%question, %unusable, "upstream's response cannot be agreed on");
-                failure(SERVFAIL)
-            }),
-            Err(_) | Ok(Err(ServeError::TimedOut(_))) => {
-                canonical::Reading { outcome: ObservedOutcome::TimedOut, extra: Vec::new() }
-            }
-            Ok(Err(error)) => {
-                debug!(%question, %error, "lookup");
-                failure(u8::try_from(u16::from(error.rcode())).unwrap_or(SERVFAIL))
-            }
-        }
+    /// What was seen of a name before `time_ms`; and remembers what is seen now, which is in the observation itself.
+    pub(super) fn remember(&self, question: &Question, outcome: &ObservedOutcome, time_ms: u64) -> Vec<Seen> {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = history.of(question, time_ms);
+        history.remember(outcome, time_ms);
+        before
     }
 
     /// Keeps the decisions of a slot and tells those who wait.
@@ -243,10 +183,7 @@ impl Consensus {
         for Answered { index, operation, leaf, evidence } in
             answered(&decided.operations, &decided.leaves, &decided.evidence)
         {
-            self.metrics.decided(leaf.class);
-            if leaf.class > Class::Failure {
-                self.metrics.out_voted(ReplicaSet(leaf.observers.0 & !leaf.support.0));
-            }
+            self.count(&leaf);
             judged.extend(self.judged(operation, &leaf, &evidence));
             let extra = self.extra(operation, &leaf, &evidence);
             let answer = CertifiedAnswer {
@@ -260,6 +197,17 @@ impl Consensus {
         self.store.settle(decided.header.sequence);
         if let Some(node) = self.node.get().filter(|_| !judged.is_empty()) {
             node.judged(&judged);
+        }
+    }
+
+    /// Counts a decision. Of what only a validator reads nobody is out-voted: to know too little is no lie.
+    fn count(&self, leaf: &Leaf) {
+        if leaf.question().is_none() {
+            return self.metrics.decided_beside(leaf.kind(), leaf.class);
+        }
+        self.metrics.decided(leaf.class);
+        if leaf.class > Class::Failure {
+            self.metrics.out_voted(ReplicaSet(leaf.observers.0 & !leaf.support.0));
         }
     }
 
@@ -328,14 +276,17 @@ impl Consensus {
             return warn!(%from, "answer from a replica is none");
         };
         let question = answer.leaf.question().cloned();
-        if question.as_ref().map(judge::key) != Some(key) {
+        if judge::asked(&answer.leaf).digest() != key {
             return warn!(%from, "answer from a replica is to another question");
         }
         if agreement::extra::digest(&extra) != answer.leaf.extra_digest {
             return warn!(%from, "answer from a replica lacks the records that belong to it");
         }
         match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
-            Ok(_) => self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms),
+            Ok(_) => {
+                self.validations.hand_on(validations::tasks([&answer.leaf]));
+                self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms);
+            }
             Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
         }
     }

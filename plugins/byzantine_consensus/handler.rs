@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use certificate::leaf::{Policy, Question};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use pbft::Standing;
@@ -29,8 +30,6 @@ use crate::response::Response;
 const ANSWER_MARGIN: Duration = Duration::from_millis(50);
 /// How long the comparison with an own answer waits for the decision.
 const COMPARE_WAIT: Duration = Duration::from_secs(5);
-/// How long a query waits for a decision while a quorum is out of reach.
-const WITHOUT_QUORUM_WAIT: Duration = Duration::from_millis(300);
 /// How long an own, uncertified answer may be cached, in seconds.
 const LOCAL_TTL_SECONDS: u32 = 30;
 
@@ -88,41 +87,6 @@ impl ByzantineConsensus {
         self.consensus.get().ok_or_else(|| ServeError::NotReady("the replica has not started".to_owned()))
     }
 
-    /// The decision about `question`: one that holds, or the next one, waited for until `deadline`.
-    async fn decision(
-        &self,
-        consensus: &Consensus,
-        question: &Question,
-        deadline: Instant,
-    ) -> Result<Option<Arc<Held>>, ServeError> {
-        let key = key(question);
-        // A place is taken before the store is looked at, so that no decision falls between the two.
-        let mut place = match consensus.waiting.join(key, Instant::now()) {
-            Ok(place) => place,
-            // Then nothing is decided, however little is asked: the answer says who is missing.
-            Err(_) if !consensus.node().can_reach_quorum() => return Ok(None),
-            Err(overloaded) => return Err(ServeError::NotReady(overloaded.to_string())),
-        };
-        if let Some(held) = consensus.store.valid(&key, wall_ms()) {
-            consensus.metrics.held.inc();
-            return Ok(Some(held));
-        }
-        if place.asks {
-            let requested = consensus.node().request(operation(question));
-            requested.map_err(|busy| ServeError::NotReady(busy.to_string()))?;
-            place.handed();
-        }
-        let started = Instant::now();
-        // A peer may come back at any moment, so there is a wait, but a short one.
-        let reachable = consensus.node().can_reach_quorum();
-        let deadline = if reachable { deadline } else { deadline.min(started + WITHOUT_QUORUM_WAIT) };
-        let told = tokio::time::timeout_at(deadline, place.decision()).await.ok();
-        if told.is_some() {
-            consensus.metrics.decision_seconds.observe(started.elapsed().as_secs_f64());
-        }
-        Ok(told)
-    }
-
     /// The agreed answer, or what stands in its place.
     async fn agreed(
         &self,
@@ -132,7 +96,7 @@ impl ByzantineConsensus {
         question: &Question,
     ) -> Result<Response, ServeError> {
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
-        let decision = self.decision(consensus, question, deadline);
+        let decision = consensus.decision(operation(question), deadline);
         if self.settings.on_disagreement == OnDisagreement::ServFail {
             let held = decision.await?;
             return Ok(self.respond(consensus, query, question, held.as_deref()).await);
@@ -230,7 +194,7 @@ impl ByzantineConsensus {
             ));
         }
         let deadline = Instant::from_std(query.deadline) - ANSWER_MARGIN;
-        let certified = match self.decision(consensus, question, deadline).await? {
+        let certified = match consensus.decision(operation(question), deadline).await? {
             Some(held) => {
                 let certification = held.certificate.certification();
                 tokio::time::timeout_at(deadline, certification.wait()).await.ok().flatten()
@@ -322,6 +286,14 @@ impl Plugin for ByzantineConsensus {
 
     fn change(&self, path: &str, query: &str) -> Option<(u16, String)> {
         api::change(self.consensus.get()?, path, query)
+    }
+
+    fn receives(&self, path: &str) -> bool {
+        path == api::VALIDATE
+    }
+
+    async fn post(&self, path: &str, query: &str, body: Bytes) -> Option<(u16, String)> {
+        api::post(self.consensus.get()?, path, query, &body).await
     }
 
     fn stop(&self) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use certificate::ReplicaSet;
 use certificate::leaf::Class;
+use certificate::{OperationKind, ReplicaSet};
 use node::NodeStatus;
 use pbft::{Standing, Status};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,6 +19,12 @@ use crate::metrics::Metrics;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ClassLabel {
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
     class: &'static str,
 }
 
@@ -68,6 +74,7 @@ struct ReplicaMetrics {
 #[derive(Clone)]
 pub struct ConsensusMetrics {
     decided: Family<ClassLabel, Counter>,
+    decided_beside: Family<KindLabel, Counter>,
     out_voted: Family<ReplicaLabel, Counter>,
     /// Queries answered with a decision that still held.
     pub held: Counter,
@@ -97,6 +104,11 @@ impl ConsensusMetrics {
             decided: metrics.metric(
                 "quorate_consensus_decisions",
                 "Questions decided, by class",
+                Family::default,
+            ),
+            decided_beside: metrics.metric(
+                "quorate_consensus_operations",
+                "Operations decided beside questions, by kind and class",
                 Family::default,
             ),
             out_voted: metrics.metric(
@@ -164,6 +176,16 @@ impl ConsensusMetrics {
         for replica in replicas.iter() {
             self.out_voted.get_or_create(&ReplicaLabel { replica: replica.0 }).inc();
         }
+    }
+
+    /// Counts a decided operation that is no question.
+    pub fn decided_beside(&self, kind: OperationKind, class: Class) {
+        let kind = match kind {
+            OperationKind::Validate => "validate",
+            OperationKind::UpdateInputs => "update-inputs",
+            OperationKind::Null | OperationKind::Resolve | OperationKind::NewEpoch => return,
+        };
+        self.decided_beside.get_or_create(&KindLabel { kind, class: class.name() }).inc();
     }
 
     /// Counts a decided question.

@@ -4,24 +4,28 @@
 //! behind this one and signs what it saw; the cluster decides; the decision, with its certificate, answers every query that waits.
 //!
 //! `handler` is the plugin of one block; `consensus` is the cluster as this process takes part in it, shared by its blocks and
-//! kept across reloads by `nodes`; `judge` connects `pbft` with `agreement`.
+//! kept across reloads by `nodes`; `asking` waits for its decisions, `lookup` is what it sees itself, `validations` are the operations that
+//! are no questions; `judge` connects `pbft` with `agreement`.
 
 mod admission;
 mod adversary;
 mod answer;
 mod answered;
 mod api;
+mod asking;
 mod callbacks;
 mod consensus;
 mod directive;
 mod handler;
 mod judge;
+mod lookup;
 mod metrics;
 mod nodes;
 mod opinion;
 mod question;
 mod setup;
 mod store;
+mod validations;
 mod waiting;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::adversary::Vice;
 use super::callbacks::Callbacks;
 use super::consensus::Consensus;
 use super::metrics::ConsensusMetrics;
-use super::opinion;
+use super::{opinion, validations};
 
 /// Which replica of which cluster, and what its node needs.
 #[derive(Clone)]
@@ -220,6 +220,8 @@ impl Nodes {
         tokio::spawn(identity.metrics.clone().follow(identity.cluster.name.as_str().into(), node.watch()));
         consensus.set_node(node);
         tokio::spawn(opinion::follow(Arc::downgrade(&consensus)));
+        tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
+        tokio::spawn(validations::follow(Arc::downgrade(&consensus)));
         let settings = identity.settings.clone();
         running.insert(identity.key(), Running { cluster, settings, consensus: consensus.clone() });
         Ok(consensus)

@@ -69,6 +69,9 @@ fn explained(consensus: &Consensus, held: &Held, certified: &Certified) -> Value
         "time_ms": leaf.time_ms,
         "not_after_ms": leaf.not_after_ms,
         "holds": held.holds(wall_ms()),
+        "remark": leaf.remark().map(|remark| json!({
+            "judged": remark.judged.word(), "info_code": remark.info_code, "text": remark.text,
+        })),
         "answer": parts.map(|part| json!({
             "record": part.text, "seen_by": ids(part.now), "seen_before_by": ids(part.history),
         })).collect::<Vec<_>>(),

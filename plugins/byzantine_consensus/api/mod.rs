@@ -1,6 +1,7 @@
 //! The JSON API below `/v1/`: the cluster and its state, what this replica makes of the others, evidence, the filter, certificates.
 //!
-//! Whoever reaches the listener may read. The one thing that can be changed is a quarantine, and only by an operator on this machine.
+//! Whoever reaches the listener may read, and may have a certificate judged. The one thing that can be changed is a quarantine, and only by an operator on
+//! this machine.
 
 mod certificates;
 mod evidence;
@@ -9,11 +10,15 @@ mod opinion;
 mod parameters;
 mod quarantine;
 mod status;
+mod validate;
 
 use certificate::ReplicaSet;
 use serde_json::{Value, json};
 
 use super::consensus::Consensus;
+
+/// The one path that takes a body.
+pub const VALIDATE: &str = "/v1/certificates/validate";
 
 /// A status of HTTP and what goes with it.
 type Answer = (u16, Value);
@@ -40,6 +45,15 @@ pub fn change(consensus: &Consensus, path: &str, query: &str) -> Option<(u16, St
         "/v1/quarantine/lift" => quarantine::lift(consensus, query),
         _ => return None,
     };
+    Some((status, body.to_string()))
+}
+
+/// Answers `POST path?query` with `body`, if the path is ours.
+pub async fn post(consensus: &Consensus, path: &str, query: &str, body: &[u8]) -> Option<(u16, String)> {
+    if path != VALIDATE {
+        return None;
+    }
+    let (status, body) = validate::validate(consensus, query, body).await;
     Some((status, body.to_string()))
 }
 

@@ -42,7 +42,7 @@ impl Plugin for Keeper {
 }
 
 /// A chain for `zones` that ends in `upstream`.
-fn chain(zones: &[&str], upstream: &Arc<Upstream>) -> Attached {
+pub fn chain(zones: &[&str], upstream: &Arc<Upstream>) -> Attached {
     let keeper = Arc::new(Keeper::default());
     Chain::new(vec![keeper.clone(), upstream.clone()]).start().unwrap();
     let rest = keeper.0.lock().unwrap().clone().expect("it was started");

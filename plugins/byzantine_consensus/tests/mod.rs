@@ -1,9 +1,11 @@
 //! Tests of the plugin, from the Corefile to answers that four replicas have agreed on.
 //!
-//! `setting` makes certificates without a node; `four` runs four replicas in this process; `upstream` is what they see.
+//! `setting` makes certificates without a node; `four` runs four replicas in this process; `upstream` is what they see, `toy` what they
+//! say of operations that are no questions.
 
 mod four;
 mod setting;
+mod toy;
 mod upstream;
 
 mod admission;
@@ -20,7 +22,9 @@ mod opinion;
 mod policies;
 mod releasing;
 mod reloading;
+mod remarks;
 mod setup;
 mod standing;
 mod taking;
+mod validating;
 mod waiting;

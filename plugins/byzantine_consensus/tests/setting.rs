@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agreement::canonical::Reading;
 use agreement::observation::payload_bytes_max;
 use agreement::{Decision, Dnssec, NoProofs, Observation, Observed};
-use certificate::codec::Encode;
+use certificate::codec::{Decode, Encode};
 use certificate::leaf::{Leaf, Question};
 use certificate::{
-    CertifiedAnswer, Cluster, Digest, Member, MessageType, OperationKind, QuorumCertificate, ReplicaId,
+    CertifiedAnswer, Cluster, Digest, Member, MessageType, QuorumCertificate, ReplicaId,
     ReplicaSet, SeedKey, Sequence, SlotHeader, View, merkle,
 };
 use node::peer_socket;
@@ -82,7 +83,9 @@ impl Setting {
 
     /// What `replica` signs when it sees `response`.
     pub fn observed(&self, replica: u8, question: &Question, response: Response) -> Observed {
+        let remark = response.remark.clone();
         let reading = agreement::canonical::read(question, &to_message(response)).unwrap();
+        let reading = Reading { remark, ..reading };
         let group = self.cluster.member(ReplicaId(replica)).unwrap().group;
         let bytes_max = payload_bytes_max(&self.cluster);
         Observed::compose(reading, Dnssec::Indeterminate, group, Vec::new(), bytes_max)
@@ -108,7 +111,7 @@ impl Setting {
     fn header(&self, sequence: u64, leaves: &[Vec<u8>]) -> SlotHeader {
         SlotHeader {
             sequence: Sequence(sequence),
-            kinds: [OperationKind::Resolve].into_iter().collect(),
+            kinds: leaves.iter().filter_map(|leaf| Some(Leaf::from_bytes(leaf).ok()?.kind())).collect(),
             entries: leaves.len() as u16,
             leaves_root: merkle::root(leaves),
             observations_root: Digest::ZERO,

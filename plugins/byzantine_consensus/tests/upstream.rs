@@ -1,7 +1,7 @@
 //! The end of a replica's chain: what it sees of DNS, name by name.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hickory_proto::op::ResponseCode;
@@ -12,6 +12,7 @@ use crate::plugin::Plugin;
 use crate::query::Query;
 use crate::rehearsal::{a, answer, denial, soa};
 use crate::response::Response;
+use crate::validator::Validator;
 
 /// What an upstream does with a query.
 #[derive(Clone)]
@@ -29,12 +30,18 @@ pub enum Says {
 pub struct Upstream {
     says: Mutex<BTreeMap<String, Says>>,
     asked: Mutex<Vec<Query>>,
+    validator: Mutex<Option<Arc<dyn Validator>>>,
 }
 
 impl Upstream {
     /// From now on says this about `name`.
     pub fn say(&self, name: &str, says: Says) {
         self.says.lock().unwrap().insert(name.to_owned(), says);
+    }
+
+    /// From now on `validator` judges what is no question.
+    pub fn judges_by(&self, validator: Arc<dyn Validator>) {
+        *self.validator.lock().unwrap() = Some(validator);
     }
 
     /// The queries for `name` that came.
@@ -47,6 +54,10 @@ impl Upstream {
 impl Plugin for Upstream {
     fn name(&self) -> &'static str {
         "upstream"
+    }
+
+    fn validator(&self) -> Option<Arc<dyn Validator>> {
+        self.validator.lock().unwrap().clone()
     }
 
     async fn serve(&self, query: &Query, _: Next) -> Result<Response, ServeError> {

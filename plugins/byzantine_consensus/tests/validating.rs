@@ -1,0 +1,238 @@
+//! Operations beside questions: from a request by HTTP, or a wish, to what all replicas hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agreement::{Said, Statement};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use certificate::codec::{Decode, Encode};
+use certificate::leaf::{Class, Leaf};
+use certificate::verify::verify;
+use certificate::{CertifiedAnswer, OperationKind, ReplicaId};
+use node::Host;
+use serde_json::{Value, json};
+
+use super::four::{Four, settings, until};
+use super::looking_up::chain;
+use super::setting::Setting;
+use super::toy::{Toy, verdict};
+use super::upstream::Upstream;
+use crate::byzantine_consensus::api::VALIDATE;
+use crate::byzantine_consensus::callbacks::Callbacks;
+use crate::byzantine_consensus::consensus::{Consensus, wall_ms};
+use crate::byzantine_consensus::judge::operation_of;
+use crate::byzantine_consensus::validations;
+use crate::metrics::Metrics;
+use crate::validator::Task;
+
+const CONTENT: &[u8] = b"a certificate";
+
+/// A validator behind each replica.
+fn toys(four: &Four) -> Vec<Arc<Toy>> {
+    let toy = |upstream: &Arc<Upstream>| {
+        let toy = Arc::new(Toy::default());
+        upstream.judges_by(toy.clone());
+        toy
+    };
+    four.upstreams.iter().map(toy).collect()
+}
+
+/// What replica 0 answers to a client that has `body` judged.
+async fn post(four: &Four, body: &'static [u8]) -> (u16, Value) {
+    let plugin = four.replica(0).chain.plugins()[0].clone();
+    assert!(plugin.receives(VALIDATE) && !plugin.receives("/v1/status"));
+    let (status, body) = plugin.post(VALIDATE, "", Bytes::from_static(body)).await.expect("a path of ours");
+    (status, serde_json::from_str(&body).expect("JSON"))
+}
+
+/// The certified decision in an answer.
+fn certified(four: &Four, answer: &Value) -> CertifiedAnswer {
+    let bytes = STANDARD.decode(answer["certificate"].as_str().unwrap()).unwrap();
+    let certified = CertifiedAnswer::from_bytes(&bytes).unwrap();
+    verify(&certified, &four.setting.cluster, None, wall_ms(), 0, Class::NoAgreement).unwrap();
+    certified
+}
+
+fn counters(metrics: &Metrics) -> String {
+    metrics.encode()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_that_one_replica_was_given_is_judged_by_all() {
+    let four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    let (status, answer) = post(&four, CONTENT).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!((&answer["class"], &answer["validation"]), (&json!("strong"), &json!({ "said": "13 bytes" })));
+    let leaf = certified(&four, &answer).leaf;
+    assert_eq!((leaf.kind(), leaf.verdict.as_slice()), (OperationKind::Validate, &b"13 bytes"[..]));
+    let subject: String = leaf.subject.operation_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(answer["leaf-subject"], json!(subject));
+    let task = toys[0].hold(OperationKind::Validate, CONTENT);
+    for (id, toy) in toys.iter().enumerate() {
+        until(&format!("replica {id} is told"), || toy.knows(&task)).await;
+    }
+    let (_, again) = post(&four, CONTENT).await;
+    assert_eq!(again["slot"], answer["slot"], "what holds is not decided anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_liar_neither_changes_the_verdict_nor_is_held_against_anybody() {
+    let four = Four::running(|_| {}).await;
+    toys(&four)[3].say(verdict("all is well"));
+    let (status, answer) = post(&four, CONTENT).await;
+    assert_eq!(status, 200, "{answer}");
+    let leaf = certified(&four, &answer).leaf;
+    assert_eq!((leaf.verdict.as_slice(), leaf.support.contains(ReplicaId(3))), (&b"13 bytes"[..], false));
+    let counters = || counters(&four.replica(0).metrics);
+    let decided = "quorate_consensus_operations_total{kind=\"validate\",class=\"strong\"} 1";
+    until("the decision is counted", || counters().contains(decided)).await;
+    assert!(!counters().contains("quorate_consensus_out_voted_total{"), "{}", counters());
+    assert!(!counters().contains("quorate_consensus_decisions_total{"), "{}", counters());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_enough_cannot_judge_is_certified_as_such() {
+    let four = Four::running(|_| {}).await;
+    toys(&four).iter().for_each(|toy| toy.say(Said::CannotJudge("no log list".to_owned())));
+    let (status, answer) = post(&four, CONTENT).await;
+    assert_eq!((status, &answer["class"]), (200, &json!("failure")));
+    assert_eq!(certified(&four, &answer).leaf.class, Class::Failure);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_without_a_decision_or_a_validator_or_sense_is_refused() {
+    let mut four = Four::new(|_| {});
+    four.start(0, settings());
+    let error = |(status, answer): (u16, Value)| (status, answer["error"].as_str().unwrap().to_owned());
+    let (status, why) = error(post(&four, CONTENT).await);
+    assert!(status == 404 && why.contains("is `ct-verify` in its server block"), "{status} {why}");
+    toys(&four);
+    let (status, why) = error(post(&four, CONTENT).await);
+    assert!(status == 503 && why.ends_with("of 4 replicas answered, 3 are needed"), "{status} {why}");
+    assert_eq!(error(post(&four, b"").await), (400, "expected a certificate, found nothing".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_wishes_is_decided_for_all() {
+    let four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    toys.iter().for_each(|toy| toy.say(verdict("accepted")));
+    let wish = toys[1].hold(OperationKind::UpdateInputs, CONTENT);
+    toys[1].wishes.lock().unwrap().push(wish.clone());
+    for (id, toy) in toys.iter().enumerate() {
+        until(&format!("replica {id} is told"), || toy.knows(&wish)).await;
+    }
+    let decided = toys[1].decided.lock().unwrap().clone();
+    assert_eq!((decided[0].1.class, decided[0].1.verdict.as_slice()), (Class::Strong, &b"accepted"[..]));
+    let again = || toys[1].decided.lock().unwrap().len() > 1;
+    until("a wish that is granted already is told so again", again).await;
+    let decided = toys[1].decided.lock().unwrap().clone();
+    assert_eq!(decided[0], decided[1], "the decision that holds, no new one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_was_away_is_handed_the_decision_that_it_wishes() {
+    let mut four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    toys.iter().for_each(|toy| toy.say(verdict("accepted")));
+    let wish = toys[0].hold(OperationKind::UpdateInputs, CONTENT);
+    toys[0].wishes.lock().unwrap().push(wish.clone());
+    until("replica 3 is told", || toys[3].knows(&wish)).await;
+    let before = toys[3].decided.lock().unwrap()[0].1.clone();
+    toys[0].wishes.lock().unwrap().clear();
+    four.stop(3).await;
+    toys[3].decided.lock().unwrap().clear();
+    four.start(3, settings());
+    four.presence(3, 4).await;
+
+    toys[3].wishes.lock().unwrap().push(wish.clone());
+
+    until("replica 3 is told anew", || toys[3].knows(&wish)).await;
+    assert_eq!(toys[3].decided.lock().unwrap()[0].1, before, "the same decision");
+    let handed_out: u64 = (0..3).map(|id| four.replica(id).consensus.metrics.handed_out.get()).sum();
+    assert!(handed_out > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_reach_all_other_replicas() {
+    let four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    toys[2].news.lock().unwrap().push_back(Bytes::from_static(b"a head"));
+    for id in [0, 1, 3] {
+        let told = || toys[id].told.lock().unwrap().contains(&(ReplicaId(2), b"a head".to_vec()));
+        until(&format!("replica {id} is told"), told).await;
+    }
+    assert!(toys[2].told.lock().unwrap().is_empty());
+}
+
+/// A replica without a node, and the validator of its chain.
+fn alone(toy: Toy) -> (Setting, Arc<Consensus>, Arc<Toy>) {
+    let (setting, toy) = (Setting::new(), Arc::new(toy));
+    let consensus = Arc::new(Consensus::new(&setting.identity(0)));
+    let upstream = Arc::<Upstream>::default();
+    upstream.judges_by(toy.clone());
+    consensus.attach(1, chain(&["."], &upstream));
+    (setting, consensus, toy)
+}
+
+fn task(number: u64) -> Task {
+    Task { kind: OperationKind::UpdateInputs, subject: number.to_be_bytes().to_vec() }
+}
+
+/// What is decided when all replicas say `said` of `task`.
+fn decided(setting: &Setting, task: &Task, said: Said) -> Leaf {
+    let said = Statement { ttl: 60, said };
+    let statements: Vec<_> = (0..4).map(|id| (ReplicaId(id), wall_ms(), said.clone())).collect();
+    agreement::statement::decide(&setting.cluster, task.kind, &task.subject, &statements)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_are_told_in_the_order_of_the_log() {
+    let (setting, consensus, toy) = alone(Toy::default());
+    let telling = tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
+    let callbacks = Callbacks(Arc::downgrade(&consensus));
+    let question = super::setting::question("www.example.org");
+    let answer = setting.unanimous(&question, wall_ms(), super::upstream::nxdomain()).leaf;
+    for number in 1..=50 {
+        let leaf = decided(&setting, &task(number), verdict("accepted"));
+        let beside = (crate::byzantine_consensus::judge::operation(&question), answer.clone());
+        callbacks.decided(&setting.decided(number, &[beside, (operation_of(&task(number)), leaf)]));
+    }
+    until("all are told", || toy.decided.lock().unwrap().len() == 50).await;
+    let told: Vec<Task> = toy.decided.lock().unwrap().iter().map(|(task, _)| task.clone()).collect();
+    assert_eq!(told, (1..=50).map(task).collect::<Vec<_>>());
+    until("what runs for it is done", || Arc::strong_count(&consensus) == 1).await;
+    drop(consensus);
+    tokio::time::timeout(super::four::PATIENCE, telling).await.expect("nobody is left to tell").unwrap();
+}
+
+/// What is said of a task here.
+async fn said(consensus: &Consensus) -> Statement {
+    Statement::from_bytes(&consensus.look_at(&task(1)).await).unwrap()
+}
+
+#[tokio::test]
+async fn replica_without_a_validator_cannot_judge() {
+    let consensus = Consensus::new(&Setting::new().identity(0));
+    assert_eq!(said(&consensus).await, Statement::cannot_judge("no plugin here judges certificates"));
+}
+
+#[tokio::test]
+async fn verdict_longer_than_an_observation_is_none() {
+    let (setting, consensus, toy) = alone(Toy::default());
+    toy.say(Said::Verdict(vec![b'x'; 4096]));
+    assert!(matches!(said(&consensus).await.said, Said::CannotJudge(why) if why.contains("4096 bytes")));
+    let payload = decided(&setting, &task(1), verdict("short")).to_bytes();
+    assert!(agreement::statement::check(&setting.cluster, ReplicaId(0), &payload).is_err(), "a leaf is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn verdict_that_does_not_come_is_not_waited_for() {
+    let (_, consensus, _) = alone(Toy { is_stuck: true, ..Toy::default() });
+    let started = tokio::time::Instant::now();
+    assert_eq!(said(&consensus).await, Statement::cannot_judge("no verdict within 3 s"));
+    assert_eq!(started.elapsed(), Duration::from_secs(3));
+}
