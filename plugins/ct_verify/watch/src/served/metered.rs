@@ -61,3 +61,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_is_read_than_allowed() {
+        let mut stream = Metered::new(&[7; 100][..], 60);
+        let mut bytes = Vec::new();
+        assert!(stream.read_to_end(&mut bytes).await.is_err());
+        assert_eq!((bytes, stream.is_spent()), (vec![7; 60], true));
+    }
+
+    #[tokio::test]
+    async fn what_is_allowed_is_read_to_its_end() {
+        let mut stream = Metered::new(&[7; 59][..], 60);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!((bytes.len(), stream.is_spent()), (59, false));
+    }
+}

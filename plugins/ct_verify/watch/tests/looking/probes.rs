@@ -1,0 +1,178 @@
+//! What a replica remembers of its targets, and what it says when the cluster has decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ct_log::{Authority, Clock, Issued};
+use ct_watch::context::Context;
+use ct_watch::names::NameTable;
+use ct_watch::probe::{Decided, Essence, Outcome, ProbeConfig, ProbeError, Prober, SLOTS_KEPT, Slots};
+use ct_watch::served::{Looking, Protocol, Target};
+use transparency::Conclusion;
+use transparency::digest::Sha256;
+
+use crate::peers::{HOST, Trusting, context, here, looking, serve_tls, target, tlsa};
+
+struct Case {
+    clock: Clock,
+    issued: Issued,
+    target: Target,
+    prober: Arc<Prober>,
+    context: Arc<Context>,
+}
+
+impl Case {
+    async fn new(names: impl FnOnce(&Issued, &Target) -> NameTable, looking: Looking) -> Self {
+        // The middle of a slot, when all looks of it are due.
+        let clock = Clock::at("2026-08-01T00:05:00Z");
+        let authority = Authority::new("Alder CA", &clock);
+        let issued = authority.leaf(HOST).valid(clock.now(), 90).issue(&[]);
+        let target = target(serve_tls(&issued).await, Protocol::Tls);
+        let config = ProbeConfig { targets: vec![target.clone()], slots: Slots::new(600), looking, seed: 7 };
+        let (context, names) = (context(&clock), Arc::new(names(&issued, &target)));
+        let prober = Prober::new(config, context.clone(), names, Trusting::in_authority(&authority)).unwrap();
+        Case { clock, issued, target, prober, context }
+    }
+
+    async fn simple() -> Self {
+        Self::new(|_, _| here(), looking()).await
+    }
+
+    fn slot(&self) -> u64 {
+        self.prober.slots().slot(self.clock.now())
+    }
+
+    fn essence(&self) -> Essence {
+        self.prober.seen(&self.target, self.slot()).unwrap().essence
+    }
+
+    fn told(&self) -> Vec<&'static str> {
+        self.context.events.recent(100).into_iter().map(|event| event.code).collect()
+    }
+}
+
+fn strong(essence: Essence) -> Decided {
+    Decided::Agreed { essence, strong: true }
+}
+
+#[tokio::test]
+async fn a_target_is_looked_at_once_a_slot() {
+    let case = Case::simple().await;
+    assert_eq!(case.prober.round().await, 1);
+    assert_eq!(case.prober.round().await, 0);
+    let seen = case.prober.seen(&case.target, case.slot()).unwrap();
+    assert_eq!(seen.essence.leaf_sha256, Sha256::of(case.issued.der()));
+    assert_eq!(seen.essence.conclusion, Conclusion::Valid);
+    assert_eq!(seen.addresses.len(), 1);
+    case.clock.advance(600);
+    assert_eq!(case.prober.round().await, 1);
+    assert_eq!(case.prober.looks()["seen"], 2);
+}
+
+#[tokio::test]
+async fn nothing_is_looked_at_before_it_is_due() {
+    let case = Case::simple().await;
+    case.clock.advance(300);
+    // The slot begins now; the replica's own time in it comes within two minutes.
+    assert_eq!(case.prober.round().await, 0);
+    case.clock.advance(120);
+    assert_eq!(case.prober.round().await, 1);
+}
+
+#[tokio::test]
+async fn old_slots_are_forgotten() {
+    let case = Case::simple().await;
+    let first = case.slot();
+    for _ in 0..=SLOTS_KEPT {
+        case.prober.round().await;
+        case.clock.advance(600);
+    }
+    assert!(case.prober.seen(&case.target, first).is_none());
+    assert!(case.prober.seen(&case.target, first + 1).is_some());
+}
+
+#[tokio::test]
+async fn what_the_cluster_saw_too_is_corroborated_without_an_event() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    assert_eq!(case.prober.outcome(&case.target), Outcome::Undecided);
+    case.prober.told(&case.target, case.slot(), strong(case.essence()));
+    assert_eq!(case.prober.outcome(&case.target), Outcome::Corroborated { slot: case.slot() });
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_replica_that_sees_another_key_than_the_cluster_says_so_once() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    let theirs = Essence { leaf_sha256: Sha256([1; 32]), key_sha256: Sha256([2; 32]), ..case.essence() };
+    case.prober.told(&case.target, case.slot(), strong(theirs));
+    let outcome = case.prober.outcome(&case.target);
+    assert!(matches!(outcome, Outcome::WeDiffer { grave: true, .. }), "{outcome:?}");
+    case.clock.advance(600);
+    case.prober.round().await;
+    case.prober.told(&case.target, case.slot(), strong(theirs));
+    assert_eq!(case.told(), ["we_differ"]);
+    assert!(case.context.events.recent(1)[0].grave);
+}
+
+#[tokio::test]
+async fn a_decision_of_an_earlier_slot_changes_no_outcome() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    case.prober.told(&case.target, case.slot(), strong(case.essence()));
+    case.prober.told(&case.target, case.slot() - 1, Decided::NoAgreement);
+    assert_eq!(case.prober.outcome(&case.target).code(), "corroborated");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_seen_is_told_of_once_and_found_missing() {
+    let case = Case::new(|_, _| NameTable::default(), looking()).await;
+    case.prober.round().await;
+    case.clock.advance(600);
+    case.prober.round().await;
+    assert_eq!(case.told(), ["not_seen"]);
+    assert_eq!(case.prober.looks()["no_address"], 2);
+    let theirs =
+        Essence { leaf_sha256: Sha256([1; 32]), key_sha256: Sha256([2; 32]), conclusion: Conclusion::Valid };
+    case.prober.told(&case.target, case.slot(), strong(theirs));
+    assert_eq!(case.prober.outcome(&case.target), Outcome::NotSeenHere { slot: case.slot() });
+}
+
+#[tokio::test]
+async fn warnings_are_told_when_they_are_new() {
+    let with_tlsa = |issued: &Issued, target: &Target| {
+        let mut names = here();
+        names.tlsa.insert(target.tlsa_owner(), tlsa(&[issued.tlsa_record(3, 1, 1)], true));
+        names
+    };
+    let case = Case::new(with_tlsa, looking()).await;
+    case.prober.round().await;
+    case.clock.advance(600);
+    case.prober.round().await;
+    assert_eq!(case.told(), ["no_rollover_record"]);
+    let json = case.prober.to_json();
+    let report = &json["targets"][case.target.to_string()]["report"];
+    assert_eq!(report["dane"]["state"], "matches");
+    assert_eq!(report["warnings"][0], "no_rollover_record");
+}
+
+#[tokio::test]
+async fn keys_of_a_host_are_those_that_were_seen() {
+    let case = Case::simple().await;
+    assert!(case.prober.keys_of(HOST).is_empty());
+    case.prober.round().await;
+    assert_eq!(case.prober.keys_of(HOST), [case.essence().key_sha256]);
+    assert!(case.prober.keys_of("other.example.org").is_empty());
+}
+
+#[tokio::test]
+async fn too_many_targets_are_refused() {
+    let targets = (1..=33).map(|port| target(port, Protocol::Tls)).collect();
+    let looking = Looking::new(true, Duration::from_secs(1));
+    let config = ProbeConfig { targets, slots: Slots::new(600), looking, seed: 7 };
+    let clock = Clock::at("2026-08-01T00:00:00Z");
+    let trusting = Trusting::in_authority(&Authority::new("Alder CA", &clock));
+    let refused = Prober::new(config, context(&clock), Arc::new(here()), trusting);
+    assert_eq!(refused.err(), Some(ProbeError::TooMany(33)));
+}
