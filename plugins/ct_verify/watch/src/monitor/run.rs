@@ -30,6 +30,12 @@ pub trait Heads: Send + Sync + 'static {
     fn heads(&self) -> Vec<(CtLog, TreeHead)>;
 }
 
+impl Heads for crate::Watch {
+    fn heads(&self) -> Vec<(CtLog, TreeHead)> {
+        crate::Watch::heads(self)
+    }
+}
+
 /// What is watched, and how.
 #[derive(Debug, Clone, Default)]
 pub struct MonitorConfig {
