@@ -146,6 +146,17 @@ pub(crate) fn check_chain(
     verdict
 }
 
+/// Why the leaf is not for this name; `None` when it is. A leaf that cannot be read is for none.
+pub fn name_reason(leaf: &CertificateDer<'_>, name: &str) -> Option<Reason> {
+    let mut reasons = Vec::new();
+    let looked = Skeleton::parse(leaf)
+        .map(|leaf| Presented::new(&leaf).look(|leaf, _| check_name(leaf, Some(name), &mut reasons)));
+    match looked {
+        Ok(Ok(())) => reasons.pop(),
+        _ => Some(Reason::NameMismatch(name.to_owned())),
+    }
+}
+
 fn check_name(leaf: &EndEntityCert<'_>, name: Option<&str>, reasons: &mut Vec<Reason>) {
     let Some(name) = name else { return };
     match ServerName::try_from(name) {

@@ -31,6 +31,7 @@ pub mod score;
 pub mod sct;
 pub mod sct_check;
 pub mod skeleton;
+pub mod snapshot;
 pub mod split_view;
 pub mod tile;
 pub mod tlsa;

@@ -86,7 +86,7 @@ impl Finding {
     }
 
     /// What it means for the set. A record that clients pass over, too, spoils nothing.
-    fn conclusion(&self) -> Conclusion {
+    pub fn conclusion(&self) -> Conclusion {
         match self {
             Finding::Judged(verdict) => verdict.verdict,
             Finding::MalformedRdata | Finding::MalformedCertificate => Conclusion::Invalid,
@@ -105,53 +105,57 @@ pub fn judge_rrset(
     pinned: &Pinned<'_>,
     now: Moment,
 ) -> RrsetVerdict {
+    judge_rrset_by((owner, kind), rdata, CERTIFICATES_PER_ANSWER_MAX, |chain, name| {
+        let question =
+            Question { chain, name: Some(name), purpose: Purpose::Server, audited: &[], networks: None };
+        judge(&question, pinned, now)
+    })
+}
+
+/// Judges the RRset of this owner and type by a judge who is given chain and name; at most the first `most` records that carry
+/// certificates are shown to it.
+pub fn judge_rrset_by(
+    (owner, kind): (&str, RecordType),
+    rdata: &[&[u8]],
+    most: usize,
+    mut by: impl FnMut(&[CertificateDer<'_>], &str) -> Verdict,
+) -> RrsetVerdict {
     let authorities: Vec<&[u8]> = match kind {
-        RecordType::Cert => {
-            rdata.iter().take(CERTIFICATES_PER_ANSWER_MAX).filter_map(|rdata| authority(rdata)).collect()
-        }
+        RecordType::Cert => rdata.iter().take(most).filter_map(|rdata| authority(rdata)).collect(),
         RecordType::Tlsa | RecordType::Smimea => Vec::new(),
     };
-    let judged = |certificate: &Skeleton<'_>, name: &str| {
+    let mut judged = |certificate: &Skeleton<'_>, name: &str| {
         let ours = std::iter::once(certificate.der).chain(authorities.iter().copied());
         let chain: Vec<CertificateDer<'_>> = ours.map(CertificateDer::from).collect();
-        let question = Question {
-            chain: &chain,
-            name: Some(name),
-            purpose: Purpose::Server,
-            audited: &[],
-            networks: None,
-        };
-        Finding::Judged(Box::new(judge(&question, pinned, now)))
+        Finding::Judged(Box::new(by(&chain, name)))
     };
-    let finding = |(number, rdata): (usize, &&[u8])| {
-        if number >= CERTIFICATES_PER_ANSWER_MAX {
-            return Finding::NotLookedAt;
-        }
-        match kind {
-            RecordType::Cert => match read_cert(rdata) {
-                Err(error) => Finding::of_cert_error(error),
-                Ok(CertContent::Other(kind)) => Finding::NotApplicable(Some(kind)),
-                Ok(CertContent::X509(certificate)) => match Facts::read(&certificate) {
-                    Err(_) => Finding::MalformedCertificate,
-                    Ok(facts) if facts.is_ca => Finding::Authority,
-                    Ok(facts) if facts.for_servers != Some(true) => Finding::NotApplicable(None),
-                    Ok(_) => judged(&certificate, owner),
-                },
+    let findings = rdata.iter().enumerate().map(|(number, rdata)| match kind {
+        RecordType::Cert if most <= number => Finding::NotLookedAt,
+        RecordType::Cert => match read_cert(rdata) {
+            Err(error) => Finding::of_cert_error(error),
+            Ok(CertContent::Other(kind)) => Finding::NotApplicable(Some(kind)),
+            Ok(CertContent::X509(certificate)) => match Facts::read(&certificate) {
+                Err(_) => Finding::MalformedCertificate,
+                Ok(facts) if facts.is_ca => Finding::Authority,
+                Ok(facts) if facts.for_servers != Some(true) => Finding::NotApplicable(None),
+                Ok(_) => judged(&certificate, owner),
             },
-            RecordType::Tlsa => match Tlsa::read(rdata) {
-                Err(error) => Finding::of_tlsa_error(error),
-                Ok(record) => match record.certificate().filter(|_| record.usage == Usage::PkixEe) {
-                    Some(certificate) => judged(&certificate, base_domain(owner)),
-                    None => Finding::Untouched(record.usage),
-                },
+        },
+        // A record that asks for nothing to be judged costs nothing, and is let be wherever it stands.
+        RecordType::Tlsa => match Tlsa::read(rdata) {
+            Err(error) => Finding::of_tlsa_error(error),
+            Ok(record) => match record.certificate().filter(|_| record.usage == Usage::PkixEe) {
+                Some(_) if most <= number => Finding::NotLookedAt,
+                Some(certificate) => judged(&certificate, base_domain(owner)),
+                None => Finding::Untouched(record.usage),
             },
-            RecordType::Smimea => match Tlsa::read(rdata) {
-                Err(error) => Finding::of_tlsa_error(error),
-                Ok(record) => Finding::Untouched(record.usage),
-            },
-        }
-    };
-    let findings: Vec<Finding> = rdata.iter().enumerate().map(finding).collect();
+        },
+        RecordType::Smimea => match Tlsa::read(rdata) {
+            Err(error) => Finding::of_tlsa_error(error),
+            Ok(record) => Finding::Untouched(record.usage),
+        },
+    });
+    let findings: Vec<Finding> = findings.collect();
     let worst = findings.iter().map(Finding::conclusion).max_by_key(|conclusion| match conclusion {
         Conclusion::Valid => 0,
         Conclusion::Indeterminate => 1,
@@ -183,6 +187,16 @@ pub const CERTIFICATES_PER_ANSWER_MAX: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_that_ask_for_nothing_are_let_be_however_many_there_are() {
+        let record = [&[3, 1, 1][..], &[7; 32]].concat();
+        let rdata = vec![&record[..]; CERTIFICATES_PER_ANSWER_MAX + 1];
+        let verdict =
+            judge_rrset_by(("_25._tcp.mx.example.org.", RecordType::Tlsa), &rdata, 1, |_, _| unreachable!());
+        assert_eq!(verdict.verdict, Conclusion::Valid);
+        assert!(verdict.findings.iter().all(|finding| *finding == Finding::Untouched(Usage::DaneEe)));
+    }
 
     #[test]
     fn port_and_protocol_are_no_part_of_the_host() {

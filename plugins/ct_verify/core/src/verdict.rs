@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{ChainVerdict, Purpose};
+use crate::chain::{ChainVerdict, Purpose, name_reason};
 use crate::digest::Sha256;
 use crate::facts::Facts;
 use crate::inclusion::Inclusion;
@@ -128,6 +129,22 @@ impl Verdict {
     /// The verdict as bytes: JSON without spaces, fields in the order of the types.
     pub fn canonical(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers, texts and lists alone")
+    }
+
+    /// A verdict that was given without a name, for this name: what [`crate::judge()`] says of the same certificate when it is asked with the name,
+    /// but for the order of reasons that weigh the same.
+    pub fn for_name(&self, leaf: &CertificateDer<'_>, name: &str) -> Verdict {
+        let mut verdict = self.clone();
+        verdict.subject.name = Some(name.to_owned());
+        // Of a certificate that cannot be read, nothing more is said.
+        if let Some(reason) = verdict.certificate.as_ref().and_then(|_| name_reason(leaf, name)) {
+            verdict.reasons.push(reason);
+            verdict.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity()));
+            verdict.chain.x509_chain_valid = false;
+            verdict.verdict = conclude(&verdict.reasons);
+            verdict.score = Score::default();
+        }
+        verdict
     }
 
     /// SHA-256 of the canonical bytes.

@@ -1,0 +1,181 @@
+//! Snapshots of revocation lists: which list takes the place of which, and whether one snapshot may take the place of another.
+//!
+//! A list covers what its issuer and its distribution point say; of two that cover the same, the later one counts. Signatures are checked
+//! by whoever knows the issuers.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use crate::digest::Sha256;
+use crate::moment::Moment;
+
+/// What a list covers, as a digest over issuer and distribution point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Cover(Sha256);
+
+/// Which list this is.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    cover: Cover,
+    this_update: Moment,
+    next_update: Option<Moment>,
+}
+
+/// Why a snapshot may not take the place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SnapshotProblem {
+    /// A list is none.
+    #[error("a list is malformed")]
+    Malformed,
+    /// Two lists cover the same.
+    #[error("two lists cover the same")]
+    Ambiguous,
+    /// A list is older than the one in use.
+    #[error("a list is older than the one in use")]
+    Older,
+    /// A list in use that has not expired is gone.
+    #[error("a list in use is gone")]
+    Gone,
+}
+
+impl SnapshotProblem {
+    /// The word for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            SnapshotProblem::Malformed => "list_malformed",
+            SnapshotProblem::Ambiguous => "lists_ambiguous",
+            SnapshotProblem::Older => "list_older",
+            SnapshotProblem::Gone => "list_gone",
+        }
+    }
+}
+
+/// The latest list for each cover, of both snapshots; what is expired or no list is left out.
+pub fn merge(one: &[Vec<u8>], other: &[Vec<u8>], now: Moment) -> Vec<Vec<u8>> {
+    let mut latest: BTreeMap<Cover, (Moment, Sha256, &Vec<u8>)> = BTreeMap::new();
+    for list in one.iter().chain(other) {
+        let Some(listed) = read(list).filter(|listed| !listed.is_expired(now)) else { continue };
+        let candidate = (listed.this_update, Sha256::of(list), list);
+        let held = latest.entry(listed.cover).or_insert(candidate);
+        if (held.0, held.1) < (candidate.0, candidate.1) {
+            *held = candidate;
+        }
+    }
+    latest.into_values().map(|(_, _, list)| list.clone()).collect()
+}
+
+/// Whether `new` may take the place of `old`: it holds every list that `old` holds and that has not expired, or a later one.
+///
+/// # Errors
+/// [`SnapshotProblem`]: the first that speaks against it.
+pub fn check_successor(old: &[Vec<u8>], new: &[Vec<u8>], now: Moment) -> Result<(), SnapshotProblem> {
+    let mut covers = BTreeMap::new();
+    for list in new {
+        let listed = read(list).ok_or(SnapshotProblem::Malformed)?;
+        if covers.insert(listed.cover, listed.this_update).is_some() {
+            return Err(SnapshotProblem::Ambiguous);
+        }
+    }
+    for listed in old.iter().filter_map(|list| read(list)) {
+        match covers.get(&listed.cover) {
+            Some(this_update) if *this_update < listed.this_update => return Err(SnapshotProblem::Older),
+            None if !listed.is_expired(now) => return Err(SnapshotProblem::Gone),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Listed {
+    fn is_expired(&self, now: Moment) -> bool {
+        self.next_update.is_none_or(|next| next <= now)
+    }
+}
+
+fn read(der: &[u8]) -> Option<Listed> {
+    let (rest, list) = CertificateRevocationList::from_der(der).ok()?;
+    let place = list.extensions().iter().find(|extension| extension.oid == ISSUING_DISTRIBUTION_POINT);
+    let (issuer, place) = (Sha256::of(list.issuer().as_raw()), place.map(|place| Sha256::of(place.value)));
+    let cover = Sha256::of_pieces(&[&issuer.0, place.as_ref().map_or(&[], |place| &place.0[..])]);
+    rest.is_empty().then(|| Listed {
+        cover: Cover(cover),
+        this_update: Moment::from_seconds(list.last_update().timestamp()),
+        next_update: list.next_update().map(|next| Moment::from_seconds(next.timestamp())),
+    })
+}
+
+/// 2.5.29.28
+const ISSUING_DISTRIBUTION_POINT: x509_parser::der_parser::Oid<'static> =
+    x509_parser::der_parser::oid!(2.5.29.28);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{
+        CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+        CrlIssuingDistributionPoint, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
+        date_time_ymd,
+    };
+
+    /// A list of the issuer `name`, made on this day of August 2026 and valid for a week.
+    fn list(name: &str, place: Option<&str>, day: u8) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let issuer = Issuer::new(params, KeyPair::generate().unwrap());
+        let place = place.map(|uri| CrlIssuingDistributionPoint {
+            distribution_point: CrlDistributionPoint { uris: vec![uri.to_owned()] },
+            scope: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 8, day),
+            next_update: date_time_ymd(2026, 8, day + 7),
+            crl_number: SerialNumber::from(u64::from(day)),
+            issuing_distribution_point: place,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&issuer).unwrap().der().to_vec()
+    }
+
+    fn day(day: u8) -> Moment {
+        format!("2026-08-{day:02}T00:00:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn of_two_lists_for_the_same_the_later_one_is_kept() {
+        let (old, new, other) = (list("Alder", None, 1), list("Alder", None, 2), list("Birch", None, 1));
+        let mut merged = merge(&[old.clone(), other.clone()], std::slice::from_ref(&new), day(3));
+        merged.sort_unstable();
+        let mut expected = vec![new, other.clone()];
+        expected.sort_unstable();
+        assert_eq!(merged, expected);
+        assert_eq!(merge(&[old], &[b"none".to_vec()], day(9)), Vec::<Vec<u8>>::new(), "expired");
+    }
+
+    #[test]
+    fn shards_of_one_issuer_stand_beside_each_other() {
+        let shards = [list("Alder", Some("http://a/1"), 1), list("Alder", Some("http://a/2"), 1)];
+        assert_eq!(merge(&shards, &[], day(2)).len(), 2);
+        assert_eq!(check_successor(&shards, &shards[..1], day(2)), Err(SnapshotProblem::Gone));
+    }
+
+    #[test]
+    fn a_successor_forgets_nothing_and_goes_not_back() {
+        let (old, new, other) = (list("Alder", None, 1), list("Alder", None, 2), list("Birch", None, 2));
+        let check = |before: &[&Vec<u8>], after: &[&Vec<u8>], now| {
+            let owned = |lists: &[&Vec<u8>]| lists.iter().map(|list| (*list).clone()).collect::<Vec<_>>();
+            check_successor(&owned(before), &owned(after), now)
+        };
+        assert_eq!(check(&[&old], &[&new, &other], day(3)), Ok(()));
+        assert_eq!(check(&[&new], &[&old], day(3)), Err(SnapshotProblem::Older));
+        assert_eq!(check(&[&old, &other], &[&old], day(3)), Err(SnapshotProblem::Gone));
+        assert_eq!(check(&[&old, &other], &[&other], day(8)), Ok(()), "what is expired may go");
+        assert_eq!(check(&[], &[&old, &new], day(3)), Err(SnapshotProblem::Ambiguous));
+        assert_eq!(check(&[], &[&b"none".to_vec()], day(3)), Err(SnapshotProblem::Malformed));
+    }
+}
