@@ -80,6 +80,12 @@ impl Response {
         let remark = remark.map(|remark| (remark.info_code, remark.text.as_str()));
         remark.chain(self.extended_errors.iter().map(|error| (error.code, error.text.as_str())))
     }
+
+    /// Whether an answer was there and is held back for what was found in it: a SERVFAIL that nobody may get around by an older answer.
+    pub fn is_withheld(&self) -> bool {
+        let found = self.remark.as_ref().is_some_and(|remark| remark.judged != Judged::Valid);
+        self.rcode == ResponseCode::ServFail && found
+    }
 }
 
 #[cfg(test)]

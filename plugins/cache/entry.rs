@@ -94,6 +94,11 @@ impl Entry {
         })
     }
 
+    /// Whether it says that an answer is held back.
+    pub fn is_withheld(&self) -> bool {
+        self.response.is_withheld()
+    }
+
     /// Where the entry is in its life at `now`.
     pub fn age(&self, now: Instant) -> Age {
         let elapsed = now.saturating_duration_since(self.stored);

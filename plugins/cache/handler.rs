@@ -339,9 +339,11 @@ fn failure_to_keep(error: &ServeError) -> Option<Response> {
     }
 }
 
-/// Whether a stale answer is better than `response`. RFC 8767 §5: NOERROR and NXDOMAIN are answers, all else is none.
+/// Whether a stale answer is better than `response`. RFC 8767 §5: NOERROR and NXDOMAIN are answers, all else is none; but what is held back would come out
+/// by the stale answer.
 fn is_failure(response: &Response) -> bool {
-    !matches!(response.rcode, ResponseCode::NoError | ResponseCode::NXDomain)
+    let is_answer = matches!(response.rcode, ResponseCode::NoError | ResponseCode::NXDomain);
+    !is_answer && !response.is_withheld()
 }
 
 /// How long `verify` lets a client wait for a better answer than a stale one. RFC 8767 §5

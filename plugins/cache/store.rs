@@ -85,7 +85,8 @@ impl Store {
         }
     }
 
-    /// Keeps `entry`. It replaces what there is for `key`; but a failure replaces no answer that may still be served at `now`.
+    /// Keeps `entry`. It replaces what there is for `key`; but a failure replaces no answer that may still be served at `now`, unless it holds an answer
+    /// back.
     pub fn keep(&self, key: &Key, entry: Arc<Entry>, now: Instant) {
         match entry.kind {
             Kind::Success => {
@@ -93,6 +94,10 @@ impl Store {
                 self.denial.remove(key);
             }
             Kind::Denial => {
+                self.denial.insert(key, entry);
+                self.success.remove(key);
+            }
+            Kind::Failure if entry.is_withheld() => {
                 self.denial.insert(key, entry);
                 self.success.remove(key);
             }

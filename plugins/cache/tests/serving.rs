@@ -368,6 +368,23 @@ async fn stale_answer_is_served_at_once_and_refreshed_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answer_that_is_held_back_does_not_come_out_stale() {
+    for verify in [false, true] {
+        let remark = Some(Remark::new(Judged::Invalid, 15, "ct-verify: CERT invalid: revoked"));
+        let withheld = Response { remark, ..Response::new(ResponseCode::ServFail, "test") };
+        let bench = bench(stale(verify), Script::new([one(100, 1), Ok(withheld)]));
+        bench.ask_a().await.unwrap();
+        pass(200).await;
+        let first = bench.ask_a().await.unwrap();
+        assert_eq!(first.rcode == ResponseCode::ServFail, verify, "without `verify` it is found behind the query");
+        settle().await;
+        assert_eq!(bench.glance_a().unwrap().metadata.response_code, ResponseCode::ServFail);
+        pass(10).await;
+        assert!(bench.glance_a().is_none(), "nothing is left to serve");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stale_answer_outlives_failing_refreshes_one_every_half_minute() {
     let bench = bench(stale(false), Script::new([one(100, 1), failed()]));
     bench.ask_a().await.unwrap();

@@ -81,3 +81,7 @@ const CONTENT_TYPES: [&str; 3] =
 pub const POSTS_MAX: usize = 16;
 /// Time for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[path = "post_tests.rs"]
+mod tests;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -22,6 +22,8 @@ use crate::admin::OPERATOR;
 const BODY_BYTES_MAX: usize = 4 << 20;
 /// How long a replica may take to answer. It answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a replica may take to answer with a decision of the cluster: it reads for 10 s at most and waits for 10 s at most.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(25);
 /// The port of `prometheus` when the Corefile names none.
 const PORT: u16 = 9153;
 
@@ -120,19 +122,44 @@ fn hint(error: &io::Error) -> &'static str {
 ///
 /// Errors: see [`AdminClientError`].
 pub async fn get(address: &AdminAddress, path: &str) -> Result<Value, AdminClientError> {
-    ask(address, Method::GET, path).await
+    ask(address, Method::GET, path, None, TIMEOUT).await
 }
 
 /// Asks for a change, `POST path`.
 ///
 /// Errors: see [`AdminClientError`].
 pub async fn post(address: &AdminAddress, path: &str) -> Result<Value, AdminClientError> {
-    ask(address, Method::POST, path).await
+    ask(address, Method::POST, path, None, TIMEOUT).await
 }
 
-async fn ask(address: &AdminAddress, method: Method, path: &str) -> Result<Value, AdminClientError> {
+/// Has certificates judged, `POST path` with `pem`. The cluster decides, so the answer may take a while.
+///
+/// Errors: see [`AdminClientError`].
+pub async fn post_pem(address: &AdminAddress, path: &str, pem: String) -> Result<Value, AdminClientError> {
+    ask(address, Method::POST, path, Some(pem), DECISION_TIMEOUT).await
+}
+
+/// The value of a parameter in a path, percent-encoded.
+pub fn parameter(value: &str) -> String {
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+async fn ask(
+    address: &AdminAddress,
+    method: Method,
+    path: &str,
+    pem: Option<String>,
+    within: Duration,
+) -> Result<Value, AdminClientError> {
     let unreachable = |error| AdminClientError::Unreachable { address: address.clone(), error };
-    let exchanged = timeout(TIMEOUT, exchange(address, method, path)).await;
+    let exchanged = timeout(within, exchange(address, method, path, pem)).await;
     let (status, body) =
         exchanged.map_err(|_| unreachable(io::ErrorKind::TimedOut.into()))?.map_err(unreachable)?;
     let parsed = serde_json::from_slice::<Value>(&body).map(printable);
@@ -158,17 +185,25 @@ fn printable(value: Value) -> Value {
 }
 
 /// One request on a connection of its own.
-async fn exchange(address: &AdminAddress, method: Method, path: &str) -> io::Result<(u16, Bytes)> {
+async fn exchange(
+    address: &AdminAddress,
+    method: Method,
+    path: &str,
+    pem: Option<String>,
+) -> io::Result<(u16, Bytes)> {
     let host = address.host.trim_matches(['[', ']']);
     let stream = TcpStream::connect((host, address.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(path.parse::<Uri>().map_err(io::Error::other)?)
         .header(HOST, address.to_string())
-        .header(OPERATOR, "yes")
-        .body(Empty::<Bytes>::new())
-        .map_err(io::Error::other)?;
+        .header(OPERATOR, "yes");
+    if pem.is_some() {
+        request = request.header(CONTENT_TYPE, "application/x-pem-file");
+    }
+    let body = Full::new(Bytes::from(pem.unwrap_or_default()));
+    let request = request.body(body).map_err(io::Error::other)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand, ValueEnum};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
-use serde::Serialize;
 use thiserror::Error;
 use transparency::chain::{CHAIN_MAX, Purpose};
 use transparency::log_list::{LOG_LIST_BYTES_MAX, LogList, LogListError};
@@ -20,6 +19,9 @@ use transparency::roots::{
 };
 use transparency::skeleton::CERTIFICATE_BYTES_MAX;
 use transparency::{Conclusion, Moment, Pinned, Policy, Question, Verdict, judge};
+
+use super::certificate_by_cluster::{self, AskError, Asked, Server};
+use super::judgement::word;
 
 /// Judges TLS certificates.
 #[derive(Debug, Subcommand)]
@@ -34,9 +36,18 @@ pub enum CertificateCommand {
 pub struct CheckArgs {
     /// PEM file with the certificate, then its issuers; or one certificate in DER; `-` is standard input
     chain: PathBuf,
+    /// The replica to ask, with --cluster: its admin listener, the address of `prometheus` in its Corefile
+    #[arg(value_name = "@HOST[:PORT]", requires = "cluster")]
+    server: Option<Server>,
     /// Judge here, by the files given; nothing is sent anywhere
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "cluster", conflicts_with = "cluster")]
     offline: bool,
+    /// Have a cluster judge, by what is in force there; this is the cluster file that you trust
+    #[arg(long, value_name = "FILE", requires = "server", conflicts_with_all = OFFLINE_ONLY)]
+    cluster: Option<PathBuf>,
+    /// Keep the quorum's certificate in this file, for `quorate verify`
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    save: Option<PathBuf>,
     /// CT logs, in the JSON format of version 3
     #[arg(long, value_name = "FILE")]
     log_list: Option<PathBuf>,
@@ -64,9 +75,9 @@ pub struct CheckArgs {
     /// Time to judge for, like `2026-08-01T00:00:00Z`; now when not given
     #[arg(long, value_name = "TIME")]
     at: Option<Moment>,
-    /// `chrome-2026`, `apple`, or `custom:min_logs=2,min_logs_long=3,long_after=180d,...`
-    #[arg(long, value_name = "POLICY", default_value = "chrome-2026")]
-    policy: Policy,
+    /// `chrome-2026` (the default), `apple`, or `custom:min_logs=2,min_logs_long=3,long_after=180d,...`; with --cluster: what it must judge by
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<Policy>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -92,15 +103,22 @@ impl From<PurposeArg> for Purpose {
     }
 }
 
+/// What only this program needs to judge.
+const OFFLINE_ONLY: [&str; 6] =
+    ["log_list", "roots", "private_roots", "intermediates", "crl", "require_revocation"];
+
 const EXAMPLES: &str = "\
 Examples:
   quorate certificate check chain.pem --offline --log-list log_list.json --name www.example.org
   quorate certificate check chain.pem --offline --log-list log_list.json --roots roots.pem --crl ca.crl --json
   quorate certificate check chain.pem --offline --log-list old.json --at 2026-08-01T00:00:00Z --policy apple
+  quorate certificate check chain.pem --name www.example.org --cluster cluster.toml @127.0.0.1:9153
 
 Without a log list, or with one older than 70 days, no certificate for a server under a public root is valid: the verdict is
 indeterminate at best. The JSON is described in plugins/ct_verify/core/README.md.
-Exit codes: 0 valid, 1 invalid, 2 indeterminate, 64 wrong usage or files.";
+With --cluster the chain goes to one replica, and the verdict comes back with the signatures of a quorum: they are verified here by the
+cluster file, and so is that they are about this chain, name, purpose and minute. The replica that is asked cannot lie.
+Exit codes: 0 valid, 1 invalid, 2 indeterminate or not agreed on, 3 no quorum says anything about it, 64 wrong usage or files.";
 
 /// A file that the judgement needs cannot be used.
 #[derive(Debug, Error)]
@@ -140,14 +158,30 @@ pub enum CertificateError {
         #[source]
         source: LogListError,
     },
+    /// The cluster says nothing.
+    #[error(transparent)]
+    Cluster(#[from] AskError),
+}
+
+impl CertificateError {
+    /// The exit code: that of the cluster's silence, or of files that cannot be used.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CertificateError::Cluster(error) => error.exit_code(),
+            _ => super::USAGE,
+        }
+    }
 }
 
 /// Runs the command and returns its exit code.
 ///
 /// # Errors
-/// Files that cannot be read, or are not of their kind.
+/// Files that cannot be read, or are not of their kind; a cluster that says nothing.
 pub fn run(command: &CertificateCommand) -> Result<u8, CertificateError> {
     let CertificateCommand::Check(args) = command;
+    if let (Some(cluster), Some(server)) = (&args.cluster, &args.server) {
+        return check_by_cluster(args, cluster, server);
+    }
     let verdict = check(args)?;
     if args.json {
         println!("{}", String::from_utf8_lossy(&verdict.canonical()));
@@ -159,6 +193,22 @@ pub fn run(command: &CertificateCommand) -> Result<u8, CertificateError> {
         Conclusion::Invalid => 1,
         Conclusion::Indeterminate => 2,
     })
+}
+
+fn check_by_cluster(args: &CheckArgs, cluster: &Path, server: &Server) -> Result<u8, CertificateError> {
+    let chain = read_chain(&args.chain)?;
+    let asked = Asked {
+        server,
+        cluster,
+        chain: &chain,
+        name: args.name.as_deref(),
+        purpose: args.purpose.into(),
+        at: args.at.unwrap_or_else(|| SystemTime::now().into()),
+        policy: args.policy.as_ref(),
+        save: args.save.as_deref(),
+        json: args.json,
+    };
+    Ok(certificate_by_cluster::check(&asked)?)
 }
 
 fn check(args: &CheckArgs) -> Result<Verdict, CertificateError> {
@@ -180,7 +230,7 @@ fn check(args: &CheckArgs) -> Result<Verdict, CertificateError> {
         networks: None,
     };
     let pinned = Pinned {
-        policy: &args.policy,
+        policy: args.policy.as_ref().unwrap_or(&Policy::Chrome2026),
         log_list: log_list.as_ref(),
         roots: &roots,
         intermediates: &intermediates,
@@ -298,12 +348,6 @@ fn describe_into(text: &mut String, verdict: &Verdict) -> std::fmt::Result {
     writeln!(text, "revocation    {}", word(&verdict.revocation))?;
     writeln!(text, "judged for    {}", verdict.subject.at)?;
     writeln!(text, "trust score   {} of 100; decide by the verdict, not by this", verdict.score.total)
-}
-
-/// The word that the JSON has for a value, spaces for underscores.
-fn word(value: &impl Serialize) -> String {
-    let json = serde_json::to_value(value).unwrap_or_default();
-    json.as_str().unwrap_or_default().replace('_', " ")
 }
 
 /// The first byte of DER, which PEM never has.

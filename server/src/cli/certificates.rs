@@ -17,6 +17,8 @@ use certificate::{CertifiedAnswer, Cluster, ReplicaSet};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::judgement;
+
 /// The longest file that is read as a certificate; the longest certificate is some 70 kB, or twice that in hexadecimal.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
 
@@ -119,7 +121,6 @@ pub fn describe(
     verdict: &Result<Verified, VerifyError>,
 ) -> String {
     let leaf = &answer.leaf;
-    let header = &answer.certificate.header;
     let proven = is_proven(verdict);
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
@@ -131,13 +132,29 @@ pub fn describe(
     }
     if let Some(question) = leaf.question() {
         line("question", question.to_string());
+        line("answer", outcome_word(leaf));
+    } else {
+        judgement::lines(leaf).into_iter().for_each(|(label, value)| line(label, value));
     }
-    line("answer", outcome_word(leaf));
     for rrset in chain(leaf) {
         for rdata in &rrset.rdatas {
             line("", present::record(rrset, rdata));
         }
     }
+    if let Some(remark) = leaf.remark() {
+        line("remark", format!("{}: {}", remark.judged.word(), remark.text));
+    }
+    text += &describe_proof(answer, cluster, proven);
+    text
+}
+
+/// What the certificate shows of its making, for people; names of replicas only when it is `proven`.
+pub fn describe_proof(answer: &CertifiedAnswer, cluster: &Cluster, proven: bool) -> String {
+    let (leaf, header) = (&answer.leaf, &answer.certificate.header);
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<10} {value}");
+    };
     let single_path = if leaf.single_path { ", single-path: too few upstream groups" } else { "" };
     line("class", format!("{} (policy {}{single_path})", leaf.class, leaf.policy));
     let domain = answer.certificate.domain;
@@ -185,6 +202,8 @@ pub fn to_json(
         "question": leaf.question().map(ToString::to_string),
         "answer": outcome_word(leaf),
         "records": records,
+        "judgement": leaf.question().is_none().then(|| judgement::to_json(leaf)),
+        "remark": leaf.remark().as_ref().map(judgement::remark_json),
         "class": leaf.class.to_string(),
         "policy": leaf.policy.to_string(),
         "single_path": leaf.single_path,
@@ -229,6 +248,7 @@ fn outcome_word(leaf: &Leaf) -> String {
         Outcome::Negative { denial: Denial::NoData, .. } => "NODATA".to_owned(),
         Outcome::Failure(5) => "REFUSED, agreed on".to_owned(),
         Outcome::Failure(_) => "SERVFAIL, agreed on".to_owned(),
+        Outcome::None if leaf.class > Class::Failure => "a verdict".to_owned(),
         Outcome::None => "no agreement".to_owned(),
     }
 }

@@ -2,11 +2,13 @@
 
 mod admin_client;
 mod certificate;
+mod certificate_by_cluster;
 mod certificates;
 mod check;
 mod cluster;
 mod demo;
 mod evidence;
+mod judgement;
 mod layout;
 mod plugins;
 mod quarantine;
@@ -81,7 +83,7 @@ pub fn main() -> ExitCode {
             judged(evidence::run(&command).map_err(|error| (error.exit_code(), with_causes(&error))))
         }
         Command::Certificate(command) => {
-            judged(certificate::run(&command).map_err(|error| (USAGE, with_causes(&error))))
+            judged(certificate::run(&command).map_err(|error| (error.exit_code(), with_causes(&error))))
         }
         Command::Top(args) => ExitCode::from(top::run(&args)),
         Command::Quarantine(command) => exit_code(told(quarantine::run(&command).map(|()| 0))),
