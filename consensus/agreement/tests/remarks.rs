@@ -87,6 +87,22 @@ fn liars_alone_never_get_a_remark() {
 }
 
 #[test]
+fn liars_cannot_withhold_what_all_honest_supporters_of_a_strong_answer_remark() {
+    for (n, f) in SHAPES {
+        let cluster = cluster(n, f, Policy::Strong);
+        for count in cluster.replicas.quorum()..=n as usize {
+            for lie in [a(1), remarked(a(1), LIE), remarked(a(2), LIE)] {
+                let mut observed = vec![lie; f as usize];
+                observed.resize(count, remarked(a(1), BAD));
+                let (class, text) = decided(&cluster, &observed);
+                let expected = (class == Class::Strong).then(|| BAD.to_owned());
+                assert_eq!(text, expected, "n {n}, {count}");
+            }
+        }
+    }
+}
+
+#[test]
 fn differing_remarks_withhold_the_remark_and_nothing_else() {
     let cluster = four(Policy::Strong);
     let observed = [remarked(a(1), "one"), remarked(a(1), "two"), remarked(a(1), "three"), a(1)];

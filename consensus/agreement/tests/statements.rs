@@ -402,7 +402,7 @@ fn owes(cluster: &Cluster, kind: OperationKind, chosen: &[Row], leaf: &Leaf) {
         (Some((Some(verdict), count)), Class::Strong | Class::Corroborated) => {
             assert_eq!((leaf.verdict.as_slice(), leaf.support.len()), (*verdict, *count));
             assert_eq!(leaf.class == Class::Strong, *count >= quorum);
-            assert!(*count > cluster.replicas.faults() as usize);
+            assert!(*count > cluster.replicas.faults());
         }
         _ => panic!("{leaf:?} of {chosen:?}"),
     }
