@@ -58,6 +58,9 @@ impl Setting {
     }
 }
 
+/// News, or what is asked for by its digest, over which a host panics.
+pub(crate) const PANIC: &[u8] = b"panic";
+
 /// What a host was told and asked beside the decisions, and what it has.
 #[derive(Default)]
 pub(crate) struct Shelf {
@@ -80,10 +83,12 @@ impl Shelf {
     }
 
     pub(crate) fn told(&self, from: ReplicaId, bytes: Bytes) {
+        assert_ne!(bytes, PANIC, "asked for by the test");
         self.news.lock().unwrap().push((from, bytes));
     }
 
     pub(crate) fn content(&self, digest: &Digest) -> Option<Bytes> {
+        assert_ne!(*digest, Digest::of(PANIC), "asked for by the test");
         self.asked.lock().unwrap().push(*digest);
         self.contents.lock().unwrap().get(digest).cloned()
     }

@@ -15,9 +15,10 @@ const NAME_BYTES_MAX: usize = 63;
 
 const MAGIC: &[u8; 7] = b"QRTHELO";
 
-/// The version of what follows, in the byte behind the magic. It goes up with every change of these bytes, and when replicas of two releases could
-/// not work together. Version 1 told neither when the log began nor what connections were lost, at first; who greets with version 2 knows neither
-/// news nor content, and takes a remark in an observation for a fault.
+/// The version of what follows, in the byte behind the magic. It goes up with every change of these bytes, and with every change of what is sent on
+/// the streams or stands in a payload: replicas of two releases would otherwise take each other's honest words for faults, some of them proven.
+/// Version 1 told neither when the log began nor what connections were lost, at first; version 2 had no news, no content by digest, no remarks in
+/// observations and no statements.
 const VERSION: u8 = 3;
 
 /// The first frame on a connection, from either end.

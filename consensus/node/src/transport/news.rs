@@ -1,11 +1,12 @@
 //! News: short, for all, and nothing hangs on it. On a stream of its own behind consensus and bulk; what does not fit is lost.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use certificate::ReplicaId;
 use quinn::{Connection, RecvStream};
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::connection::{self, LinkError};
 use super::peers::{Peers, Shared};
@@ -76,6 +77,10 @@ impl Shared {
         }
         link.seen(clock::wall_ms());
         self.counters.news_in.add(1);
-        self.host().told(peer, news);
+        let host = self.host();
+        // What a peer says must not end what is heard of it.
+        if catch_unwind(AssertUnwindSafe(|| host.told(peer, news))).is_err() {
+            error!(%peer, "the host panicked over a peer's news");
+        }
     }
 }

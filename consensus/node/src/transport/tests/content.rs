@@ -13,7 +13,7 @@ use super::super::{
     FETCH_WINDOW, FETCHES_PER_WINDOW_MAX,
 };
 use super::{End, HELLO_RULES, end, settled};
-use crate::testing::{PATIENCE, Setting, noise, until};
+use crate::testing::{PANIC, PATIENCE, Setting, noise, until};
 
 /// Content for which replica 0 asks replica 1 first, then 2, then 3.
 fn asked_of_one_first(length: usize) -> (Digest, Vec<u8>) {
@@ -273,4 +273,15 @@ async fn content_leaves_half_of_the_allowance_to_slots_and_states() {
     assert_eq!(pieces, (ANSWER_BYTES_PER_WINDOW_MAX / 2).div_ceil(CONTENT_PIECE_BYTES));
     assert!(link.takes_answer(now, &zero.counters));
     assert!(link.takes_content(now + ANSWER_WINDOW, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn host_that_panics_over_a_question_has_nothing_and_answers_the_next() {
+    let setting = Setting::new();
+    let (zero, one) = (end(&setting, 0), end(&setting, 1));
+    until("both are connected", || zero.is_connected(1) && one.is_connected(0)).await;
+    assert_eq!(fetch(&zero, Digest::of(PANIC)).await, None);
+    let digest = one.shelf.keep(noise(10));
+    assert!(fetch(&zero, digest).await.is_some());
+    assert!(zero.is_connected(1));
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use certificate::ReplicaId;
+use pbft::Recipients;
 use quinn::SendStream;
 
 use super::super::connection::{self, Class};
@@ -12,8 +13,8 @@ use super::super::raw::{close_of, greeted};
 use super::super::{
     CloseCode, NEWS_BYTES_MAX, NEWS_HEARD_PER_WINDOW_MAX, NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW,
 };
-use super::{end, settled};
-use crate::testing::{Setting, noise, until};
+use super::{HELLO_RULES, end, fetch, settled};
+use crate::testing::{PANIC, Setting, noise, until};
 
 /// The stream on which a peer that breaks rules tells its news.
 async fn news_stream(connection: &quinn::Connection) -> (SendStream, SendStream) {
@@ -93,7 +94,7 @@ async fn news_that_is_too_long_costs_a_peer_the_connection() {
 async fn peer_that_takes_news_too_slowly_does_without_and_stays_connected() {
     let setting = Setting::new();
     let zero = end(&setting, 0);
-    let (_endpoint, _peer) = greeted(&setting, 0, 1, 1).await;
+    let (_endpoint, mut peer) = greeted(&setting, 0, 1, 1).await;
     until("the peer is connected", || zero.is_connected(1)).await;
     let (mut now, piece) = (Instant::now(), noise(NEWS_BYTES_MAX));
     until("its queue is full", || {
@@ -102,7 +103,8 @@ async fn peer_that_takes_news_too_slowly_does_without_and_stays_connected() {
         zero.counters.news_dropped.value() > 0
     })
     .await;
-    assert!(zero.is_connected(1));
+    zero.peers.send(now, Recipients::One(ReplicaId(1)), &fetch(5));
+    assert_eq!(peer.message(HELLO_RULES).await, fetch(5), "what is no news passes it");
     assert_eq!(zero.counters.queue_drops.value(), 0);
 }
 
@@ -120,4 +122,15 @@ async fn what_a_peer_told_before_it_was_shut_out_is_not_heard_after() {
     assert_eq!((zero.shelf.news_count(), zero.counters.news_refused.value()), (1, 1));
     zero.peers.tell(Instant::now(), b"news");
     assert_eq!(zero.counters.news_out.value(), 0, "nor is it told anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn host_that_panics_over_news_hears_the_next() {
+    let setting = Setting::new();
+    let (zero, one) = (end(&setting, 0), end(&setting, 1));
+    until("both are connected", || zero.is_connected(1) && one.is_connected(0)).await;
+    zero.peers.tell(Instant::now(), PANIC);
+    zero.peers.tell(Instant::now(), b"news");
+    until("the next is heard", || one.shelf.news_count() == 1).await;
+    assert!(zero.is_connected(1) && one.is_connected(0));
 }
