@@ -27,7 +27,7 @@ pub enum Dropped {
     /// A certificate for a name on its watch list.
     Certificate {
         /// What it is.
-        announced: Announced,
+        announced: Box<Announced>,
         /// The log's URL, as far as it is said.
         log: String,
         /// Which entry of the log.
@@ -124,7 +124,11 @@ fn certificate(
         not_after: time("NOT_AFTER_RFC3339", &json.not_after),
     };
     let index = variable("ENTRY_INDEX").and_then(|text| text.parse().ok());
-    Ok(Dropped::Certificate { announced, log: variable("LOG_URI").unwrap_or_default(), index })
+    Ok(Dropped::Certificate {
+        announced: Box::new(announced),
+        log: variable("LOG_URI").unwrap_or_default(),
+        index,
+    })
 }
 
 /// The files of the folder that the script has finished, at most so many, without those in `passed`. Waits for the disk.

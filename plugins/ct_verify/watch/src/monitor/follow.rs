@@ -280,3 +280,90 @@ const FOUND_MAX: usize = 200;
 const RETRY_SECONDS: u64 = 10;
 /// How often that is doubled: up to an hour and a half.
 const RETRY_DOUBLINGS: u32 = 9;
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use transparency::merkle::{hash_leaf, inclusion_path, root};
+
+    use super::super::source::{Read, Sink};
+    use super::super::zones::Zone;
+    use super::*;
+
+    /// A log whose entries are not certificates.
+    struct Junk(Vec<&'static [u8]>);
+
+    impl Junk {
+        fn hashes(&self) -> Vec<Sha256> {
+            self.0.iter().map(|entry| hash_leaf(entry)).collect()
+        }
+
+        fn head(&self) -> TreeHead {
+            let timestamp = Moment::from_seconds(0);
+            TreeHead { size: self.0.len() as u64, timestamp, root: root(&self.hashes()) }
+        }
+    }
+
+    #[async_trait]
+    impl Source for Junk {
+        async fn read(
+            &self,
+            from: u64,
+            to: u64,
+            _: &TreeHead,
+            sink: &mut Sink<'_>,
+        ) -> Result<Read, SourceError> {
+            for entry in &self.0[from as usize..to as usize] {
+                // An entry of an unknown kind has a hash and says nothing.
+                let said = (*entry != b"unknown kind").then_some(LogEntry::X509(entry));
+                sink(hash_leaf(entry), said);
+            }
+            Ok(Read { entries: to - from, bytes: 1 })
+        }
+
+        async fn anchor(&self, size: u64, head: &TreeHead) -> Result<Frontier, SourceError> {
+            let index = size - 1;
+            let path = inclusion_path(&self.hashes(), index as usize).unwrap();
+            Ok(Frontier::from_path(self.hashes()[index as usize], index, head, &path)?)
+        }
+    }
+
+    fn zones() -> Zones {
+        Zones::new(vec![Zone::new("example.org", &[]).unwrap()])
+    }
+
+    #[tokio::test]
+    async fn malformed_entries_are_counted_and_stop_nothing() {
+        let junk = Junk(vec![b"", b"unknown kind", b"\x30\x03abc", b"for www.Example.org", b"\xff\xff"]);
+        let mut step = Step::default();
+        let read = read_piece(&junk, Frontier::default(), 5, &junk.head(), &zones(), &mut step).await;
+        let (frontier, malformed) = read.unwrap();
+        assert_eq!((frontier.size(), malformed, step.entries), (5, 5, 5));
+        let found: Vec<(u64, bool)> =
+            step.found.iter().map(|found| (found.index, found.announced.is_none())).collect();
+        assert_eq!(found, [(3, true)]);
+    }
+
+    #[tokio::test]
+    async fn what_floods_a_zone_is_counted_beyond_a_bound() {
+        let junk = Junk(vec![b"www.example.org"; FOUND_MAX + 7]);
+        let mut step = Step::default();
+        let size = junk.0.len() as u64;
+        read_piece(&junk, Frontier::default(), size, &junk.head(), &zones(), &mut step).await.unwrap();
+        assert_eq!((step.found.len(), step.found_beyond), (FOUND_MAX, 7));
+    }
+
+    #[tokio::test]
+    async fn a_piece_before_the_head_is_proved_too() {
+        let junk = Junk(vec![b"1", b"2", b"3", b"4", b"5"]);
+        let mut other = Frontier::default();
+        other.push(hash_leaf(b"another beginning"));
+        for to in [3, 5] {
+            let mut step = Step::default();
+            let read = read_piece(&junk, other.clone(), to, &junk.head(), &zones(), &mut step).await;
+            assert!(matches!(read, Err(SourceError::OtherEntries)), "{to}");
+            let read = read_piece(&junk, Frontier::default(), to, &junk.head(), &zones(), &mut step).await;
+            assert_eq!(read.unwrap().0.size(), to);
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod logs;
 mod positions;
 mod run;
 mod source;
+mod told;
 mod zones;
 
 pub use announced::{Announced, Unreadable};

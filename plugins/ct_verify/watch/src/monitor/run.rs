@@ -1,7 +1,7 @@
 //! The monitor at work: rounds over all logs, and what becomes of what they find.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +15,9 @@ use transparency::log_list::CtLog;
 use transparency::tree_head::TreeHead;
 
 use super::budget::{Budget, Rates};
-use super::certspotter::{self, Dropped};
-use super::compare::compare;
-use super::follow::{Followed, Found, Step};
+use super::follow::{Followed, Step};
 use super::positions::{self, Known};
+use super::told::Place;
 use super::zones::Zones;
 use crate::context::Context;
 use crate::events::Event;
@@ -60,34 +59,27 @@ pub type ServedKeys = Arc<dyn Fn(&str) -> Vec<Sha256> + Send + Sync>;
 
 /// Watches what authorities issue for the operator's zones.
 pub struct Monitor {
-    config: MonitorConfig,
+    pub(super) config: MonitorConfig,
     context: Arc<Context>,
     heads: Arc<dyn Heads>,
-    names: Arc<dyn Names>,
-    served: ServedKeys,
+    pub(super) names: Arc<dyn Names>,
+    pub(super) served: ServedKeys,
     state: Mutex<State>,
     /// One round at a time.
     rounds: tokio::sync::Mutex<()>,
     task: Mutex<Option<AbortHandle>>,
 }
 
-struct State {
+pub(super) struct State {
     logs: BTreeMap<LogId, (String, Followed)>,
     /// Where logs stood before the restart that have not shown a head yet.
     kept: BTreeMap<String, super::frontier::Frontier>,
-    known: Known,
+    pub known: Known,
     budget: Budget,
-    counts: BTreeMap<&'static str, u64>,
+    pub counts: BTreeMap<&'static str, u64>,
     /// Files of certspotter that cannot be read.
-    passed: BTreeSet<PathBuf>,
-    is_changed: bool,
-}
-
-/// Where a certificate was found.
-struct Place<'a> {
-    log: &'a str,
-    index: Option<u64>,
-    by: &'static str,
+    pub passed: BTreeSet<PathBuf>,
+    pub is_changed: bool,
 }
 
 impl Monitor {
@@ -161,13 +153,13 @@ impl Monitor {
 
     /// How many there were of each thing: entries, entries that are malformed, certificates of watched zones.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        lock(&self.state).counts.clone()
+        self.state().counts.clone()
     }
 
     /// How many logs are in which state.
     pub fn log_states(&self) -> BTreeMap<&'static str, usize> {
         let mut states = BTreeMap::new();
-        for (_, followed) in lock(&self.state).logs.values() {
+        for (_, followed) in self.state().logs.values() {
             *states.entry(followed.status.word()).or_default() += 1;
         }
         states
@@ -175,7 +167,7 @@ impl Monitor {
 
     /// All that is known, as `/v1/transparency` shows it.
     pub fn to_json(&self) -> Value {
-        let state = lock(&self.state);
+        let state = self.state();
         let logs = state.logs.iter().map(|(id, (description, followed))| {
             json!({
                 "log": description,
@@ -194,7 +186,7 @@ impl Monitor {
 
     /// Takes up logs that are new, and forgets those that are gone from the list.
     fn meet(&self, heads: &[(CtLog, TreeHead)]) {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         let State { logs, kept, .. } = &mut *state;
         for (log, _) in heads.iter().take(LOGS_MAX) {
             logs.entry(log.key.id()).or_insert_with(|| {
@@ -210,7 +202,7 @@ impl Monitor {
         let mut any = false;
         for (log, head) in heads.iter().take(LOGS_MAX) {
             let mut followed = {
-                let mut state = lock(&self.state);
+                let mut state = self.state();
                 if !state.budget.has_room(now) {
                     break;
                 }
@@ -243,7 +235,7 @@ impl Monitor {
     async fn finish(&self, (log, followed, step): (CtLog, Followed, Step)) {
         let error = followed.error.clone().unwrap_or_default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             state.budget.take(step.entries, step.bytes);
             *state.counts.entry("entries").or_default() += step.entries;
             *state.counts.entry("bytes").or_default() += step.bytes;
@@ -276,108 +268,13 @@ impl Monitor {
         }
     }
 
-    /// Tells of a certificate that is new.
-    async fn take_in(&self, found: Found, place: &Place<'_>) {
-        let facts = json!({ "log": place.log, "index": place.index, "by": place.by, "zone": found.zone });
-        let Some(announced) = found.announced else {
-            let text = "an entry that cannot be read mentions the zone".to_owned();
-            return self.tell("malformed_certificate", true, &found.zone, text, facts);
-        };
-        let is_new = {
-            let mut state = lock(&self.state);
-            let is_new = state.known.is_new(announced.tbs_sha256);
-            *state.counts.entry(if is_new { "certificates" } else { "duplicates" }).or_default() += 1;
-            state.is_changed = true;
-            is_new
-        };
-        let Some((zone, _)) = self.config.zones.find(std::slice::from_ref(&found.zone)) else { return };
-        if !is_new {
-            return;
-        }
-        let compared = compare(zone, &announced, &found.names, &*self.names, &*self.served).await;
-        let subject = found.names.first().map_or(found.zone.as_str(), String::as_str);
-        let mut facts = facts;
-        facts["certificate"] = json!(announced);
-        facts["certificate"]["names"] =
-            json!(announced.names.iter().take(NAMES_TOLD_MAX).collect::<Vec<_>>());
-        facts["names"] = json!(found.names);
-        facts["compared"] = json!(compared);
-        let text = format!("`{}` has issued a certificate", announced.issuer);
-        self.tell("new_certificate", false, subject, text, facts.clone());
-        for (code, text) in compared.findings() {
-            self.tell(code, true, subject, format!("{text} (`{}`)", announced.issuer), facts.clone());
-        }
-    }
-
-    /// Takes in what certspotter dropped.
-    async fn take_in_dropped(&self) {
-        let Some(folder) = self.config.certspotter.clone() else { return };
-        let passed = lock(&self.state).passed.clone();
-        let read = crate::context::aside(move || {
-            let files = certspotter::finished(&folder, &|path| passed.contains(path));
-            files.into_iter().map(|path| (certspotter::open(&path), path)).collect::<Vec<_>>()
-        });
-        for (dropped, path) in read.await.unwrap_or_default() {
-            match dropped {
-                Ok(dropped) => {
-                    self.take_in_one(dropped).await;
-                    self.remove(path).await;
-                }
-                Err(error) => self.pass(&path, &error.to_string()),
-            }
-        }
-    }
-
-    async fn take_in_one(&self, dropped: Dropped) {
-        match dropped {
-            Dropped::Error { summary } => {
-                self.tell("certspotter_error", true, "certspotter", summary, Value::Null);
-            }
-            Dropped::Malformed { summary } => {
-                self.tell(
-                    "malformed_certificate",
-                    true,
-                    "certspotter",
-                    summary,
-                    json!({ "by": "certspotter" }),
-                );
-            }
-            Dropped::Certificate { announced, log, index } => {
-                let Some((zone, names)) = self.config.zones.find(&announced.names) else {
-                    *lock(&self.state).counts.entry("other_zones").or_default() += 1;
-                    return;
-                };
-                let zone = zone.name().to_owned();
-                let found = Found { index: index.unwrap_or(0), zone, announced: Some(announced), names };
-                self.take_in(found, &Place { log: &log, index, by: "certspotter" }).await;
-            }
-        }
-    }
-
-    /// What was taken in is removed; what cannot be removed is not taken in again.
-    async fn remove(&self, path: PathBuf) {
-        let removed = crate::context::aside(move || {
-            let removed = std::fs::remove_file(&path);
-            (removed, path)
-        });
-        if let Some((Err(error), path)) = removed.await {
-            self.pass(&path, &error.to_string());
-        }
-    }
-
-    fn pass(&self, path: &Path, why: &str) {
-        let mut state = lock(&self.state);
-        if state.passed.len() < PASSED_MAX && state.passed.insert(path.to_owned()) {
-            *state.counts.entry("unreadable_files").or_default() += 1;
-            drop(state);
-            let subject = path.display().to_string();
-            self.tell("certspotter_unreadable", false, &subject, why.to_owned(), Value::Null);
-        }
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
     async fn keep(&self) {
         let bytes = {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             if !std::mem::take(&mut state.is_changed) {
                 return;
             }
@@ -391,7 +288,7 @@ impl Monitor {
         self.context.write(positions::FILE.to_owned(), bytes).await;
     }
 
-    fn tell(&self, code: &'static str, grave: bool, subject: &str, text: String, facts: Value) {
+    pub(super) fn tell(&self, code: &'static str, grave: bool, subject: &str, text: String, facts: Value) {
         let at = self.context.now();
         self.context.events.push(Event { at, code, grave, subject: subject.to_owned(), text, facts });
     }
@@ -413,8 +310,4 @@ const ROUND_EVERY: Duration = Duration::from_secs(10);
 const STEPS_PER_ROUND_MAX: usize = 64;
 /// How many logs are asked at a time.
 const STEPS_AT_ONCE_MAX: usize = 4;
-/// How many names of a certificate an event has.
-const NAMES_TOLD_MAX: usize = 100;
-/// How many files that cannot be read are remembered; further ones are passed over in silence.
-const PASSED_MAX: usize = 1000;
 const LOGS_MAX: usize = transparency::log_list::LOGS_MAX;
