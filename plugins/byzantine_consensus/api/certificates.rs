@@ -3,7 +3,7 @@
 use agreement::{Observation, Observed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use certificate::ReplicaId;
+use certificate::{Remark, ReplicaId};
 use certificate::codec::Decode;
 use certificate::leaf::Question;
 use hickory_proto::rr::RecordType;
@@ -69,16 +69,19 @@ fn explained(consensus: &Consensus, held: &Held, certified: &Certified) -> Value
         "time_ms": leaf.time_ms,
         "not_after_ms": leaf.not_after_ms,
         "holds": held.holds(wall_ms()),
-        "remark": leaf.remark().map(|remark| json!({
-            "judged": remark.judged.word(), "info_code": remark.info_code, "text": remark.text,
-        })),
+        "remark": leaf.remark().as_ref().map(shown),
         "answer": parts.map(|part| json!({
             "record": part.text, "seen_by": ids(part.now), "seen_before_by": ids(part.history),
         })).collect::<Vec<_>>(),
         "observations": views.map(|view| json!({
             "replica": view.replica.0, "name": view.name, "upstream_group": view.upstream_group,
             "time_ms": view.time_ms, "saw": view.saw, "counted": view.counted, "supports": view.supports,
+            "remark": view.remark.as_ref().map(shown),
         })).collect::<Vec<_>>(),
         "certificate": STANDARD.encode(&certified.bytes),
     })
+}
+
+fn shown(remark: &Remark) -> Value {
+    json!({ "judged": remark.judged.word(), "info_code": remark.info_code, "text": remark.text })
 }

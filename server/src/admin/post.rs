@@ -4,6 +4,7 @@
 //! have one of these, and a script of another site only after a preflight (Fetch Standard §4.8), which is never answered here.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
+use plugins::plugin::Plugin;
 use plugins::validator::REQUEST_BYTES_MAX;
 use serde_json::json;
 use tokio::time::timeout;
@@ -30,13 +32,8 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let current = state.current.load_full();
-    let path = request.uri.path();
-    let is_ours = request.method == Method::POST
-        && path.starts_with("/v1/")
-        && current.serves(configured, Path::Metrics);
-    let mut receivers = current.plugins().filter(|plugin| plugin.receives(path)).peekable();
-    if !is_ours || receivers.peek().is_none() {
+    let receivers = receivers(request, configured, state);
+    if receivers.is_empty() {
         return None;
     }
     if !has_content_type(&request.headers) {
@@ -54,14 +51,23 @@ where
         Ok(Err(_)) => return Some(refuse(400, "the body ends early")),
         Err(_) => return Some(refuse(408, "expected the whole body within 10 s")),
     };
+    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
     for plugin in receivers {
-        if let Some((status, text)) =
-            plugin.post(path, request.uri.query().unwrap_or_default(), body.clone()).await
-        {
+        if let Some((status, text)) = plugin.post(path, query, body.clone()).await {
             return Some(answer(status, text));
         }
     }
     Some(refuse(404, "no such resource"))
+}
+
+/// The plugins that receive the body of a request; none of a request without one that is read.
+fn receivers(request: &Parts, configured: SocketAddr, state: &State) -> Vec<Arc<dyn Plugin>> {
+    let (current, path) = (state.current.load(), request.uri.path());
+    let is_ours = request.method == Method::POST
+        && path.starts_with("/v1/")
+        && current.serves(configured, Path::Metrics);
+    let receives = |plugin: &&Arc<dyn Plugin>| is_ours && plugin.receives(path);
+    current.plugins().filter(receives).cloned().collect()
 }
 
 fn has_content_type(headers: &HeaderMap) -> bool {

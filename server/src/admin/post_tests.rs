@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
@@ -11,7 +10,7 @@ use hyper::body::Frame;
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
 use plugins::setup::Service;
-use plugins::{Next, Plugin, Query, ServeError};
+use plugins::{Next, Query, ServeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 

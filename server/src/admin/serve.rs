@@ -126,7 +126,11 @@ fn of_plugins(
     current: &Current,
     ask: impl Fn(&dyn Plugin) -> Option<(u16, String)>,
 ) -> Option<Response<Full<Bytes>>> {
-    current.plugins().filter_map(|plugin| ask(plugin.as_ref())).next().map(|(status, body)| json(status, body))
+    current
+        .plugins()
+        .filter_map(|plugin| ask(plugin.as_ref()))
+        .next()
+        .map(|(status, body)| json(status, body))
 }
 
 /// What is not ready, each with the reason.

@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 
+use agreement::canonical::Reading;
 use agreement::statement::decide;
-use agreement::{Said, Statement};
+use agreement::{Dnssec, NoProofs, Observation, Observed, ObservedOutcome, Said, Statement};
 use certificate::codec::Encode;
+use certificate::leaf::Question;
 use certificate::{
-    Digest, Member, MessageType, OperationKind, QuorumCertificate, ReplicaId, ReplicaSet, SeedKey, Sequence,
-    SlotHeader, View, merkle,
+    Digest, Judged, Member, MessageType, OperationKind, QuorumCertificate, Remark, ReplicaId, ReplicaSet,
+    SeedKey, Sequence, SlotHeader, View, merkle,
 };
 use clap::Parser;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use transparency::operation::InputSubject;
-use transparency::operation::{Answer, InputKind};
+use transparency::operation::{Answer, InputKind, InputSubject};
 use transparency::revocation::RevocationMode;
 
 use super::*;
@@ -67,10 +68,15 @@ fn agreed() -> Agreed {
 
 /// What the replicas with these secrets certify when all say `said` of a subject.
 fn certify(seeds: &[SeedKey], kind: OperationKind, subject: &[u8], said: Said) -> Vec<u8> {
-    let cluster = cluster(seeds);
     let statement = Statement { ttl: 60, said };
     let statements: Vec<_> = (0..4).map(|id| (ReplicaId(id), TIME, statement.clone())).collect();
-    let leaves = [decide(&cluster, kind, subject, &statements).to_bytes()];
+    certify_leaf(seeds, &decide(&cluster(seeds), kind, subject, &statements))
+}
+
+/// A leaf alone in its slot, as the replicas with these secrets certify it.
+fn certify_leaf(seeds: &[SeedKey], leaf: &Leaf) -> Vec<u8> {
+    let (cluster, kind) = (cluster(seeds), leaf.kind());
+    let leaves = [leaf.to_bytes()];
     let header = SlotHeader {
         sequence: Sequence(7),
         kinds: [kind].into_iter().collect(),
@@ -87,8 +93,8 @@ fn certify(seeds: &[SeedKey], kind: OperationKind, subject: &[u8], said: Said) -
     let signatures = seeds[..3].iter().map(|seed| seed.signing_key().sign(&preimage)).collect();
     let certificate =
         QuorumCertificate { domain, view: View(0), header, signers: ReplicaSet(0b0111), signatures };
-    let leaf = Leaf::from_bytes(&leaves[0]).unwrap();
-    CertifiedAnswer { certificate, index: 0, proof: merkle::proof(&leaves, 0), leaf }.to_bytes()
+    let proof = merkle::proof(&leaves, 0);
+    CertifiedAnswer { certificate, index: 0, proof, leaf: leaf.clone() }.to_bytes()
 }
 
 fn validation(subject: CertificateSubject, said: Said) -> Vec<u8> {
@@ -147,7 +153,10 @@ fn verdict_that_a_quorum_signed_is_shown_with_what_it_was_judged_by() {
 fn verdict_on_something_else_is_not_believed() {
     let other = [CertificateDer::from(vec![0x30; 99])];
     for (change, expected) in [
-        (CertificateSubject { chain: subject_of(&other).chain, ..subject_of(&chain()) }, "expected the chain"),
+        (
+            CertificateSubject { chain: subject_of(&other).chain, ..subject_of(&chain()) },
+            "expected the chain",
+        ),
         (
             CertificateSubject { name: Some("example.org".into()), ..subject_of(&chain()) },
             "expected the name `WWW.example.org`, found the name `example.org`",
@@ -214,17 +223,38 @@ fn saved_decisions_are_shown_readably() {
         (Answer::Accepted, "answer     accepted: in force\n"),
         (Answer::Refused("older".into()), "answer     refused: older\n"),
     ] {
-        let bytes = certify(
-            &seeds(1),
-            OperationKind::UpdateInputs,
-            &input.encode(),
-            Said::Verdict(answer.encode()),
-        );
+        let bytes =
+            certify(&seeds(1), OperationKind::UpdateInputs, &input.encode(), Said::Verdict(answer.encode()));
         let text = verified(&bytes);
         assert!(text.contains("about      input log-list, sha256 ") && text.contains(expected), "{text}");
     }
     let unknown = certify(&seeds(1), OperationKind::Validate, b"\xff", Said::Verdict(b"?".to_vec()));
     assert!(verified(&unknown).contains("answer     agreed on, in a form that is not known here\n"));
+}
+
+#[test]
+fn remark_on_an_answer_is_shown() {
+    let (seeds, question) = (seeds(1), Question::parse("www.example.org", 37).unwrap());
+    let text = "ct-verify: CERT invalid: not_enough_logs";
+    let remark = Some(Remark::new(Judged::Invalid, 15, text));
+    let observed = [0, 1, 2, 3].map(|id| {
+        let reading = Reading { remark: remark.clone(), ..Reading::bare(ObservedOutcome::Failure(2)) };
+        let group = cluster(&seeds).member(ReplicaId(id)).unwrap().group;
+        Observed::compose(reading, Dnssec::Indeterminate, group, Vec::new(), 512)
+    });
+    let observation = |(id, observed)| Observation { replica: ReplicaId(id), time_ms: TIME, observed };
+    let observations: Vec<_> = (0..4).zip(&observed).map(observation).collect();
+    let leaf = agreement::decide(&cluster(&seeds), &question, &observations, &NoProofs).leaf;
+    let bytes = certify_leaf(&seeds, &leaf);
+    let shown = verified(&bytes);
+    assert!(
+        shown.contains(&format!("answer     SERVFAIL, agreed on\nremark     invalid: {text}\n")),
+        "{shown}"
+    );
+    let answer = CertifiedAnswer::from_bytes(&bytes).unwrap();
+    let verdict = verify(&answer, &cluster(&seeds), Some(&question), TIME, 0, Class::NoAgreement);
+    let json = to_json(&answer, &cluster(&seeds), &verdict);
+    assert_eq!((&json["remark"]["text"], &json["judgement"]), (&json!(text), &Value::Null));
 }
 
 #[tokio::test]
