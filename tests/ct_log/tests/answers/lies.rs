@@ -225,6 +225,8 @@ fn what_is_held_or_stalled_goes_on_when_the_log_is_honest() {
     let (held, stalled) = (begin(&url, "ct/v1/get-sth"), begin(&url, "ct/v1/get-entries?start=0&end=0"));
     assert!(scene.log.control().wait_until_asked("get-sth", 1));
     assert!(scene.log.control().wait_until_asked("get-entries?start=0", 1));
+    // One thread serves all: what was asked before this would have been answered by now.
+    assert_eq!(get(&url, "ct/v1/get-roots").status, 200);
     let mut byte = [0];
     held.set_nonblocking(true).unwrap();
     assert!(held.peek(&mut byte).is_err(), "not even a head has come");
