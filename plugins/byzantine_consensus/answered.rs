@@ -30,7 +30,12 @@ pub fn answered<'a>(
         let leaf = Leaf::from_bytes(leaf).ok()?;
         let evidence = evidence.get_mut(index).map(std::mem::take).unwrap_or_default();
         let is_ours = leaf.question().is_some() || judge::is_task(leaf.kind());
-        (is_ours && judge::asked(&leaf) == *operation).then_some(Answered { index, operation, leaf, evidence })
+        (is_ours && judge::asked(&leaf) == *operation).then_some(Answered {
+            index,
+            operation,
+            leaf,
+            evidence,
+        })
     })
 }
 

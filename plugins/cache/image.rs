@@ -184,10 +184,7 @@ fn encode_record(encoder: &mut BinEncoder<'_>, record: &Record, asked: &Name) ->
 }
 
 /// Options and what clients are told beside the answer as they stand in an OPT record; of extended errors as many and as long as the engine writes.
-fn encode_options<'a>(
-    options: &[EdnsOption],
-    told: impl Iterator<Item = (u16, &'a str)>,
-) -> Option<Vec<u8>> {
+fn encode_options<'a>(options: &[EdnsOption], told: impl Iterator<Item = (u16, &'a str)>) -> Option<Vec<u8>> {
     let mut encoded = Vec::new();
     for option in options {
         let value = Vec::<u8>::try_from(option).ok()?;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use certificate::{CertifiedAnswer, Judged, Remark};
 use certificate::codec::Decode;
 use certificate::delivery::OPTION_CODE;
+use certificate::{CertifiedAnswer, Judged, Remark};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::{A, TXT};

@@ -3,9 +3,9 @@
 use agreement::{Observation, Observed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use certificate::{Remark, ReplicaId};
 use certificate::codec::Decode;
 use certificate::leaf::Question;
+use certificate::{Remark, ReplicaId};
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 

@@ -24,7 +24,10 @@ const DECISION_TIME: Duration = Duration::from_secs(10);
 /// Reads `body` by the validator behind this plugin, and waits for what the cluster says of it.
 pub async fn validate(consensus: &Consensus, query: &str, body: &[u8]) -> Answer {
     let Some(validator) = consensus.validator() else {
-        return refuse(404, "no plugin behind `byzantine-consensus` judges certificates; is `ct-verify` in its server block?");
+        return refuse(
+            404,
+            "no plugin behind `byzantine-consensus` judges certificates; is `ct-verify` in its server block?",
+        );
     };
     let task = match validator.compose(query, body, wall_ms()) {
         Ok(task) => task,
@@ -39,7 +42,10 @@ pub async fn validate(consensus: &Consensus, query: &str, body: &[u8]) -> Answer
     };
     let complete = timeout_at(deadline, held.certificate.certification().wait()).await;
     let Some(certified) = complete.ok().flatten() else {
-        return refuse(503, "the cluster has decided, but its certificate was not complete in time; ask again");
+        return refuse(
+            503,
+            "the cluster has decided, but its certificate was not complete in time; ask again",
+        );
     };
     let mut answer = shown(&certified);
     answer["validation"] = validator.explain(&task, &certified.answer.leaf);

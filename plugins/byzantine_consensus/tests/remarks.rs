@@ -39,7 +39,8 @@ async fn remark_of_the_honest_is_agreed_on_whatever_one_says() {
     assert_eq!(answer.remark, Some(flag()));
     assert!(answer.extended_errors.is_empty(), "the engine tells it, once");
     assert_eq!(certified(&answer).await.answer.leaf.remark(), Some(flag()));
-    let (_, shown) = four.replica(0).chain.plugins()[0].api("/v1/certificates", &format!("name={NAME}")).unwrap();
+    let (_, shown) =
+        four.replica(0).chain.plugins()[0].api("/v1/certificates", &format!("name={NAME}")).unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["remark"]["text"], flag().text);
     for view in shown["observations"].as_array().unwrap() {

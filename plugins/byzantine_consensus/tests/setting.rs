@@ -11,8 +11,8 @@ use agreement::{Decision, Dnssec, NoProofs, Observation, Observed};
 use certificate::codec::{Decode, Encode};
 use certificate::leaf::{Leaf, Question};
 use certificate::{
-    CertifiedAnswer, Cluster, Digest, Member, MessageType, QuorumCertificate, ReplicaId,
-    ReplicaSet, SeedKey, Sequence, SlotHeader, View, merkle,
+    CertifiedAnswer, Cluster, Digest, Member, MessageType, QuorumCertificate, ReplicaId, ReplicaSet, SeedKey,
+    Sequence, SlotHeader, View, merkle,
 };
 use node::peer_socket;
 use pbft::{Batch, Decided, Operation};

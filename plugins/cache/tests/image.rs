@@ -145,8 +145,7 @@ fn remark_is_told_at_a_glance_and_a_valid_one_costs_nothing() {
         let message = decoded(&image, &with_edns(ask("example.org."), false), Shown::Aged(7));
         let options: Vec<_> =
             message.edns.unwrap().options().as_ref().iter().map(|(_, option)| option.clone()).collect();
-        let expected =
-            if told { vec![EdnsOption::Unknown(15, b"\x00\x0fwhy".to_vec())] } else { Vec::new() };
+        let expected = if told { vec![EdnsOption::Unknown(15, b"\x00\x0fwhy".to_vec())] } else { Vec::new() };
         assert_eq!(options, expected, "{judged:?}");
         assert_eq!(image.weight() > plain.weight(), told, "{judged:?}");
     }

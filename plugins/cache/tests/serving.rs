@@ -376,7 +376,11 @@ async fn answer_that_is_held_back_does_not_come_out_stale() {
         bench.ask_a().await.unwrap();
         pass(200).await;
         let first = bench.ask_a().await.unwrap();
-        assert_eq!(first.rcode == ResponseCode::ServFail, verify, "without `verify` it is found behind the query");
+        assert_eq!(
+            first.rcode == ResponseCode::ServFail,
+            verify,
+            "without `verify` it is found behind the query"
+        );
         settle().await;
         assert_eq!(bench.glance_a().unwrap().metadata.response_code, ResponseCode::ServFail);
         pass(10).await;

@@ -37,7 +37,7 @@ pub struct CheckArgs {
     /// PEM file with the certificate, then its issuers; or one certificate in DER; `-` is standard input
     chain: PathBuf,
     /// The replica to ask, with --cluster: its admin listener, the address of `prometheus` in its Corefile
-    #[arg(value_name = "@HOST[:PORT]", requires = "cluster")]
+    #[arg(value_name = "@HOST[:PORT]", requires = "cluster", conflicts_with = "offline")]
     server: Option<Server>,
     /// Judge here, by the files given; nothing is sent anywhere
     #[arg(long, required_unless_present = "cluster", conflicts_with = "cluster")]
@@ -46,7 +46,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE", requires = "server", conflicts_with_all = OFFLINE_ONLY)]
     cluster: Option<PathBuf>,
     /// Keep the quorum's certificate in this file, for `quorate verify`
-    #[arg(long, value_name = "FILE", requires = "cluster")]
+    #[arg(long, value_name = "FILE", requires = "cluster", conflicts_with = "offline")]
     save: Option<PathBuf>,
     /// CT logs, in the JSON format of version 3
     #[arg(long, value_name = "FILE")]

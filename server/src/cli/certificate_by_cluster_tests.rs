@@ -226,7 +226,8 @@ fn saved_decisions_are_shown_readably() {
         let bytes =
             certify(&seeds(1), OperationKind::UpdateInputs, &input.encode(), Said::Verdict(answer.encode()));
         let text = verified(&bytes);
-        assert!(text.contains("about      input log-list, sha256 ") && text.contains(expected), "{text}");
+        let about = format!("about      input {}, sha256 {}\n", input.kind.word(), input.digest);
+        assert!(text.contains(&about) && text.contains(expected), "{text}");
     }
     let unknown = certify(&seeds(1), OperationKind::Validate, b"\xff", Said::Verdict(b"?".to_vec()));
     assert!(verified(&unknown).contains("answer     agreed on, in a form that is not known here\n"));

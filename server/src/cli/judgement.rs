@@ -15,7 +15,10 @@ use transparency::operation::{
 /// What a leaf that answers no question is about.
 enum About {
     Certificate(CertificateSubject),
-    Server { target: String, from: Moment },
+    Server {
+        target: String,
+        from: Moment,
+    },
     Input(InputSubject),
     /// Of another release, or of a plugin that is not known here.
     Unknown(OperationKind),
@@ -133,7 +136,9 @@ fn said(leaf: &Leaf) -> Said {
         _ => {}
     }
     let known = match about(leaf) {
-        About::Certificate(_) => Agreed::decode(&leaf.verdict).ok().map(|agreed| Said::Verdict(agreed.into())),
+        About::Certificate(_) => {
+            Agreed::decode(&leaf.verdict).ok().map(|agreed| Said::Verdict(agreed.into()))
+        }
         About::Server { .. } => Seen::decode(&leaf.verdict).ok().map(Said::Seen),
         About::Input(_) => Answer::decode(&leaf.verdict).map(Said::Answer),
         About::Unknown(_) => None,
