@@ -1,0 +1,122 @@
+//! Revocation lists: expired, forged, huge, rolled back; found by the certificates that name them.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ct_log::{Authority, Clock, Lie, Site};
+use ct_watch::Source;
+use ct_watch::bundle;
+use ct_watch::crl::{ListError, RevocationSource, check_list};
+use ct_watch::issuers::Issuers;
+use rustls_pki_types::CertificateDer;
+use transparency::Moment;
+
+use crate::stand::{NOW, Stand};
+
+fn der(bytes: &[u8]) -> CertificateDer<'static> {
+    CertificateDer::from(bytes.to_vec())
+}
+
+fn source(stand: &Stand, authority: &Authority, places: Vec<Source>) -> Arc<RevocationSource> {
+    let issuers = Issuers::open(stand.context.clone(), vec![der(authority.issuer_der())], Vec::new());
+    Arc::new(RevocationSource::start(stand.context.clone(), Arc::new(issuers), places))
+}
+
+fn lists(stand: &Stand) -> usize {
+    stand.context.inputs().crls.value.identity().lists
+}
+
+#[tokio::test]
+async fn list_that_its_issuer_signed_is_taken() {
+    let clock = Clock::at(NOW);
+    let (stand, authority, site) = (Stand::new(&clock), Authority::new("Alder CA", &clock), Site::start());
+    let list = authority.crl();
+    let url = site.put("/ca.crl", list.clone());
+    let source = source(&stand, &authority, vec![Source::Url(url)]);
+    source.look().await;
+    assert_eq!(bundle::decode(&stand.context.inputs().crls.bytes).unwrap(), [list]);
+    assert_eq!(lists(&stand), 1);
+}
+
+#[test]
+fn list_must_be_signed_be_valid_now_and_be_one() {
+    let clock = Clock::at(NOW);
+    let (authority, impostor) = (Authority::new("Alder CA", &clock), Authority::new("Alder CA", &clock));
+    let issuers = [der(authority.issuer_der())];
+    let now = clock.now();
+    let list = authority.crl();
+    assert!(check_list(&list, &issuers, now).is_ok());
+    let forged = check_list(&impostor.crl(), &issuers, now);
+    assert!(matches!(forged, Err(ListError::Signature(_))), "{forged:?}");
+    let both = [der(impostor.issuer_der()), der(authority.issuer_der())];
+    assert!(check_list(&list, &both, now).is_ok(), "another issuer of that name does not hide the right one");
+    assert!(matches!(check_list(&list, &[], now), Err(ListError::UnknownIssuer(_))));
+    assert!(matches!(check_list(&list, &issuers, now.plus_seconds(7 * 86_400)), Err(ListError::Expired(_))));
+    let before = Moment::from_seconds(now.seconds() as i64 - 301);
+    assert!(matches!(check_list(&list, &issuers, before), Err(ListError::Future(_))));
+    assert!(matches!(check_list(&[&list[..], b"x"].concat(), &issuers, now), Err(ListError::Malformed)));
+    assert!(matches!(check_list(authority.issuer_der(), &issuers, now), Err(ListError::Malformed)));
+    for cut in 0..list.len() {
+        assert!(check_list(&list[..cut], &issuers, now).is_err(), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn bad_list_from_a_place_leaves_the_good_one_from_there() {
+    let clock = Clock::at(NOW);
+    let (stand, authority, site) = (Stand::new(&clock), Authority::new("Alder CA", &clock), Site::start());
+    let impostor = Authority::new("Alder CA", &clock);
+    let old = authority.crl();
+    clock.advance(3600);
+    let url = site.put("/ca.crl", authority.crl());
+    let source = source(&stand, &authority, vec![Source::Url(url)]);
+    source.look().await;
+    let good = stand.context.inputs().crls.digest;
+    site.put("/ca.crl", impostor.crl());
+    source.look().await;
+    site.put("/ca.crl", old);
+    source.look().await;
+    assert_eq!(stand.count("crl_refused"), 2);
+    site.put("/ca.crl", vec![0x30; 1000]);
+    source.look().await;
+    for lie in [Lie::Oversize(100 << 20), Lie::GzipBomb(100 << 20), Lie::Status(500), Lie::Cut] {
+        site.lie(lie);
+        source.look().await;
+        site.control().be_honest();
+    }
+    assert_eq!(stand.context.inputs().crls.digest, good);
+    clock.advance(60);
+    authority.revoke(1);
+    site.put("/ca.crl", authority.crl());
+    source.look().await;
+    assert_ne!(stand.context.inputs().crls.digest, good);
+    assert_eq!(lists(&stand), 1);
+}
+
+#[tokio::test]
+async fn lists_outlive_a_restart_but_not_their_time() {
+    let clock = Clock::at(NOW);
+    let (stand, authority, site) = (Stand::new(&clock), Authority::new("Alder CA", &clock), Site::start());
+    let place = Source::Url(site.put("/ca.crl", authority.crl()));
+    source(&stand, &authority, vec![place.clone()]).look().await;
+    let good = stand.context.inputs().crls.digest;
+    let stand = stand.restart();
+    source(&stand, &authority, vec![place.clone()]);
+    assert_eq!(stand.context.inputs().crls.digest, good);
+    clock.advance(8 * 86_400);
+    let stand = stand.restart();
+    source(&stand, &authority, vec![place]);
+    assert_eq!(lists(&stand), 0);
+}
+
+#[tokio::test]
+async fn list_in_a_file_may_be_in_pem() {
+    let clock = Clock::at(NOW);
+    let (stand, authority) = (Stand::new(&clock), Authority::new("Alder CA", &clock));
+    let path = stand.folder.path().join("ca.crl");
+    let text = STANDARD.encode(authority.crl());
+    std::fs::write(&path, format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")).unwrap();
+    source(&stand, &authority, vec![Source::File(path)]);
+    assert_eq!(lists(&stand), 1);
+}
