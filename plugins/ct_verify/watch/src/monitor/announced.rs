@@ -122,3 +122,63 @@ const SERIAL_BYTES_MAX: usize = 32;
 /// 2.5.29.17.
 const SUBJECT_ALTERNATIVE_NAME: x509_parser::oid_registry::Oid<'static> =
     x509_parser::oid_registry::asn1_rs::oid!(2.5.29.17);
+
+#[cfg(test)]
+mod tests {
+    use ct_log::{Authority, Clock, Kind, TestLog};
+
+    use super::*;
+
+    fn certificate() -> Vec<u8> {
+        let clock = Clock::at("2026-08-01T00:00:00Z");
+        let log = TestLog::start("log", Kind::Rfc6962, &clock);
+        let authority = Authority::new("Alder CA", &clock);
+        authority.leaf("www.example.org").also_for(&["*.example.net"]).issue(&[&log]).der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_is_read_whole() {
+        let der = certificate();
+        let announced = Announced::read(&LogEntry::X509(&der)).unwrap();
+        assert_eq!(announced.names, ["*.example.net", "www.example.org"]);
+        assert!(announced.issuer.contains("Alder CA"), "{}", announced.issuer);
+        assert_eq!(announced.key_sha256, Skeleton::parse(&der).unwrap().key_hash());
+        assert_eq!(announced.tbs_sha256, {
+            let tbs = tbs_without_scts(&Skeleton::parse(&der).unwrap()).unwrap();
+            let issuer_key_hash = Sha256([0; 32]);
+            let entry = LogEntry::Precertificate { issuer_key_hash, tbs: &tbs };
+            Announced::read(&entry).unwrap().tbs_sha256
+        });
+    }
+
+    #[test]
+    fn no_byte_and_no_cut_of_a_certificate_makes_the_reader_panic() {
+        let der = certificate();
+        for place in 0..der.len() {
+            let mut changed = der.clone();
+            for value in [0, 0x30, 0x80, 0xff, der[place] ^ 1] {
+                changed[place] = value;
+                let _read = Announced::read(&LogEntry::X509(&changed));
+                let tbs = changed.get(4..).unwrap_or_default();
+                let _read =
+                    Announced::read(&LogEntry::Precertificate { issuer_key_hash: Sha256([0; 32]), tbs });
+            }
+            assert_eq!(Announced::read(&LogEntry::X509(&der[..place])), Err(Unreadable));
+        }
+    }
+
+    #[test]
+    fn alternative_names_that_cannot_be_read_make_it_unreadable() {
+        let mut der = certificate();
+        let at = der.windows(15).position(|window| window == b"www.example.org").unwrap();
+        // The length of the name, beyond the end of all names.
+        let at = at
+            + der[at..]
+                .windows(15)
+                .skip(1)
+                .position(|window| window == b"www.example.org")
+                .map_or(0, |next| next + 1);
+        der[at - 1] = 0x7f;
+        assert_eq!(Announced::read(&LogEntry::X509(&der)), Err(Unreadable));
+    }
+}

@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! #!/bin/sh
-//! n=$(mktemp FOLDER/.XXXXXX) && { env; echo; cat "${JSON_FILENAME:-/dev/null}"; } >"$n" && mv "$n" "FOLDER/${n##*/.}.event"
+//! n=$(mktemp FOLDER/.XXXXXX) && { env; echo; cat "${JSON_FILENAME:-/dev/null}"; } >"$n" && chmod 640 "$n" && mv "$n" "FOLDER/${n##*/.}.event"
 //! ```
 //!
 //! The folder has to be writable for both: what was taken in is removed. What cannot be read stays, and is counted once.

@@ -65,8 +65,8 @@ pub struct Monitor {
     pub(super) names: Arc<dyn Names>,
     pub(super) served: ServedKeys,
     state: Mutex<State>,
-    /// One round at a time.
-    rounds: tokio::sync::Mutex<()>,
+    /// How many rounds there were; one at a time.
+    rounds: tokio::sync::Mutex<usize>,
     task: Mutex<Option<AbortHandle>>,
 }
 
@@ -109,7 +109,7 @@ impl Monitor {
             passed: BTreeSet::new(),
             is_changed: false,
         };
-        let (state, rounds, task) = (Mutex::new(state), tokio::sync::Mutex::new(()), Mutex::new(None));
+        let (state, rounds, task) = (Mutex::new(state), tokio::sync::Mutex::new(0), Mutex::new(None));
         Ok(Arc::new(Monitor { config, context, heads, names, served, state, rounds, task }))
     }
 
@@ -139,9 +139,15 @@ impl Monitor {
 
     /// Follows every log as far as its head and the rates allow, takes in what certspotter dropped, and keeps where it stands.
     pub async fn round(&self) {
-        let _one_at_a_time = self.rounds.lock().await;
-        let heads = self.heads.heads();
+        let mut turn = self.rounds.lock().await;
+        let mut heads = self.heads.heads();
         self.meet(&heads);
+        if !heads.is_empty() {
+            // When the rates do not allow for all, another log is the first to be left waiting each time.
+            let count = heads.len();
+            heads.rotate_left(*turn % count);
+            *turn = turn.wrapping_add(1);
+        }
         for _ in 0..STEPS_PER_ROUND_MAX {
             if !self.step_all(&heads).await {
                 break;
@@ -184,10 +190,18 @@ impl Monitor {
         json!({ "zones": zones, "known": state.known.len(), "counts": state.counts, "logs": logs.collect::<Vec<_>>() })
     }
 
-    /// Takes up logs that are new, and forgets those that are gone from the list.
+    /// Takes up logs that are new, and keeps no more than where it stands of those that are gone.
     fn meet(&self, heads: &[(CtLog, TreeHead)]) {
         let mut state = self.state();
         let State { logs, kept, .. } = &mut *state;
+        let there: BTreeSet<LogId> = heads.iter().map(|(log, _)| log.key.id()).collect();
+        let gone: Vec<LogId> = logs.keys().filter(|id| !there.contains(id)).copied().collect();
+        for id in gone {
+            let frontier = logs.remove(&id).and_then(|(_, followed)| followed.frontier);
+            if let Some(frontier) = frontier.filter(|_| kept.len() < LOGS_MAX) {
+                kept.insert(id.to_string(), frontier);
+            }
+        }
         for (log, _) in heads.iter().take(LOGS_MAX) {
             logs.entry(log.key.id()).or_insert_with(|| {
                 (log.description.clone(), Followed::new(kept.remove(&log.key.id().to_string())))

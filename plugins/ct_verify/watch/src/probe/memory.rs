@@ -51,17 +51,18 @@ impl Memory {
         self.error.replace(error).is_none()
     }
 
-    /// Keeps a decision; returns what it means if the operator has not heard of it.
-    pub fn decide(&mut self, slot: u64, decided: Decided) -> Option<Outcome> {
-        let newest = self.decided.keys().next_back().copied();
-        self.decided.insert(slot, decided);
+    /// Keeps a decision; says whether it is new.
+    pub fn decide(&mut self, slot: u64, decided: Decided) -> bool {
+        let is_new = self.decided.insert(slot, decided) != Some(decided);
         keep_newest(&mut self.decided);
-        if newest.is_some_and(|newest| slot < newest) {
-            return None;
-        }
+        is_new
+    }
+
+    /// What the newest decision means, if the operator has not heard of it.
+    pub fn news(&mut self) -> Option<Outcome> {
         let outcome = self.outcome();
         let told = self.told_outcome.replace(outcome.code());
-        (told != Some(outcome.code())).then_some(outcome)
+        (told.unwrap_or(Outcome::Undecided.code()) != outcome.code()).then_some(outcome)
     }
 
     pub fn seen(&self, slot: u64) -> Option<&Seen> {

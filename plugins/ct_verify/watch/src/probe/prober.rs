@@ -161,17 +161,18 @@ impl Prober {
         of_host.filter_map(|(_, memory)| memory.report()?.key_sha256).collect()
     }
 
-    /// Takes in what the cluster decided; tells the operator if it means something new.
+    /// Takes in what the cluster decided; tells the operator if it means something new. The same may come again, and in any order.
     pub fn told(&self, target: &Target, slot: u64, decided: Decided) {
-        let outcome = {
+        let news = {
             let mut state = lock(&self.state);
-            let Some(memory) = state.targets.get_mut(target) else { return };
-            let news = memory.decide(slot, decided);
-            let code = memory.outcome().code();
-            *state.outcomes.entry(code).or_default() += 1;
-            news
+            let State { targets, outcomes, .. } = &mut *state;
+            let Some(memory) = targets.get_mut(target) else { return };
+            if memory.decide(slot, decided) {
+                *outcomes.entry(memory.outcome().code()).or_default() += 1;
+            }
+            memory.news()
         };
-        if let Some(outcome) = outcome.filter(|outcome| outcome.code() != "corroborated") {
+        if let Some(outcome) = news {
             self.tell_outcome(target, &outcome);
         }
     }
@@ -179,6 +180,15 @@ impl Prober {
     /// What the newest decision on a target means.
     pub fn outcome(&self, target: &Target) -> Outcome {
         lock(&self.state).targets.get(target).map_or(Outcome::Undecided, Memory::outcome)
+    }
+
+    /// How many targets there are of each outcome.
+    pub fn states(&self) -> BTreeMap<&'static str, u64> {
+        let mut states = BTreeMap::new();
+        for memory in lock(&self.state).targets.values() {
+            *states.entry(memory.outcome().code()).or_default() += 1;
+        }
+        states
     }
 
     /// All that is known of all targets, as `/v1/transparency/probes` shows it.
@@ -227,12 +237,16 @@ impl Prober {
             essence: Essence { leaf_sha256: report.leaf_sha256, key_sha256, conclusion: report.conclusion },
         });
         let (at, facts) = (report.at, json!(report));
-        let warnings = {
+        let (warnings, news) = {
             let mut state = lock(&self.state);
             *state.looks.entry("seen").or_default() += 1;
             let Some(memory) = state.targets.get_mut(target) else { return };
-            memory.keep(seen, report)
+            // The cluster may have decided before this replica had looked.
+            (memory.keep(seen, report), memory.news())
         };
+        if let Some(outcome) = news {
+            self.tell_outcome(target, &outcome);
+        }
         for warning in warnings {
             self.context.events.push(Event {
                 at,

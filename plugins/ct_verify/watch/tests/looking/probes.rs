@@ -176,3 +176,21 @@ async fn too_many_targets_are_refused() {
     let refused = Prober::new(config, context(&clock), Arc::new(here()), trusting);
     assert_eq!(refused.err(), Some(ProbeError::TooMany(33)));
 }
+
+#[tokio::test]
+async fn a_decision_that_comes_before_our_look_is_compared_after_it() {
+    let case = Case::simple().await;
+    let theirs =
+        Essence { leaf_sha256: Sha256([1; 32]), key_sha256: Sha256([2; 32]), conclusion: Conclusion::Valid };
+    case.prober.told(&case.target, case.slot(), strong(theirs));
+    case.prober.round().await;
+    assert_eq!(case.told(), ["not_seen_here", "we_differ"]);
+}
+
+#[tokio::test]
+async fn a_decision_that_comes_again_is_counted_once() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    (0..3).for_each(|_| case.prober.told(&case.target, case.slot(), strong(case.essence())));
+    assert_eq!(case.prober.outcomes(), [("corroborated", 1)].into());
+}

@@ -114,6 +114,11 @@ impl Case {
         *self.heads.0.lock().unwrap() = heads;
     }
 
+    /// Has no log any more.
+    pub fn no_heads(&self) {
+        self.heads.0.lock().unwrap().clear();
+    }
+
     /// Takes heads, and goes one round.
     pub async fn round(&self) {
         self.merge().await;

@@ -104,3 +104,36 @@ async fn no_more_is_read_than_the_rates_allow() {
     case.round().await;
     assert_eq!(case.told().len(), 2);
 }
+
+#[tokio::test]
+async fn a_tile_that_was_filled_up_since_the_head_is_read_all_the_same() {
+    let mut case = Case::new(&KINDS[1..]).await;
+    case.log_one("www.example.org");
+    case.merge().await;
+    // The log grows on, and its partial tiles go; the monitor still has the head from before.
+    for number in 0..260 {
+        case.log_one(&format!("host{number}.example.net"));
+    }
+    case.logs[0].merge();
+    case.monitor.round().await;
+    assert_eq!(
+        (case.told(), case.state()),
+        (vec![told("new_certificate", "www.example.org")], "ok".to_owned())
+    );
+    // Who begins with that head needs tiles of hashes, which are whole by now, too.
+    std::fs::remove_file(case.folder.path().join("monitor.json")).unwrap();
+    case.restart();
+    case.monitor.round().await;
+    assert_eq!((case.told(), case.state()), (vec![], "ok".to_owned()));
+    assert_eq!(case.monitor.to_json()["logs"][0]["position"], 2);
+}
+
+#[tokio::test]
+async fn a_log_that_left_the_list_and_came_back_is_read_from_where_it_was_left() {
+    let case = Case::new(&KINDS[..1]).await;
+    case.no_heads();
+    case.monitor.round().await;
+    case.log_one("www.example.org");
+    case.round().await;
+    assert_eq!(case.told(), [told("new_certificate", "www.example.org")]);
+}
