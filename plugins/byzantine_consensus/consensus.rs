@@ -26,7 +26,7 @@ use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
 use super::nodes::{Identity, NodeSettings};
 use super::store::{Evidence, Held, Kept, Store};
-use super::validations::{self, Validations};
+use super::validations::Validations;
 use super::waiting::Waiting;
 use crate::certification::Completion;
 use crate::chain::Rest;
@@ -283,10 +283,7 @@ impl Consensus {
             return warn!(%from, "answer from a replica lacks the records that belong to it");
         }
         match verify(&answer, &self.cluster, question.as_ref(), now_ms, GRACE_MS, Class::NoAgreement) {
-            Ok(_) => {
-                self.validations.hand_on(validations::tasks([&answer.leaf]));
-                self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms);
-            }
+            Ok(_) => self.take(key, Held::certified(self.certified(answer), extra, Vec::new()), now_ms),
             Err(error) => warn!(%from, %error, "answer from a replica does not verify"),
         }
     }

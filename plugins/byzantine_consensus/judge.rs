@@ -56,11 +56,6 @@ pub fn is_task(kind: OperationKind) -> bool {
     }
 }
 
-/// What a validator judges, of the operation that a leaf is about.
-pub fn task_of(leaf: &Leaf) -> Option<Task> {
-    is_task(leaf.kind()).then(|| Task { kind: leaf.kind(), subject: leaf.subject.operation_bytes() })
-}
-
 impl Judge {
     /// The records served beside the leaf that `observations` decide, in the form of `agreement::extra`.
     pub fn extra(&self, operation: &Operation, observations: &[Counted<'_>]) -> Vec<u8> {

@@ -68,19 +68,12 @@ pub fn tasks_of(decided: &Decided) -> Judged {
         return Vec::new();
     }
     let pairs = decided.operations.iter().zip(&decided.leaves);
-    let leaves: Vec<Leaf> = pairs
-        .filter(|(operation, _)| judge::is_task(operation.kind))
-        .filter_map(|(operation, leaf)| {
-            let leaf = Leaf::from_bytes(leaf).ok()?;
-            (judge::asked(&leaf) == *operation).then_some(leaf)
-        })
-        .collect();
-    tasks(&leaves)
-}
-
-/// The leaves that are about tasks, each with its task.
-pub fn tasks<'a>(leaves: impl IntoIterator<Item = &'a Leaf>) -> Judged {
-    leaves.into_iter().filter_map(|leaf| Some((judge::task_of(leaf)?, leaf.clone()))).collect()
+    let tasks = pairs.filter_map(|(operation, leaf)| {
+        let task = judge::task(operation)?;
+        let leaf = Leaf::from_bytes(leaf).ok().filter(|leaf| judge::asked(leaf) == *operation)?;
+        Some((task, leaf))
+    });
+    tasks.collect()
 }
 
 /// Tells the validator what is decided, in the order of the log, until nobody uses the replica any more.
@@ -114,7 +107,7 @@ pub async fn follow(consensus: Weak<Consensus>) {
 
 impl Consensus {
     /// Asks the cluster for what the validator wishes. What is decided already, and still holds, it is told again: it may be a new one, that of
-    /// a reload.
+    /// a reload; or the decision was handed out by a peer. Peers may hand out what nobody asked for, so that alone tells the validator nothing.
     fn grant(&self, validator: &dyn Validator) {
         let now_ms = wall_ms();
         let wishes = validator.wishes(now_ms).into_iter().filter(|task| judge::is_task(task.kind));
