@@ -9,6 +9,7 @@ pub mod byzantine_consensus;
 pub mod cache;
 pub mod certification;
 pub mod chain;
+pub mod ct_verify;
 pub mod error;
 pub mod errors;
 pub mod file;

@@ -41,6 +41,21 @@ fn write_zones(block: &corefile::Block, folder: &Path) {
     }
 }
 
+/// Puts lists and roots wherever the block names files of them.
+fn write_trust(block: &corefile::Block, folder: &Path) {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("ct_verify/core/tests/vectors");
+    let kinds = [("log-list", "log_list.json"), ("private-roots", "roots.pem"), ("crl", "crl/current.crl")];
+    for line in block.directives_named("ct-verify").flat_map(|directive| directive.block.iter().flatten()) {
+        let Some((_, vector)) = kinds.iter().find(|(name, _)| *name == line.name.text) else { continue };
+        for file in line.args.iter().filter(|word| !word.text.contains("://")) {
+            let path = folder.join(&file.text);
+            assert!(path.starts_with(folder), "`{}` is outside the folder of the example", path.display());
+            fs::create_dir_all(path.parent().expect("it lies in the folder")).unwrap();
+            fs::copy(vectors.join(vector), path).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_readme_has_its_sections_in_order() {
     for plugin in PLUGINS {
@@ -80,6 +95,7 @@ fn every_example_is_accepted() {
             };
             for block in &corefile.blocks {
                 write_zones(block, folder.path());
+                write_trust(block, folder.path());
                 set_up(block, &context, &mut diagnostics);
             }
             let told = corefile.render_all(&diagnostics);

@@ -38,6 +38,11 @@ pub const PLUGINS: &[Entry] = &[
         summary: "answers only what a quorum has agreed on",
         setup: crate::byzantine_consensus::setup,
     },
+    Entry {
+        name: "ct-verify",
+        summary: "judges certificates in answers by Certificate Transparency",
+        setup: crate::ct_verify::setup,
+    },
     Entry { name: "hosts", summary: "names from a hosts file", setup: crate::hosts::setup::setup },
     Entry { name: "file", summary: "zones from master files", setup: crate::file::setup::setup },
     Entry { name: "forward", summary: "asks other servers", setup: crate::forward::setup::setup },

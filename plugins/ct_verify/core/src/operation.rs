@@ -88,7 +88,7 @@ impl InputKind {
     /// The word in files, metrics and JSON.
     pub fn word(self) -> &'static str {
         match self {
-            InputKind::LogList => "log-list",
+            InputKind::LogList => "log_list",
             InputKind::Trust => "roots",
             InputKind::Lists => "revocation",
         }

@@ -93,7 +93,16 @@ pub fn certificates_from_pem(
 /// # Errors
 /// [`CertificatesError`] at the first that is no root.
 pub fn anchors_from_pem(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, CertificatesError> {
-    let certificates = certificates_from_pem(pem, ROOTS_MAX)?;
+    anchors_of(&certificates_from_pem(pem, ROOTS_MAX)?)
+}
+
+/// Roots out of their certificates.
+///
+/// # Errors
+/// [`CertificatesError`] at the first that is no root.
+pub fn anchors_of(
+    certificates: &[CertificateDer<'_>],
+) -> Result<Vec<TrustAnchor<'static>>, CertificatesError> {
     let anchors = certificates.iter().enumerate().map(|(number, certificate)| {
         let anchor = webpki::anchor_from_trusted_cert(certificate);
         anchor.map(|anchor| anchor.to_owned()).map_err(|error| CertificatesError::Certificate {

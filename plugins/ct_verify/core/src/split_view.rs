@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, CheckpointError};
+use crate::digest::LogId;
 use crate::log_key::{LogKey, LogKeyError};
 use crate::moment::Moment;
 use crate::tree_head::{SignedTreeHead, TreeHead, TreeHeadError};
@@ -106,6 +107,12 @@ impl SplitView {
     /// The JSON to keep and to hand on.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("texts alone")
+    }
+
+    /// The identity of the log whose key stands in it, if it is a key. Nothing has been verified.
+    pub fn claimed_log(&self) -> Option<LogId> {
+        let spki = STANDARD.decode(&self.log_key).ok()?;
+        LogKey::from_spki(&spki).ok().map(|key| key.id())
     }
 
     /// Both heads, as the log sent them. Nothing in them has been verified.

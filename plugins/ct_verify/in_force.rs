@@ -1,0 +1,190 @@
+//! Inputs that the cluster has put in force, and that survive a restart.
+//!
+//! Which input is in force is decided by the cluster; its content may have to be fetched. What was in force until ten minutes ago is
+//! still judged by, so that nobody who asked a moment too early is turned away.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use ct_watch::state::StateFolder;
+use serde_json::{Value, json};
+use tracing::warn;
+use transparency::digest::Sha256;
+use transparency::operation::InputKind;
+
+use super::inputs::Input;
+use crate::validator::CONTENT_BYTES_MAX;
+
+/// An input that was decided on.
+#[derive(Clone)]
+pub struct Decided {
+    pub digest: Sha256,
+    /// The time of the decision, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// `None` as long as this replica does not have the content.
+    pub input: Option<Input>,
+}
+
+/// What is in force.
+pub struct InForce {
+    held: Mutex<Held>,
+    path: Option<PathBuf>,
+    folder: OnceLock<StateFolder>,
+    /// One writer at a time.
+    disk: Mutex<()>,
+}
+
+#[derive(Default, Clone)]
+struct Held {
+    now: BTreeMap<InputKind, Decided>,
+    /// What was replaced, and when.
+    before: BTreeMap<InputKind, (Decided, u64)>,
+}
+
+impl InForce {
+    /// Nothing yet; what outlives a restart is in this folder.
+    pub fn at(path: Option<PathBuf>) -> InForce {
+        InForce { held: Mutex::default(), path, folder: OnceLock::new(), disk: Mutex::default() }
+    }
+
+    /// Reads what the folder holds, and writes there from now on.
+    ///
+    /// # Errors
+    /// The folder is not there and cannot be made.
+    pub fn open(&self) -> io::Result<()> {
+        let folder = StateFolder::open(self.path.clone())?;
+        let index = folder.read(INDEX, INDEX_BYTES_MAX);
+        let index = index.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        for entry in index.iter().filter_map(|index| index["inputs"].as_array()).flatten() {
+            let Some((kind, decided)) = read_entry(entry, &folder) else {
+                warn!(%entry, "an input of the state folder is of no use, going on without it");
+                continue;
+            };
+            self.held().now.entry(kind).or_insert(decided);
+        }
+        // A plugin is started once.
+        let _already = self.folder.set(folder);
+        Ok(())
+    }
+
+    /// What is in force of this kind.
+    pub fn now(&self, kind: InputKind) -> Option<Decided> {
+        self.held().now.get(&kind).cloned()
+    }
+
+    /// The input with this digest, if it is in force, or was until a short while before `now_ms`.
+    pub fn judgeable(&self, kind: InputKind, digest: &Sha256, now_ms: u64) -> Option<Decided> {
+        let held = self.held();
+        let now = held.now.get(&kind).filter(|decided| decided.digest == *digest);
+        let recent = held.before.get(&kind).filter(|(decided, until_ms)| {
+            decided.digest == *digest && now_ms <= until_ms.saturating_add(STILL_JUDGED_BY_MS)
+        });
+        now.or(recent.map(|(decided, _)| decided)).cloned()
+    }
+
+    /// Takes in a decision of `time_ms`, unless a later one is known; says whether that changed what is in force.
+    pub fn decide(&self, kind: InputKind, decided: Decided, now_ms: u64) -> bool {
+        {
+            let mut held = self.held();
+            let before = held.now.get(&kind).cloned();
+            if before.as_ref().is_some_and(|before| decided.time_ms <= before.time_ms) {
+                return false;
+            }
+            match before {
+                Some(before) if before.digest == decided.digest => {
+                    let input = decided.input.or(before.input);
+                    held.now.insert(kind, Decided { input, ..decided });
+                }
+                before => {
+                    held.now.insert(kind, decided);
+                    held.before.extend(before.map(|before| (kind, (before, now_ms))));
+                }
+            }
+        }
+        self.keep();
+        true
+    }
+
+    /// Gives the content of an input that was decided on without it.
+    pub fn supply(&self, kind: InputKind, input: Input) {
+        {
+            let mut held = self.held();
+            let now = held.now.get_mut(&kind).filter(|decided| decided.digest == input.digest());
+            let Some(decided) = now.filter(|decided| decided.input.is_none()) else { return };
+            decided.input = Some(input);
+        }
+        self.keep();
+    }
+
+    /// The content with this digest, if it is or was in force.
+    pub fn content(&self, digest: &Sha256) -> Option<Bytes> {
+        let held = self.held();
+        let all = held.now.values().chain(held.before.values().map(|(decided, _)| decided));
+        let mut inputs = all.filter_map(|decided| decided.input.as_ref());
+        inputs.find(|input| input.digest() == *digest).map(|input| input.bytes().clone())
+    }
+
+    /// Writes what is in force. Waits for the disk.
+    fn keep(&self) {
+        let Some(folder) = self.folder.get() else { return };
+        let _one_at_a_time = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held().clone();
+        let mut entries = Vec::new();
+        for (kind, decided) in &held.now {
+            let Some(input) = &decided.input else { continue };
+            let name = file_of(&decided.digest);
+            let is_there = folder.names(FOLDER, FILES_MAX).contains(&decided.digest.to_string());
+            if !is_there && let Err(error) = folder.write(&name, input.bytes()) {
+                warn!(name, %error, "an input that is in force is not written");
+                continue;
+            }
+            entries.push(json!({
+                "kind": kind.word(), "digest": decided.digest, "time_ms": decided.time_ms,
+            }));
+        }
+        let index = json!({ "inputs": entries }).to_string();
+        if let Err(error) = folder.write(INDEX, index.as_bytes()) {
+            warn!(name = INDEX, %error, "what is in force is not written");
+            return;
+        }
+        sweep(folder, &held);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes files of what is no longer in force.
+fn sweep(folder: &StateFolder, held: &Held) {
+    let Some(path) = folder.path() else { return };
+    let in_force = |name: &String| held.now.values().any(|decided| decided.digest.to_string() == *name);
+    for name in folder.names(FOLDER, FILES_MAX).iter().filter(|name| !in_force(name)) {
+        // What cannot be removed takes room, and is tried again next time.
+        let _removed = std::fs::remove_file(path.join(FOLDER).join(name));
+    }
+}
+
+/// An entry of the index; the file must be what its name says.
+fn read_entry(entry: &Value, folder: &StateFolder) -> Option<(InputKind, Decided)> {
+    let kind = InputKind::from_word(entry["kind"].as_str()?)?;
+    let digest = Sha256::from_hex(entry["digest"].as_str()?)?;
+    let bytes = Bytes::from(folder.read(&file_of(&digest), CONTENT_BYTES_MAX)?);
+    let input = Input::read(kind, bytes).filter(|input| input.digest() == digest)?;
+    Some((kind, Decided { digest, time_ms: entry["time_ms"].as_u64()?, input: Some(input) }))
+}
+
+fn file_of(digest: &Sha256) -> String {
+    format!("{FOLDER}/{digest}")
+}
+
+const INDEX: &str = "in-force.json";
+const FOLDER: &str = "in-force";
+const INDEX_BYTES_MAX: usize = 64 << 10;
+/// How many files of the folder are looked at.
+const FILES_MAX: usize = 1024;
+/// How long what is no longer in force is still judged by, in milliseconds.
+const STILL_JUDGED_BY_MS: u64 = 600_000;

@@ -1,0 +1,292 @@
+//! What this replica says to the cluster about certificates, inputs and servers, and what it makes of decisions.
+//!
+//! Certificates are judged only by inputs that are in force here, so that a quorum that judges has agreed on what it judges by. Voting on
+//! a pure function adds no truth; it guards against a replica that lies or is configured differently.
+
+use std::sync::atomic::Ordering;
+
+use agreement::statement::{Said, Statement};
+use async_trait::async_trait;
+use bytes::Bytes;
+use certificate::leaf::{Class, Leaf};
+use certificate::{Digest, OperationKind, ReplicaId};
+use ct_watch::crl::check_list;
+use ct_watch::probe::{Decided as ProbeDecided, Essence};
+use ct_watch::served::Target;
+use transparency::content::{decode_chain, decode_lists};
+use transparency::digest::Sha256;
+use transparency::operation::{
+    Agreed, Answer, CLOCK_DIFFERENCE_MINUTES_MAX, CertificateSubject, InputKind, InputSubject, ProbeSubject,
+    Seen, ValidateSubject,
+};
+use transparency::{Moment, Question, judge, snapshot};
+
+use super::explain::explain;
+use super::handler::Core;
+use super::in_force::Decided;
+use super::inputs::{Input, Materials};
+use crate::validator::{CONTENT_BYTES_MAX, Library, Refusal, Task, Validator};
+
+#[async_trait]
+impl Validator for Core {
+    fn compose(&self, query: &str, body: &[u8], now_ms: u64) -> Result<Task, Refusal> {
+        self.composed(query, body, now_ms)
+    }
+
+    async fn observe(&self, task: &Task, now_ms: u64, library: &dyn Library) -> Statement {
+        self.is_attached.store(true, Ordering::Relaxed);
+        let (about, statement) = match task.kind {
+            OperationKind::Validate => match ValidateSubject::decode(&task.subject) {
+                Ok(ValidateSubject::Certificate(subject)) => {
+                    ("certificate", self.observe_certificate(&subject, now_ms, library).await)
+                }
+                Ok(ValidateSubject::Probe(subject)) => ("probe", self.observe_probe(&subject)),
+                Err(error) => ("certificate", Err(error.to_string())),
+            },
+            OperationKind::UpdateInputs => match InputSubject::decode(&task.subject) {
+                Ok(subject) => (subject.kind.word(), self.observe_input(&subject, now_ms, library).await),
+                Err(error) => ("input", Err(error.to_string())),
+            },
+            _ => ("other", Err("no such operation is judged here".to_owned())),
+        };
+        let said = if statement.is_ok() { "verdict" } else { "cannot_judge" };
+        self.metrics.statement(about, said);
+        statement.unwrap_or_else(|why| Statement::cannot_judge(&why))
+    }
+
+    fn decided(&self, task: &Task, leaf: &Leaf) {
+        match task.kind {
+            OperationKind::Validate => {
+                if let Ok(ValidateSubject::Probe(subject)) = ValidateSubject::decode(&task.subject) {
+                    self.probe_decided(&subject, leaf);
+                }
+            }
+            OperationKind::UpdateInputs => {
+                let is_accepted =
+                    leaf.class == Class::Strong && Answer::decode(&leaf.verdict) == Some(Answer::Accepted);
+                if let (true, Ok(subject)) = (is_accepted, InputSubject::decode(&task.subject)) {
+                    self.put_in_force(&subject, leaf.time_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value {
+        explain(task, leaf)
+    }
+
+    fn content(&self, digest: &Digest) -> Option<Bytes> {
+        self.held(&Sha256(digest.0))
+    }
+
+    fn wishes(&self, now_ms: u64) -> Vec<Task> {
+        self.is_attached.store(true, Ordering::Relaxed);
+        self.all_wishes(now_ms)
+    }
+
+    fn news(&self) -> Vec<Bytes> {
+        self.background().map_or_else(Vec::new, |background| background.watch().news())
+    }
+
+    fn told(&self, _from: ReplicaId, news: &[u8]) {
+        if let Some(background) = self.background() {
+            background.watch().told(news);
+        }
+    }
+}
+
+/// A statement, or why there can be none.
+type Observed = Result<Statement, String>;
+
+impl Core {
+    async fn observe_certificate(
+        &self,
+        subject: &CertificateSubject,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Observed {
+        let now = Moment::from_milliseconds(now_ms);
+        let apart = subject.at_minutes.abs_diff(CertificateSubject::minute(now));
+        if apart > CLOCK_DIFFERENCE_MINUTES_MAX {
+            return Err(format!("the time is {apart} minutes from the clock here"));
+        }
+        if (subject.policy, subject.revocation) != (self.settings.policy, self.settings.revocation) {
+            return Err("another policy is in use here".to_owned());
+        }
+        let materials = self.materials_of(subject, now_ms, library).await?;
+        let chain = self.fetched(&subject.chain, library).await.ok_or("the chain is not to be had")?;
+        let chain = decode_chain(&chain).map_err(|error| error.to_string())?;
+        let subject = subject.clone();
+        let _room = self.judging.clone().acquire_owned().await.map_err(|_| "this replica stops")?;
+        let judged = tokio::task::spawn_blocking(move || {
+            let question = Question {
+                chain: &chain,
+                name: subject.name.as_deref(),
+                purpose: subject.purpose,
+                audited: &[],
+                networks: None,
+            };
+            let by = (&subject.policy, subject.revocation);
+            Agreed::of(&materials.pinned(by, |pinned| judge(&question, pinned, subject.at())))
+        });
+        let agreed = judged.await.map_err(|_| "the judgement was broken off")?;
+        Ok(verdict(CERTIFICATE_TTL_SECONDS, agreed.encode()))
+    }
+
+    /// The inputs that a subject names, all of them in force here.
+    async fn materials_of(
+        &self,
+        subject: &CertificateSubject,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Result<Materials, String> {
+        let named = [
+            (InputKind::LogList, subject.log_list),
+            (InputKind::Trust, Some(subject.trust)),
+            (InputKind::Lists, subject.lists),
+        ];
+        let mut materials =
+            Materials { log_list: None, lists: None, ..Materials::clone(&self.own.materials()) };
+        for (kind, digest) in named {
+            match digest {
+                Some(digest) => {
+                    materials.put(self.input_in_force(InputSubject { kind, digest }, now_ms, library).await?);
+                }
+                None if self.in_force.now(kind).is_some() => {
+                    return Err(format!("a {} is in force here", kind.word()));
+                }
+                None => {}
+            }
+        }
+        Ok(materials)
+    }
+
+    async fn input_in_force(
+        &self,
+        subject: InputSubject,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Result<Input, String> {
+        let InputSubject { kind, digest } = subject;
+        let short = &digest.to_string()[..8];
+        let Some(decided) = self.in_force.judgeable(kind, &digest, now_ms) else {
+            self.wishes.want(subject, now_ms);
+            return Err(format!("{} {short} is not in force here", kind.word()));
+        };
+        if let Some(input) = decided.input {
+            return Ok(input);
+        }
+        let bytes = self.fetched(&digest, library).await;
+        let bytes = bytes.ok_or_else(|| format!("{} {short} is not to be had", kind.word()))?;
+        let input =
+            Input::read(kind, bytes).ok_or_else(|| format!("{} {short} is malformed", kind.word()))?;
+        self.in_force.supply(kind, input.clone());
+        Ok(input)
+    }
+
+    fn observe_probe(&self, subject: &ProbeSubject) -> Observed {
+        let background = self.background();
+        let prober = background.as_ref().and_then(|background| background.prober());
+        let prober = prober.ok_or("no server is looked at here")?;
+        let target: Target = subject.target.parse().map_err(|_| "not a target")?;
+        let seen = prober.seen(&target, u64::from(subject.slot)).ok_or("nothing was seen there")?;
+        let Essence { leaf_sha256, key_sha256, conclusion } = seen.essence;
+        let seen = Seen { leaf: leaf_sha256, key: key_sha256, chain: conclusion };
+        Ok(verdict(PROBE_TTL_SECONDS, seen.encode()))
+    }
+
+    async fn observe_input(&self, subject: &InputSubject, now_ms: u64, library: &dyn Library) -> Observed {
+        let own = self.own.materials().input(subject.kind);
+        let is_ours = own.as_ref().is_some_and(|own| own.digest() == subject.digest);
+        let answer = match subject.kind {
+            _ if is_ours => Answer::Accepted,
+            InputKind::LogList | InputKind::Trust if own.is_none() => Answer::Refused("none_here".to_owned()),
+            InputKind::LogList | InputKind::Trust => Answer::Refused("differs".to_owned()),
+            InputKind::Lists => {
+                let bytes =
+                    self.fetched(&subject.digest, library).await.ok_or("the lists are not to be had")?;
+                self.answer_lists(&bytes, Moment::from_milliseconds(now_ms))
+            }
+        };
+        Ok(verdict(INPUT_TTL_SECONDS, answer.encode()))
+    }
+
+    /// Whether a snapshot of revocation lists of others is as good as one of our own.
+    fn answer_lists(&self, bytes: &[u8], now: Moment) -> Answer {
+        let refused = |code: &str| Answer::Refused(code.to_owned());
+        let Ok(lists) = decode_lists(bytes) else { return refused("malformed") };
+        let materials = self.own.materials();
+        let issuers: Vec<_> =
+            self.plan.root_certificates.iter().chain(materials.trust.value.intermediates.iter()).collect();
+        if lists.iter().any(|list| check_list(list, issuers.iter().copied(), now).is_err()) {
+            return refused("list_invalid");
+        }
+        let in_force = match self.in_force.now(InputKind::Lists).and_then(|decided| decided.input) {
+            Some(Input::Lists(lists)) => lists.value.ders.clone(),
+            _ => Vec::new(),
+        };
+        match snapshot::check_successor(&in_force, &lists, now) {
+            Ok(()) => Answer::Accepted,
+            Err(problem) => refused(problem.code()),
+        }
+    }
+
+    fn put_in_force(&self, subject: &InputSubject, time_ms: u64) {
+        let InputSubject { kind, digest } = *subject;
+        let input = self.held(&digest).and_then(|bytes| Input::read(kind, bytes));
+        let now_ms = self.clock.now().milliseconds();
+        if self.in_force.decide(kind, Decided { digest, time_ms, input }, now_ms) {
+            tracing::info!(input = kind.word(), %digest, "an input is in force");
+            self.metrics.input_time(kind.word(), time_ms / 1000);
+        }
+    }
+
+    fn probe_decided(&self, subject: &ProbeSubject, leaf: &Leaf) {
+        let background = self.background();
+        let prober = background.as_ref().and_then(|background| background.prober());
+        let (Some(prober), Ok(target)) = (prober, subject.target.parse::<Target>()) else { return };
+        let decided = match (leaf.class, Seen::decode(&leaf.verdict)) {
+            (Class::NoAgreement, _) => ProbeDecided::NoAgreement,
+            (Class::Failure, _) | (_, Err(_)) => return,
+            (class, Ok(Seen { leaf, key, chain })) => ProbeDecided::Agreed {
+                essence: Essence { leaf_sha256: leaf, key_sha256: key, conclusion: chain },
+                strong: class == Class::Strong,
+            },
+        };
+        self.wishes.probe_decided(subject);
+        prober.told(&target, u64::from(subject.slot), decided);
+    }
+
+    /// Content that is here: of our own, in force, or handed in.
+    fn held(&self, digest: &Sha256) -> Option<Bytes> {
+        let own = self.own.materials();
+        let mut inputs = InputKind::ALL.into_iter().filter_map(|kind| own.input(kind));
+        let own = inputs.find(|input| input.digest() == *digest).map(|input| input.bytes().clone());
+        own.or_else(|| self.in_force.content(digest)).or_else(|| self.contents.get(digest))
+    }
+
+    /// Content that is here, or that a peer gives; what a peer gives is kept.
+    async fn fetched(&self, digest: &Sha256, library: &dyn Library) -> Option<Bytes> {
+        if let Some(held) = self.held(digest) {
+            return Some(held);
+        }
+        let fetched = library.fetch(&Digest(digest.0)).await?;
+        let is_right = fetched.len() <= CONTENT_BYTES_MAX && Sha256::of(&fetched) == *digest;
+        is_right.then(|| {
+            self.contents.put(fetched.clone());
+            fetched
+        })
+    }
+}
+
+fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
+    Statement { ttl, said: Said::Verdict(bytes) }
+}
+
+/// For how long a verdict on a certificate holds, in seconds: as long as its minute is near enough to clocks.
+const CERTIFICATE_TTL_SECONDS: u32 = CLOCK_DIFFERENCE_MINUTES_MAX * 60;
+/// For how long what was seen at a server holds, in seconds: until the next look is over.
+const PROBE_TTL_SECONDS: u32 = 1200;
+/// For how long a word about an input holds, in seconds: what is in force stays so until something else is.
+const INPUT_TTL_SECONDS: u32 = 3600;

@@ -1,0 +1,163 @@
+//! What this replica wants the cluster to decide: its own inputs, where others are in force; inputs that others judge by; what servers
+//! were seen with. Each wish at most every ten seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use certificate::OperationKind;
+use ct_watch::inputs::Loaded;
+use transparency::Moment;
+use transparency::digest::Sha256;
+use transparency::operation::{InputKind, InputSubject, ProbeSubject, ValidateSubject};
+use transparency::snapshot;
+
+use super::handler::Core;
+use super::inputs::Lists;
+use crate::validator::{CONTENT_BYTES_MAX, Task};
+
+/// What was wished when.
+#[derive(Default)]
+pub struct Wishes {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When each task was wished last.
+    last: BTreeMap<Task, u64>,
+    /// Inputs that others judge by, and until when that is of interest.
+    wanted: BTreeMap<InputSubject, u64>,
+    /// The newest slot that was decided of each target.
+    probes: BTreeMap<String, u32>,
+    /// The snapshot of lists that was made of which others in which hour.
+    merged: Option<(Merged, Option<Arc<Loaded<Lists>>>)>,
+}
+
+/// What a snapshot was made of: own lists, lists in force, hour.
+type Merged = (Option<Sha256>, Option<Sha256>, u64);
+
+impl Wishes {
+    /// Somebody judges by this input: perhaps others have decided it.
+    pub fn want(&self, subject: InputSubject, now_ms: u64) {
+        let mut state = self.state();
+        state.wanted.retain(|_, until_ms| now_ms < *until_ms);
+        if state.wanted.len() < WANTED_MAX || state.wanted.contains_key(&subject) {
+            state.wanted.insert(subject, now_ms.saturating_add(WANTED_MS));
+        }
+    }
+
+    /// The cluster has decided what was seen at this target.
+    pub fn probe_decided(&self, subject: &ProbeSubject) {
+        let mut state = self.state();
+        if state.probes.len() < ct_watch::probe::TARGETS_MAX || state.probes.contains_key(&subject.target) {
+            let slot = state.probes.entry(subject.target.clone()).or_default();
+            *slot = (*slot).max(subject.slot);
+        }
+    }
+
+    fn is_probe_decided(&self, subject: &ProbeSubject) -> bool {
+        self.state().probes.get(&subject.target).is_some_and(|slot| subject.slot <= *slot)
+    }
+
+    /// Those tasks that were not wished within the last ten seconds.
+    fn due(&self, tasks: Vec<Task>, now_ms: u64) -> Vec<Task> {
+        let mut state = self.state();
+        state.last.retain(|_, at_ms| now_ms < at_ms.saturating_add(WISH_AGAIN_MS) && *at_ms <= now_ms);
+        let due: Vec<Task> = tasks.into_iter().filter(|task| !state.last.contains_key(task)).collect();
+        state.last.extend(due.iter().map(|task| (task.clone(), now_ms)));
+        due
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    /// All that this replica wishes at `now_ms`.
+    pub fn all_wishes(&self, now_ms: u64) -> Vec<Task> {
+        let mut tasks: Vec<Task> = InputKind::ALL
+            .into_iter()
+            .filter_map(|kind| {
+                let digest = self.candidate(kind, now_ms)?;
+                let in_force = self.in_force.now(kind).map(|decided| decided.digest);
+                (in_force != Some(digest)).then(|| task_of(&InputSubject { kind, digest }))
+            })
+            .collect();
+        let wanted = self.wishes.state().wanted.clone();
+        let wanted = wanted.into_iter().filter(|(subject, until_ms)| {
+            let is_ours = self.in_force.now(subject.kind).is_some_and(|now| now.digest == subject.digest);
+            now_ms < *until_ms && !is_ours
+        });
+        tasks.extend(wanted.map(|(subject, _)| task_of(&subject)));
+        tasks.extend(self.probe_tasks(Moment::from_milliseconds(now_ms)));
+        tasks.dedup();
+        self.wishes.due(tasks, now_ms)
+    }
+
+    /// The digest of what this replica would put in force.
+    fn candidate(&self, kind: InputKind, now_ms: u64) -> Option<Sha256> {
+        let own = self.own.materials();
+        if kind != InputKind::Lists {
+            let input = own.input(kind)?;
+            return (input.bytes().len() <= CONTENT_BYTES_MAX).then(|| input.digest());
+        }
+        let in_force = self.in_force.now(kind).and_then(|decided| match decided.input {
+            Some(super::inputs::Input::Lists(lists)) => Some(lists),
+            _ => None,
+        });
+        let own = own.lists.clone();
+        let made_of = (
+            own.as_ref().map(|lists| lists.digest),
+            in_force.as_ref().map(|lists| lists.digest),
+            now_ms / MERGED_ANEW_MS,
+        );
+        let mut state = self.wishes.state();
+        if state.merged.as_ref().is_none_or(|(known, _)| *known != made_of) {
+            let ders = |lists: &Option<Arc<Loaded<Lists>>>| {
+                lists.as_ref().map(|lists| lists.value.ders.clone()).unwrap_or_default()
+            };
+            let now = Moment::from_milliseconds(now_ms);
+            let merged = Lists::load(snapshot::merge(&ders(&own), &ders(&in_force), now));
+            let merged = merged.filter(|lists| lists.bytes.len() <= CONTENT_BYTES_MAX);
+            if let Some(lists) = &merged {
+                self.contents.put(Bytes::clone(&lists.bytes));
+            }
+            state.merged = Some((made_of, merged));
+        }
+        // Without a list of our own there is nothing to wish for.
+        let merged = state.merged.as_ref().and_then(|(_, merged)| merged.as_ref());
+        merged.filter(|_| own.is_some()).map(|lists| lists.digest)
+    }
+
+    fn probe_tasks(&self, now: Moment) -> Vec<Task> {
+        let Some(prober) = self.background().and_then(|background| background.prober().cloned()) else {
+            return Vec::new();
+        };
+        let Some(slot) = prober.settled_slot(now).and_then(|slot| u32::try_from(slot).ok()) else {
+            return Vec::new();
+        };
+        let subjects =
+            prober.targets().iter().map(|target| ProbeSubject { target: target.to_string(), slot });
+        let open = subjects.filter(|subject| !self.wishes.is_probe_decided(subject));
+        let task = |subject| {
+            let subject = ValidateSubject::Probe(subject).encode()?;
+            Some(Task { kind: OperationKind::Validate, subject })
+        };
+        open.filter_map(task).collect()
+    }
+}
+
+fn task_of(subject: &InputSubject) -> Task {
+    Task { kind: OperationKind::UpdateInputs, subject: subject.encode() }
+}
+
+/// How long a wish is not repeated, in milliseconds.
+const WISH_AGAIN_MS: u64 = 10_000;
+/// How many inputs of others are wished for at a time: anybody in the cluster may name any.
+const WANTED_MAX: usize = 4;
+/// How long they are, in milliseconds.
+const WANTED_MS: u64 = 60_000;
+/// How often lists are looked through for such as have expired, in milliseconds.
+const MERGED_ANEW_MS: u64 = 600_000;
