@@ -1,4 +1,8 @@
 //! `quorate evidence`: what replicas kept of the misbehaviour of others, listed, shown and verified offline.
+//!
+//! Others are replicas, whose evidence is text by `EVIDENCE.md`, and CT logs, whose evidence is JSON (`split_view.rs`).
+
+mod split_view;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +13,10 @@ use clap::{Args, Subcommand};
 use node::evidence::{EVIDENCE_FOLDER, EvidenceError, EvidenceFile, EvidenceReadError, Listed, Proven, list};
 use plugins::byzantine_consensus::Judge;
 use serde_json::{Value, json};
+use split_view::{Files, LogListError, UnprovenSplit};
 use thiserror::Error;
+use transparency::log_list::LogList;
+use transparency::split_view::ProvenSplit;
 
 use super::certificates::{InputError, read_cluster};
 
@@ -20,7 +27,7 @@ pub enum EvidenceCommand {
     List(ListArgs),
     /// Show what a piece of evidence says; nothing is verified
     Show(ShowArgs),
-    /// Check that evidence proves what it says, by the cluster file alone
+    /// Check that evidence proves what it says, by the cluster file alone; against a CT log, by the log's key
     #[command(after_long_help = VERIFY_HELP)]
     Verify(VerifyArgs),
 }
@@ -29,9 +36,12 @@ const VERIFY_HELP: &str = "\
 Examples:
   quorate evidence verify state/evidence/0000000001-equivocation-2.txt --cluster cluster.toml
   quorate evidence verify /var/lib/quorate --cluster cluster.toml --json | jq '.[] | select(.proven)'
+  quorate evidence verify ct/evidence/ct-split-view-1f6a….json --log-list log_list.json
 
 What is proven is that the key of a replica signed what the protocol forbids. Nothing else of the file is believed: neither its
 name nor its words nor its time. A refused proposal proves nothing and is kept for the operator's eyes.
+Of a CT log it is proven that its key signed two tree heads that no one tree can have. Whose key that is, the log list says;
+without one it is named by its identity alone.
 Exit codes: 0 proven (of a folder: there is proof in it, and all that claims to be proof is), 1 not proven,
 64 wrong usage or files.";
 
@@ -63,9 +73,12 @@ pub struct VerifyArgs {
     /// A file of evidence, or a state folder: all that is in it
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The cluster file that you trust, of the epoch of the evidence
+    /// The cluster file that you trust, of the epoch of the evidence; not needed against CT logs
     #[arg(long, value_name = "FILE")]
-    cluster: PathBuf,
+    cluster: Option<PathBuf>,
+    /// The log list that you trust: evidence must be against a log in it
+    #[arg(long, value_name = "FILE")]
+    log_list: Option<PathBuf>,
     /// Print one JSON array
     #[arg(long)]
     json: bool,
@@ -95,6 +108,18 @@ pub enum EvidenceInputError {
         #[source]
         source: EvidenceReadError,
     },
+    /// Evidence against replicas, and nothing to judge it by.
+    #[error("evidence against replicas needs `--cluster FILE`")]
+    NoCluster,
+    /// The log list.
+    #[error("`{}`: no log list", path.display())]
+    LogList {
+        /// Its path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: LogListError,
+    },
     /// The folder holds none.
     #[error("no evidence in `{}`; a state folder keeps it in its folder `{EVIDENCE_FOLDER}`", path.display())]
     Empty {
@@ -108,7 +133,10 @@ impl EvidenceInputError {
     pub fn exit_code(&self) -> u8 {
         match self {
             EvidenceInputError::NoEvidence { .. } | EvidenceInputError::Empty { .. } => 1,
-            EvidenceInputError::Input(_) | EvidenceInputError::Io { .. } => super::USAGE,
+            EvidenceInputError::Input(_)
+            | EvidenceInputError::Io { .. }
+            | EvidenceInputError::NoCluster
+            | EvidenceInputError::LogList { .. } => super::USAGE,
         }
     }
 }
@@ -119,8 +147,13 @@ impl EvidenceInputError {
 pub fn run(command: &EvidenceCommand) -> Result<u8, EvidenceInputError> {
     match command {
         EvidenceCommand::List(args) => {
-            let listed = find(&args.folder)?;
-            print!("{}", if args.json { format!("{}\n", list_json(&listed)) } else { list_text(&listed) });
+            let found = find(&args.folder)?;
+            print!("{}", if args.json { format!("{}\n", list_json(&found)) } else { list_text(&found) });
+            Ok(0)
+        }
+        EvidenceCommand::Show(args) if split_view::is_one(&args.file) => {
+            let (text, json) = split_view::show(&args.file)?;
+            print!("{}", if args.json { format!("{json}\n") } else { text });
             Ok(0)
         }
         EvidenceCommand::Show(args) => {
@@ -133,26 +166,30 @@ pub fn run(command: &EvidenceCommand) -> Result<u8, EvidenceInputError> {
 }
 
 fn verify(args: &VerifyArgs) -> Result<u8, EvidenceInputError> {
-    let cluster = read_cluster(&args.cluster)?;
     let is_folder = args.path.is_dir();
-    let paths = if is_folder {
-        find(&args.path)?.into_iter().map(|listed| listed.path).collect()
-    } else {
-        vec![args.path.clone()]
-    };
-    if paths.is_empty() {
+    let found = if is_folder { find(&args.path)? } else { Files::of(&args.path) };
+    let (replicas, logs) = (found.replica_paths(), &found.logs);
+    if replicas.is_empty() && logs.is_empty() {
         return Err(EvidenceInputError::Empty { path: args.path.clone() });
     }
-    let mut verdicts = Vec::with_capacity(paths.len());
-    for path in paths {
-        let verdict = judge(&path, &cluster)?;
-        verdicts.push((path, verdict));
+    let judges = Judges {
+        cluster: args.cluster.as_ref().map(|path| read_cluster(path)).transpose()?,
+        log_list: args.log_list.as_ref().map(|path| split_view::read_log_list(path)).transpose()?,
+    };
+    let mut verdicts = Vec::with_capacity(replicas.len() + logs.len());
+    for path in replicas {
+        let cluster = judges.cluster.as_ref().ok_or(EvidenceInputError::NoCluster)?;
+        verdicts.push((path.clone(), judge(&path, cluster)?));
+    }
+    for path in logs {
+        let verdict = split_view::judge(path, judges.log_list.as_ref())?;
+        verdicts.push((path.clone(), verdict.map(Guilt::Log).map_err(Unproven::from)));
     }
     if args.json {
-        let each = verdicts.iter().map(|(path, verdict)| verdict_json(path, verdict));
+        let each = verdicts.iter().map(|(path, verdict)| verdict_json(path, verdict, &judges));
         println!("{}", each.collect::<Value>());
     } else {
-        verdicts.iter().for_each(|(path, verdict)| println!("{}", verdict_line(path, verdict, &cluster)));
+        verdicts.iter().for_each(|(path, verdict)| println!("{}", verdict_line(path, verdict, &judges)));
     }
     let holds = |(_, verdict): &(PathBuf, Verdict)| match verdict {
         Ok(_) => Some(true),
@@ -164,8 +201,20 @@ fn verify(args: &VerifyArgs) -> Result<u8, EvidenceInputError> {
     Ok(if judged.contains(&false) || judged.is_empty() { 1 } else { 0 })
 }
 
+/// By what evidence is judged.
+struct Judges {
+    cluster: Option<Cluster>,
+    log_list: Option<LogList>,
+}
+
 /// What is proven, or why nothing is.
-type Verdict = Result<Proven, Unproven>;
+type Verdict = Result<Guilt, Unproven>;
+
+/// What is proven, and against whom.
+enum Guilt {
+    Replica(Proven),
+    Log(ProvenSplit),
+}
 
 /// Why a file proves nothing.
 #[derive(Debug, Error)]
@@ -174,6 +223,8 @@ enum Unproven {
     Unreadable(#[from] EvidenceReadError),
     #[error(transparent)]
     Error(#[from] EvidenceError),
+    #[error(transparent)]
+    Split(#[from] UnprovenSplit),
 }
 
 /// Judges a file. A file that is no evidence gets a verdict, too; one that cannot be read at all is an error.
@@ -186,15 +237,20 @@ fn judge(path: &Path, cluster: &Cluster) -> Result<Verdict, EvidenceInputError> 
         Err(error) => return Ok(Err(error.into())),
     };
     let judge = Judge { cluster: cluster.clone().into() };
-    Ok(file.verify_with(cluster, &judge).map_err(Unproven::from))
+    Ok(file.verify_with(cluster, &judge).map(Guilt::Replica).map_err(Unproven::from))
 }
 
-/// The evidence of a state folder, or of the folder `evidence` in it, oldest first.
-fn find(folder: &Path) -> Result<Vec<Listed>, EvidenceInputError> {
+/// The evidence of a state folder, or of the folder `evidence` in it: against replicas, oldest first, then against logs.
+fn find(folder: &Path) -> Result<Files, EvidenceInputError> {
     let failed = |source| EvidenceInputError::Io { path: folder.to_owned(), source };
     std::fs::read_dir(folder).map_err(failed)?;
     let inner = folder.join(EVIDENCE_FOLDER);
-    list(if inner.is_dir() { &inner } else { folder }).map_err(failed)
+    let folder = if inner.is_dir() { &inner } else { folder };
+    Ok(Files {
+        replicas: list(folder).map_err(failed)?,
+        alone: None,
+        logs: split_view::list(folder).map_err(failed)?,
+    })
 }
 
 fn read(path: &Path) -> Result<EvidenceFile, EvidenceInputError> {
@@ -206,25 +262,25 @@ fn read(path: &Path) -> Result<EvidenceFile, EvidenceInputError> {
     })
 }
 
-fn list_text(listed: &[Listed]) -> String {
-    if listed.is_empty() {
+fn list_text(found: &Files) -> String {
+    if found.replicas.is_empty() && found.logs.is_empty() {
         return "no evidence\n".to_owned();
     }
     let line = |one: &Listed| {
         let proof = if one.kind.is_proof() { "" } else { " (no proof)" };
         format!("{}  replica {}: {}{proof}\n", one.path.display(), one.replica, one.kind)
     };
-    listed.iter().map(line).collect()
+    found.replicas.iter().map(line).chain(found.logs.iter().map(|path| split_view::line(path))).collect()
 }
 
-fn list_json(listed: &[Listed]) -> Value {
-    let each = listed.iter().map(|one| {
+fn list_json(found: &Files) -> Value {
+    let each = found.replicas.iter().map(|one| {
         json!({
             "file": one.path, "number": one.number, "kind": one.kind.name(), "replica": one.replica.0,
             "claims_proof": one.kind.is_proof(),
         })
     });
-    each.collect()
+    each.chain(found.logs.iter().map(|path| split_view::listed_json(path))).collect()
 }
 
 fn show_text(file: &EvidenceFile) -> String {
@@ -266,12 +322,16 @@ fn parts(file: &EvidenceFile) -> Vec<(String, usize)> {
     parts.map(|(name, hexadecimal)| (name.to_owned(), hexadecimal.len() / 2)).collect()
 }
 
-fn verdict_line(path: &Path, verdict: &Verdict, cluster: &Cluster) -> String {
+fn verdict_line(path: &Path, verdict: &Verdict, judges: &Judges) -> String {
     let shown = path.display();
     match verdict {
-        Ok(proven) => {
-            let name = cluster.member(proven.replica).map_or("", |member| &member.name);
+        Ok(Guilt::Replica(proven)) => {
+            let member = judges.cluster.as_ref().and_then(|cluster| cluster.member(proven.replica));
+            let name = member.map_or("", |member| &member.name);
             format!("{shown}: proven against replica {} ({name}): {proven}", proven.replica)
+        }
+        Ok(Guilt::Log(proven)) => {
+            format!("{shown}: proven against {}", split_view::words(proven, judges.log_list.as_ref()))
         }
         Err(Unproven::Error(EvidenceError::NoProof)) => {
             format!("{shown}: no proof: {}", EvidenceError::NoProof)
@@ -280,13 +340,14 @@ fn verdict_line(path: &Path, verdict: &Verdict, cluster: &Cluster) -> String {
     }
 }
 
-fn verdict_json(path: &Path, verdict: &Verdict) -> Value {
+fn verdict_json(path: &Path, verdict: &Verdict, judges: &Judges) -> Value {
     match verdict {
-        Ok(proven) => json!({
+        Ok(Guilt::Replica(proven)) => json!({
             "file": path, "proven": true, "replica": proven.replica.0, "kind": proven.kind.name(),
             "view": proven.view.map(|view| view.0), "slot": proven.sequence.map(|sequence| sequence.0),
             "text": proven.to_string(), "error": null,
         }),
+        Ok(Guilt::Log(proven)) => split_view::verdict_json(path, proven, judges.log_list.as_ref()),
         Err(why) => json!({ "file": path, "proven": false, "error": why.to_string() }),
     }
 }
@@ -301,7 +362,8 @@ mod tests {
     }
 
     fn exit_code(path: &Path) -> u8 {
-        let args = VerifyArgs { path: path.to_owned(), cluster: vectors().join("cluster.toml"), json: false };
+        let cluster = Some(vectors().join("cluster.toml"));
+        let args = VerifyArgs { path: path.to_owned(), cluster, log_list: None, json: false };
         run(&EvidenceCommand::Verify(args)).unwrap_or_else(|error| error.exit_code())
     }
 
@@ -353,7 +415,9 @@ mod tests {
     fn verdict_names_the_replica_as_the_cluster_file_does() {
         let cluster = read_cluster(&vectors().join("cluster.toml")).unwrap();
         let line = |vector: &str| {
-            verdict_line(Path::new("it"), &judge(&vectors().join(vector), &cluster).unwrap(), &cluster)
+            let verdict = judge(&vectors().join(vector), &cluster).unwrap();
+            let judges = Judges { cluster: Some(cluster.clone()), log_list: None };
+            verdict_line(Path::new("it"), &verdict, &judges)
         };
         let name = &cluster.member(certificate::ReplicaId(2)).unwrap().name;
         let expected = format!(
@@ -373,7 +437,7 @@ mod tests {
         let listed = find(state.path()).unwrap();
         assert!(list_text(&listed).ends_with("0000000001-equivocation-2.txt  replica 2: equivocation\n"));
         assert_eq!(list_json(&listed)[0]["claims_proof"], true);
-        let shown = show_text(&read(&listed[0].path).unwrap());
+        let shown = show_text(&read(&listed.replicas[0].path).unwrap());
         assert!(shown.starts_with("accused   replica 2\nkind      equivocation\n"), "{shown}");
         assert_eq!(shown.matches("\nsigned    prepare, ").count(), 2, "{shown}");
         assert!(shown.ends_with("\nchecked   nothing of this; `quorate evidence verify` does\n"), "{shown}");
