@@ -190,7 +190,8 @@ impl RevocationSource {
     pub(crate) async fn run(self: Arc<Self>, refresh: Duration) {
         loop {
             self.look().await;
-            let _woken_or_time = tokio::time::timeout(jittered(refresh), self.wake.notified()).await;
+            let period = if self.lacks_a_list() { refresh.min(RETRY_MISSING) } else { refresh };
+            let _woken_or_time = tokio::time::timeout(jittered(period), self.wake.notified()).await;
         }
     }
 
@@ -221,6 +222,13 @@ impl RevocationSource {
         }
         let this = self.clone();
         aside(move || this.publish()).await;
+    }
+
+    /// Whether a place has given nothing yet that could be taken.
+    fn lacks_a_list(&self) -> bool {
+        let places = self.places();
+        let listed = places.listed.iter().map(|url| Source::Url(url.clone()));
+        places.named.iter().cloned().chain(listed).any(|source| !places.held.contains_key(&source))
     }
 
     /// The lists in use: where each is from, and what it says of itself.
@@ -337,4 +345,6 @@ const LISTED_MAX: usize = 256;
 const SAME_NAME_MAX: usize = 8;
 const NAME_SHOWN_MAX: usize = 200;
 const FUTURE_TOLERANCE_SECONDS: u64 = 300;
+/// How soon places are asked again of which one has given nothing yet.
+const RETRY_MISSING: Duration = Duration::from_secs(600);
 const LIST_LIMITS: Limits = Limits { bytes_max: CRL_BYTES_MAX, total: Duration::from_secs(120) };

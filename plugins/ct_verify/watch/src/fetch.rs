@@ -118,20 +118,20 @@ impl Fetcher {
             .map_err(|error| FetcherError(chain_of(&error)))?;
         Ok(Fetcher {
             client,
-            hosts: config.hosts,
+            hosts: config.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
             allow_private: config.allow_private,
             places: Semaphore::new(CONCURRENT_MAX),
         })
     }
 
-    /// Whether the operator allowed this host.
+    /// Whether the operator allowed this host, in lower case as URLs have it.
     pub fn allows(&self, host: &str) -> bool {
         self.hosts.iter().any(|allowed| match allowed.strip_prefix("*.") {
             Some(zone) => host
                 .strip_suffix(zone)
                 .and_then(|rest| rest.strip_suffix('.'))
                 .is_some_and(|label| !label.is_empty()),
-            None => allowed.eq_ignore_ascii_case(host),
+            None => allowed == host,
         })
     }
 

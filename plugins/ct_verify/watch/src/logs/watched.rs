@@ -160,10 +160,10 @@ impl WatchedLog {
         let contradicted = {
             let mut view = self.view();
             if !view.history.knows(&head) {
-                if view.told.len() == TOLD_MAX {
-                    view.told.remove(0);
-                }
                 view.told.push(Told { head: head.clone(), reported: false });
+                // The largest stay: nobody can push them out but the log itself.
+                view.told.sort_by_key(|told| std::cmp::Reverse(told.head.head.size));
+                view.told.truncate(TOLD_MAX);
             }
             view.history.take_in(&head)
         };

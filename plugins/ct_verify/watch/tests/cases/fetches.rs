@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use ct_log::{Lie, Site};
 use ct_watch::fetch::{FetchError, Fetcher, Limits, Permit};
 use ct_watch::resolver::Resolver;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::stand::{Always, fetch_config};
 
@@ -183,4 +184,48 @@ async fn what_is_no_plain_url_of_http_is_refused() {
         let got = fetcher().get(url, Permit::Named, LIMITS).await;
         assert!(matches!(got, Err(FetchError::Url(_))), "{url}: {got:?}");
     }
+}
+
+/// A server of TLS with a certificate of its own for `site.example.org`; gives its URL and the certificate.
+async fn tls_site() -> (String, rustls_pki_types::CertificateDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["site.example.org".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://site.example.org:{}/list", listener.local_addr().unwrap().port());
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody";
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    (url, certificate)
+}
+
+#[tokio::test]
+async fn server_is_believed_by_the_roots_that_were_given_and_by_its_name() {
+    let (url, certificate) = tls_site().await;
+    let mut config = fetch_config(&[], true);
+    config.resolver = Arc::new(Always(vec!["127.0.0.1".parse().unwrap()]));
+    let got = Fetcher::new(config.clone()).unwrap().get(&url, Permit::Named, LIMITS).await;
+    assert!(matches!(got, Err(FetchError::Broken(_))), "{got:?}");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    config.tls_roots = Arc::new(roots);
+    let trusting = Fetcher::new(config).unwrap();
+    assert_eq!(&trusting.get(&url, Permit::Named, LIMITS).await.unwrap()[..], b"body");
+    let got = trusting.get(&url.replace("site.", "other."), Permit::Named, LIMITS).await;
+    assert!(matches!(got, Err(FetchError::Broken(_))), "{got:?}");
 }

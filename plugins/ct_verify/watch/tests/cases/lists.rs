@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ct_log::{Clock, Kind, Lie, Listed, Site, TestLog, log_list_json};
-use ct_watch::Source;
 use ct_watch::log_list_source::LogListSource;
+use ct_watch::{Source, Watch, WatchConfig};
+use tokio::runtime::Handle;
 
-use crate::stand::{NOW, Stand};
+use crate::stand::{NOW, Stand, watch_config};
 
 /// Logs of different operators; nobody asks them.
 fn logs(count: usize) -> Vec<Listed> {
@@ -108,4 +109,21 @@ async fn list_by_url_is_kept_when_the_site_misbehaves() {
     let version = *stand.context.changed().borrow();
     source.look().await;
     assert_eq!(*stand.context.changed().borrow(), version, "the same list is no change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn file_that_changes_is_found_by_the_watch_itself() {
+    let (clock, logs, folder) = (Clock::at(NOW), logs(4), tempfile::tempdir().unwrap());
+    let path = folder.path().join("mine.json");
+    write(&path, &logs[..3]);
+    let config =
+        WatchConfig { log_list: Some(Source::File(path.clone())), audit: false, ..watch_config(&clock) };
+    let watch = Watch::start(config, Handle::current()).unwrap();
+    let mut changed = watch.changed();
+    changed.mark_unchanged();
+    let before = tokio::time::Instant::now();
+    write(&path, &logs);
+    changed.changed().await.unwrap();
+    assert!(before.elapsed().as_secs() <= 6, "{:?}", before.elapsed());
+    assert_eq!(watch.inputs().log_list.as_ref().unwrap().value.logs().count(), 4);
 }
