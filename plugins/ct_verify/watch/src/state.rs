@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
@@ -13,7 +13,7 @@ use tracing::warn;
 #[derive(Debug, Default)]
 pub struct StateFolder {
     path: Option<PathBuf>,
-    written: AtomicU64,
+    writing: Mutex<()>,
 }
 
 impl StateFolder {
@@ -25,7 +25,7 @@ impl StateFolder {
         if let Some(path) = &path {
             fs::create_dir_all(path)?;
         }
-        Ok(StateFolder { path, written: AtomicU64::new(0) })
+        Ok(StateFolder { path, writing: Mutex::default() })
     }
 
     /// The content of a file, at most so many bytes; `None` if there is none, or it cannot be read.
@@ -50,9 +50,10 @@ impl StateFolder {
         let target = folder.join(name);
         let parent = target.parent().unwrap_or(folder);
         fs::create_dir_all(parent)?;
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        // One at a time, so that a crash leaves one draft of a file at most, which the next write takes.
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let file_name = target.file_name().unwrap_or_default().to_string_lossy();
-        let draft = parent.join(format!(".{file_name}.{}-{number}", std::process::id()));
+        let draft = parent.join(format!(".{file_name}.draft"));
         let written = write_through(&draft, bytes)
             .and_then(|()| fs::rename(&draft, &target))
             .and_then(|()| File::open(parent)?.sync_all());

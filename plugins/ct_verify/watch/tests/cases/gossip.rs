@@ -42,9 +42,11 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), holding).await.expect(what);
 }
 
+/// The files of evidence; drafts are none.
 fn files(folder: &tempfile::TempDir) -> Vec<std::path::PathBuf> {
-    let folder = std::fs::read_dir(folder.path().join("state/evidence"));
-    folder.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    let entries = std::fs::read_dir(folder.path().join("state/evidence")).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
