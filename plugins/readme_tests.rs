@@ -26,6 +26,9 @@ fn copy_zones(folder: &Path) {
     fs::create_dir(folder.join("zones")).unwrap();
     for zone in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../zones")).unwrap() {
         let zone = zone.unwrap();
+        if !zone.file_type().unwrap().is_file() {
+            continue;
+        }
         fs::copy(zone.path(), folder.join("zones").join(zone.file_name())).unwrap();
     }
 }

@@ -61,7 +61,24 @@ impl Core {
                 .map(|prober| json!({ "looks": prober.looks(), "outcomes": prober.outcomes() }));
             overview.insert("probes".to_owned(), probes.unwrap_or(Value::Null));
         }
+        overview["summary"] = self.summary();
         overview
+    }
+
+    /// All of it in a few numbers, as `quorate top` shows them.
+    fn summary(&self) -> Value {
+        let mut summary = json!({ "verdicts": self.metrics.verdict_counts() });
+        if let Some(background) = self.background() {
+            let events = background.watch().events();
+            let grave = events.iter().filter(|event| event.grave).count();
+            summary["logs"] = json!(background.watch().logs().map(|logs| logs.conditions()));
+            summary["events"] = json!({ "all": events.len(), "grave": grave });
+            summary["probes"] = json!(background.prober().map(|prober| prober.states()));
+            let counts = background.monitor().map(|monitor| monitor.counts());
+            let certificates = counts.map(|counts| counts.get("certificates").copied().unwrap_or(0));
+            summary["certificates"] = json!(certificates);
+        }
+        summary
     }
 
     fn events(&self) -> Value {

@@ -62,9 +62,18 @@ impl CtMetrics {
 
     /// Counts what came of judging an RRset.
     pub fn verdict(&self, kind: &str, verdict: &str, mode: &str) {
-        let labels =
-            vec![("type", kind.to_owned()), ("verdict", verdict.to_owned()), ("mode", mode.to_owned())];
-        self.verdicts.get_or_create(&labels).inc();
+        self.verdicts.get_or_create(&verdict_labels(kind, verdict, mode)).inc();
+    }
+
+    /// How many RRsets came to which verdict since the start.
+    pub fn verdict_counts(&self) -> BTreeMap<&'static str, u64> {
+        let of = |verdict: &'static str| {
+            let each = TYPES.iter().flat_map(|kind| MODES.iter().map(move |mode| (*kind, *mode)));
+            let labels = each.map(|(kind, mode)| verdict_labels(kind, verdict, mode));
+            let count = labels.filter_map(|labels| Some(self.verdicts.get(&labels)?.get())).sum();
+            (verdict, count)
+        };
+        VERDICTS.into_iter().map(of).collect()
     }
 
     /// Counts a statement: `certificate`, `probe` or an input, and what was said.
@@ -85,5 +94,27 @@ impl CtMetrics {
             let labels = vec![("code", (*code).to_owned())];
             self.events.get_or_create(&labels).set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
+    }
+}
+
+fn verdict_labels(kind: &str, verdict: &str, mode: &str) -> Labels {
+    vec![("type", kind.to_owned()), ("verdict", verdict.to_owned()), ("mode", mode.to_owned())]
+}
+
+const TYPES: [&str; 3] = ["CERT", "TLSA", "SMIMEA"];
+const VERDICTS: [&str; 3] = ["valid", "invalid", "indeterminate"];
+const MODES: [&str; 2] = ["flag", "enforce"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_counted_over_all_types_and_modes() {
+        let metrics = CtMetrics::new(&Metrics::default());
+        metrics.verdict("CERT", "valid", "flag");
+        metrics.verdict("TLSA", "valid", "enforce");
+        metrics.verdict("SMIMEA", "invalid", "enforce");
+        assert_eq!(metrics.verdict_counts(), [("valid", 2), ("invalid", 1), ("indeterminate", 0)].into());
     }
 }
