@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use ct_watch::state::StateFolder;
 use serde_json::{Value, json};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
 use transparency::digest::Sha256;
 use transparency::operation::InputKind;
@@ -127,8 +128,16 @@ impl InForce {
         inputs.find(|input| input.digest() == *digest).map(|input| input.bytes().clone())
     }
 
-    /// Writes what is in force. Waits for the disk.
+    /// Writes what is in force, where no other task of the runtime waits for the disk.
     fn keep(&self) {
+        let runtime = Handle::try_current();
+        match runtime.map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.write()),
+            _ => self.write(),
+        }
+    }
+
+    fn write(&self) {
         let Some(folder) = self.folder.get() else { return };
         let _one_at_a_time = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let held = self.held().clone();

@@ -275,6 +275,26 @@ async fn revocation_lists_of_others_are_accepted_when_known_issuers_signed_them(
 }
 
 #[tokio::test]
+async fn lists_of_ones_own_are_wished_for_beside_those_in_force() {
+    let own = plugin(&format!("{MATERIALS}intermediates chains/good.pem\ncrl crl/current.crl"));
+    let other = plugin(&format!("{MATERIALS}intermediates chains/good.pem\ncrl crl/root-good.crl"));
+    let theirs = other.core.own.materials().lists.clone().unwrap();
+    let ours = own.core.own.materials().lists.clone().unwrap();
+    own.core.contents.put(theirs.bytes.clone());
+    for plugin in [&own, &other] {
+        put(plugin, InputKind::Lists, theirs.digest, august_ms());
+    }
+    let wish = own.core.wishes(august_ms()).pop().unwrap();
+    let both = Bytes::from(encode_lists(&[ours.value.ders.clone(), theirs.value.ders.clone()].concat()));
+    assert_eq!(wish, update(InputKind::Lists, Sha256::of(&both)));
+    let said = observe(&other, &wish, &Peers::with(&[own.core.content(&Digest::of(&both)).unwrap()])).await;
+    assert_eq!(answer(&said), Answer::Accepted);
+    let alone = update(InputKind::Lists, ours.digest);
+    let said = observe(&other, &alone, &Peers::with(&[ours.bytes.clone()])).await;
+    assert_eq!(answer(&said), Answer::Refused("list_gone".to_owned()));
+}
+
+#[tokio::test]
 async fn only_a_quorum_that_accepts_puts_in_force() {
     let plugin = plugin(MATERIALS);
     let digest = plugin.core.own.materials().trust.digest;

@@ -105,8 +105,8 @@ async fn without_a_log_list_it_is_indeterminate_and_blocks_only_where_that_is_wa
     let response = answer(&closed, GOOD, &answers).await;
     assert_eq!(response.rcode, ResponseCode::ServFail);
     assert_eq!(response.remark, remark(Judged::Indeterminate, 15, text));
-    let flagged = format!("roots roots.pem\nfail-closed\n");
-    assert_eq!(answer(&flagged, GOOD, &answers).await.answers, answers, "closed only where it is enforced");
+    let flagged = "roots roots.pem\nfail-closed\n";
+    assert_eq!(answer(flagged, GOOD, &answers).await.answers, answers, "closed only where it is enforced");
 }
 
 #[tokio::test]
