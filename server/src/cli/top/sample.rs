@@ -14,6 +14,8 @@ pub struct Sample {
     assessments: Value,
     filter: Value,
     evidence: Value,
+    /// What it says of certificates; null when it judges none.
+    transparency: Value,
 }
 
 impl Sample {
@@ -26,6 +28,7 @@ impl Sample {
             assessments: get(address, "/v1/assessments").await?,
             filter: get(address, "/v1/filter").await?,
             evidence: get(address, "/v1/evidence").await?,
+            transparency: transparency(address).await?,
         })
     }
 
@@ -48,7 +51,17 @@ impl Sample {
             "threshold": self.assessments["threshold"],
             "evidence": self.evidence["evidence"],
             "filter": self.filter,
+            "transparency": self.transparency,
         })
+    }
+}
+
+/// A replica without `ct-verify` has nothing under this path, and that is no error.
+async fn transparency(address: &AdminAddress) -> Result<Value, AdminClientError> {
+    match get(address, "/v1/transparency").await {
+        Ok(mut said) => Ok(said.get_mut("summary").map(Value::take).unwrap_or_default()),
+        Err(AdminClientError::Refused { .. } | AdminClientError::Stranger { .. }) => Ok(Value::Null),
+        Err(error) => Err(error),
     }
 }
 
@@ -67,6 +80,7 @@ mod tests {
             assessments: json!({ "replicas": [] }),
             filter: Value::Null,
             evidence: Value::Null,
+            transparency: Value::Null,
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::transparency;
+
 /// The columns, with the side to which they are aligned: numbers to the right.
 const COLUMNS: [(&str, Align); 14] = [
     ("ID", Align::Right),
@@ -47,7 +49,7 @@ pub fn render(view: &Value, now_ms: u64) -> String {
     text
 }
 
-/// Three lines about the replica itself.
+/// Three lines about the replica itself, four if it judges certificates.
 fn heading(view: &Value) -> String {
     let status = &view["status"];
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -79,7 +81,9 @@ fn heading(view: &Value) -> String {
         view["peers"].as_array().map_or(0, Vec::len) + 1,
         view["evidence"].as_array().map_or(0, Vec::len),
     );
-    text + &filter_line(&view["filter"]) + "\n"
+    text + &filter_line(&view["filter"])
+        + &transparency::line(&view["transparency"]).unwrap_or_default()
+        + "\n"
 }
 
 /// What the filter let pass and what it threw away, kind by kind.
@@ -254,6 +258,16 @@ ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PA
  3  replica-3  up    120ms  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
 ";
         assert_eq!(render(&view(&[peer(1), shut, peer(3)]), NOW_MS), expected);
+    }
+
+    #[test]
+    fn replica_that_judges_certificates_has_a_line_for_them() {
+        let mut view = view(&[]);
+        view["transparency"] =
+            json!({ "logs": { "ok": 2 }, "verdicts": { "valid": 3 }, "events": { "all": 1 } });
+        let text = render(&view, NOW_MS);
+        assert_eq!(text.lines().nth(3), Some("transparency: logs 2 ok; verdicts 3 valid; events 1, 0 grave"));
+        assert_eq!(text.lines().nth(4), Some(""));
     }
 
     #[test]
