@@ -146,15 +146,12 @@ pub(crate) fn check_chain(
     verdict
 }
 
-/// Why the leaf is not for this name; `None` when it is. A leaf that cannot be read is for none.
+/// Why the leaf is not for this name; `None` when it is, or when the library cannot read it, which a judgement says by itself.
 pub fn name_reason(leaf: &CertificateDer<'_>, name: &str) -> Option<Reason> {
+    let leaf = Skeleton::parse(leaf).ok()?;
     let mut reasons = Vec::new();
-    let looked = Skeleton::parse(leaf)
-        .map(|leaf| Presented::new(&leaf).look(|leaf, _| check_name(leaf, Some(name), &mut reasons)));
-    match looked {
-        Ok(Ok(())) => reasons.pop(),
-        _ => Some(Reason::NameMismatch(name.to_owned())),
-    }
+    let looked = Presented::new(&leaf).look(|leaf, _| check_name(leaf, Some(name), &mut reasons));
+    looked.ok().and_then(|()| reasons.pop())
 }
 
 fn check_name(leaf: &EndEntityCert<'_>, name: Option<&str>, reasons: &mut Vec<Reason>) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use transparency::chain::Purpose;
 use transparency::inclusion::{Audited, Inclusion};
 use transparency::log_list::LogList;
+use transparency::reason::Reason;
 use transparency::revocation::{Crl, CrlSet, RevocationMode, RevocationStatus};
 use transparency::roots::{Intermediates, RootKind, RootStore, anchors_from_pem};
 use transparency::verdict::CtOutcome;
@@ -503,4 +504,56 @@ fn equal_inputs_give_equal_bytes_and_other_inputs_others() {
     );
     let crls = Box::leak(Box::new(CrlSet::new([Crl::parse(b"none")])));
     assert_ne!(verdict.digest(), own_judged("good", &|_, pinned| pinned.crls = crls).digest());
+}
+
+/// The verdicts on all of our own chains, for this name.
+fn own_verdicts(name: impl Fn(&str) -> Option<String>) -> Vec<(CertificateDer<'static>, Verdict)> {
+    let folder = own();
+    let (list, roots) = (list(&folder.join("log_list.json")), roots(&folder.join("roots.pem")));
+    let at = "2026-08-01T00:00:00Z".parse().unwrap();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder.join("chains")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort_unstable();
+    let judged = paths.into_iter().map(|path| {
+        let name = name(path.file_stem().unwrap().to_str().unwrap());
+        let (chain, crls) = (chain(path), CrlSet::default());
+        let case = Case { chain: &chain, name: name.as_deref(), list: &list, roots: &roots, crls: &crls, at };
+        (chain[0].clone(), case.judged_by(Policy::Chrome2026))
+    });
+    judged.collect()
+}
+
+#[test]
+fn verdict_without_a_name_can_be_asked_for_one() {
+    let sorted = |mut verdict: Verdict| {
+        verdict.reasons.sort_by_key(|reason| reason.code());
+        String::from_utf8(verdict.canonical()).unwrap()
+    };
+    for suffix in [".example.org", ".example.net"] {
+        let nameless = own_verdicts(|_| None);
+        let named = own_verdicts(|stem| Some(format!("{stem}{suffix}")));
+        assert!(nameless.len() > 20);
+        for ((leaf, nameless), (_, named)) in nameless.iter().zip(named) {
+            let name = named.subject.name.clone().unwrap();
+            let asked = nameless.for_name(leaf, &name);
+            assert_eq!(sorted(asked), sorted(named), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_agreed_on_does_not_hang_on_texts_of_libraries() {
+    let (_, verdict) = own_verdicts(|_| None).swap_remove(0);
+    let with = |reason| {
+        let mut verdict = verdict.clone();
+        verdict.reasons.push(reason);
+        verdict.agreed_digest()
+    };
+    let broken = |text: &str| with(Reason::ChainBroken(text.to_owned()));
+    assert_eq!(broken("bad der"), broken("malformed"));
+    assert_ne!(broken("bad der"), with(Reason::UntrustedRoot), "codes are agreed on");
+    let mut older = verdict.clone();
+    older.inputs.roots.version = "another name".to_owned();
+    older.certificate = None;
+    assert_eq!(older.agreed_digest(), verdict.agreed_digest());
 }
