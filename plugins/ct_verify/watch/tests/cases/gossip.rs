@@ -169,6 +169,11 @@ async fn logs_follow_the_list() {
         heads.len() == 2 && heads.iter().all(|(log, _)| wanted.contains(&log.key.id()))
     })
     .await;
+    let asked = |log: &TestLog| log.control().asked("checkpoint");
+    let (rejected, new) = (asked(&logs[1]), asked(&logs[0]));
+    until("the new log is asked on", || new + 10 < asked(&logs[0])).await;
+    // One question may have been under way.
+    assert!(asked(&logs[1]) <= rejected + 1, "the rejected log is asked on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 
 mod crls;
 mod fetches;
+mod fixtures;
 mod gossip;
 mod issuers;
 mod lists;
