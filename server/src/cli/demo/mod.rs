@@ -1,6 +1,7 @@
 //! `quorate demo`: a live cluster on loopback, with everything it needs and no network.
 
 mod adversaries;
+mod certificates;
 mod liar;
 mod processes;
 mod show;
@@ -11,7 +12,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use hickory_proto::rr::Name;
@@ -178,6 +179,12 @@ impl Demo {
         let first_upstream = base_port + PORTS - 32;
         let upstreams: Vec<u16> = (0..2 + args.liars.len() as u16).map(|i| first_upstream + i).collect();
         let replicas = plan(args, &dir, base_port, &upstreams).write()?;
+        // Once for all: replicas that judge by different lists do not agree.
+        let now = SystemTime::now();
+        for replica in &replicas {
+            let written = certificates::write(&replica.dir, now);
+            written.map_err(|source| DemoError::Io { what: format!("`{}`", replica.dir.display()), source })?;
+        }
         for adversary in &adversaries {
             let folder = &replicas[usize::from(adversary.id)].dir;
             let written = adversary.write(folder);
@@ -195,11 +202,12 @@ impl Demo {
 
     fn start_servers(&mut self) -> Result<(), DemoError> {
         let origin = Name::from_str(ORIGIN).expect("the origin is a name");
+        let honest = ZONE.to_owned() + certificates::RECORDS;
         for (index, &port) in self.upstreams.iter().enumerate() {
             let lie = index.checked_sub(2).map(|liar| self.liars[liar].lie);
             let zone = match lie {
-                Some(lie) => liar::twist(ZONE, &origin, lie).map_err(DemoError::Zone)?,
-                None => ZONE.to_owned(),
+                Some(lie) => liar::twist(&honest, &origin, lie).map_err(DemoError::Zone)?,
+                None => honest.clone(),
             };
             let name = lie.map_or_else(|| format!("upstream-{index}"), |_| format!("liar-{}", index - 2));
             let folder = self.dir.join(&name);
@@ -314,7 +322,7 @@ fn plan(args: &DemoArgs, dir: &Path, base_port: u16, upstreams: &[u16]) -> Plan 
         hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         base_port,
         upstreams: (0..args.replicas as u8).map(upstream).collect(),
-        directives: String::new(),
+        directives: certificates::DIRECTIVES.to_owned(),
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) fn introduction(demo: &Demo) -> String {
     let other = demo.replicas[1].ports;
     let cluster = demo.dir.join("cluster.toml");
     let cluster = cluster.display();
+    let chain = demo.replicas[0].dir.join("certificates").join("good.pem");
+    let chain = chain.display();
     let (dns, tls, quic, https, admin) = (ports.dns, ports.tls, ports.quic, ports.https, ports.admin);
     let mut text = format!(
         "\
@@ -63,6 +65,10 @@ Try, in another terminal:
       asks, checks the certificate, shows who signed
   curl -s 'http://127.0.0.1:{admin}/v1/certificates?name=www.example.org&type=A'
       why this answer: who saw what
+  dig @127.0.0.1 -p {dns} CERT bad.ct.example.org         a certificate that too few logs have seen: flagged
+  dig @127.0.0.1 -p {dns} CERT bad.enforced.ct.example.org   the like where that is enforced: SERVFAIL
+  {program} certificate check {chain} --name good.ct.example.org --cluster {cluster} @127.0.0.1:{admin}
+      a certificate that the replicas judge, with their signatures
   {program} top --admin 127.0.0.1:{admin}     who votes, who is trusted, who is shut out
 ",
         n = demo.replicas.len(),
