@@ -209,7 +209,8 @@ impl Core {
                 self.answer_lists(&bytes, Moment::from_milliseconds(now_ms))
             }
         };
-        Ok(verdict(INPUT_TTL_SECONDS, answer.encode()))
+        let ttl = if answer == Answer::Accepted { INPUT_TTL_SECONDS } else { REFUSAL_TTL_SECONDS };
+        Ok(verdict(ttl, answer.encode()))
     }
 
     /// Whether a snapshot of revocation lists of others is as good as one of our own.
@@ -288,5 +289,8 @@ fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
 const CERTIFICATE_TTL_SECONDS: u32 = CLOCK_DIFFERENCE_MINUTES_MAX * 60;
 /// For how long what was seen at a server holds, in seconds: until the next look is over.
 const PROBE_TTL_SECONDS: u32 = 1200;
-/// For how long a word about an input holds, in seconds: what is in force stays so until something else is.
-const INPUT_TTL_SECONDS: u32 = 3600;
+/// For how long it holds that an input is accepted, in seconds. What is in force stays so until something else is; but who goes back to an
+/// earlier input must not be told the decision of before.
+const INPUT_TTL_SECONDS: u32 = 60;
+/// For how long a refusal holds, in seconds: what a replica has not got yet it may have soon, and the cluster is asked again only then.
+const REFUSAL_TTL_SECONDS: u32 = 5;

@@ -247,6 +247,14 @@ async fn update_is_accepted_only_with_the_same_from_ones_own_source() {
 }
 
 #[tokio::test]
+async fn refusal_holds_no_longer_than_a_wish_waits() {
+    let plugin = plugin(MATERIALS);
+    let list = plugin.core.own.materials().log_list.clone().unwrap().digest;
+    let ttl = async |kind| observe(&plugin, &update(kind, list), &Peers::default()).await.ttl;
+    assert_eq!((ttl(InputKind::LogList).await, ttl(InputKind::Trust).await), (60, 5));
+}
+
+#[tokio::test]
 async fn revocation_lists_of_others_are_accepted_when_known_issuers_signed_them() {
     let folder = vectors();
     let lists = |names: &[&str]| {

@@ -143,6 +143,13 @@ async fn malformed_data_is_told() {
 
 #[tokio::test]
 async fn certificates_beyond_the_bound_are_not_looked_at() {
+    let mut answers = good();
+    answers.push(cert(GOOD, &chain("bad-flipped")[0]));
+    answers.reverse();
+    let reversed = answer(&with("certificates 1"), GOOD, &answers).await.remark;
+    answers.reverse();
+    let lines = with("certificates 1");
+    assert_eq!(answer(&lines, GOOD, &answers).await.remark, reversed, "whichever came first");
     let answers = good();
     let response = answer(&with("certificates 1\nmode enforce"), GOOD, &answers).await;
     let found = response.remark.unwrap();

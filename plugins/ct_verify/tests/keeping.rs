@@ -51,16 +51,15 @@ async fn input_in_force_outlives_a_restart() {
 }
 
 #[tokio::test]
-async fn damaged_file_of_the_state_folder_is_not_in_force() {
+async fn file_of_the_state_folder_that_is_not_what_its_name_says_is_not_in_force() {
     let folder = tempfile::tempdir().unwrap();
     let (plugin, chain) = started(folder.path());
     let digest = plugin.core.own.materials().trust.digest;
     put(&plugin, InputKind::Trust, digest, august_ms());
     chain.stop();
     let file = folder.path().join(format!("state/in-force/{digest}"));
-    let mut bytes = std::fs::read(&file).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&file, bytes).unwrap();
+    let others = super::plugin("audit off").core.own.materials();
+    std::fs::write(&file, &others.trust.bytes).unwrap();
     let (again, chain) = started(folder.path());
     assert!(again.core.in_force.now(InputKind::Trust).is_none());
     chain.stop();

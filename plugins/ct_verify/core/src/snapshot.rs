@@ -151,7 +151,7 @@ mod tests {
         let (old, new, other) = (list("Alder", None, 1), list("Alder", None, 2), list("Birch", None, 1));
         let mut merged = merge(&[old.clone(), other.clone()], std::slice::from_ref(&new), day(3));
         merged.sort_unstable();
-        let mut expected = vec![new, other.clone()];
+        let mut expected = vec![new, other];
         expected.sort_unstable();
         assert_eq!(merged, expected);
         assert_eq!(merge(&[old], &[b"none".to_vec()], day(9)), Vec::<Vec<u8>>::new(), "expired");
