@@ -105,7 +105,7 @@ impl Authority {
         locked(&self.revoked).push((serial, self.clock.now()));
     }
 
-    /// The revocation list of the authority that issues, DER: of now, for a week.
+    /// The revocation list of the authority that issues, DER: of an hour ago, for a week.
     ///
     /// # Panics
     /// When the machine has no randomness.
@@ -113,7 +113,7 @@ impl Authority {
         self.sign_crl(&self.issuing, &locked(&self.revoked).clone())
     }
 
-    /// The revocation list of the root, DER: empty, of now, for a week.
+    /// The revocation list of the root, DER: empty, of an hour ago, for a week.
     ///
     /// # Panics
     /// When the machine has no randomness.
@@ -123,6 +123,9 @@ impl Authority {
 
     fn sign_crl(&self, signer: &Signer, revoked: &[(u64, Moment)]) -> Vec<u8> {
         let now = self.clock.now();
+        // Who judges may round the time down.
+        let begin =
+            Moment::from_milliseconds(now.milliseconds().saturating_sub(CRL_BACKDATED_SECONDS * 1000));
         let entry = |(serial, time): &(u64, Moment)| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time(*time),
@@ -130,8 +133,8 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time(now),
-            next_update: date_time(now.plus_seconds(CRL_LIFETIME_SECONDS)),
+            this_update: date_time(begin),
+            next_update: date_time(begin.plus_seconds(CRL_LIFETIME_SECONDS)),
             crl_number: SerialNumber::from(now.seconds()),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
@@ -167,6 +170,8 @@ pub(crate) fn date_time(moment: Moment) -> OffsetDateTime {
 }
 
 const CRL_LIFETIME_SECONDS: u64 = 7 * 86_400;
+/// How long before they are made lists say they were made.
+const CRL_BACKDATED_SECONDS: u64 = 3600;
 /// Serial numbers of authorities; leaves count from 1.
 const ROOT_SERIAL: u64 = 1_000_000;
 const ISSUING_SERIAL: u64 = 1_000_001;

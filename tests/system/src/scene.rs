@@ -32,7 +32,7 @@ pub(crate) const ZONE: &str = "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostm
 static STAGE: Mutex<()> = Mutex::new(());
 
 /// Nobody else is on stage while this is held.
-pub(crate) fn stage() -> MutexGuard<'static, ()> {
+pub fn stage() -> MutexGuard<'static, ()> {
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

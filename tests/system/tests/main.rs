@@ -8,6 +8,7 @@ mod bad_input;
 mod behaviour;
 mod certificates;
 mod configuration;
+mod ct_verify;
 mod faults;
 mod plain;
 mod restart;
