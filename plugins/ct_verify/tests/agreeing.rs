@@ -298,7 +298,7 @@ async fn lists_of_ones_own_are_wished_for_beside_those_in_force() {
     let said = observe(&other, &wish, &Peers::with(&[own.core.content(&Digest::of(&both)).unwrap()])).await;
     assert_eq!(answer(&said), Answer::Accepted);
     let alone = update(InputKind::Lists, ours.digest);
-    let said = observe(&other, &alone, &Peers::with(&[ours.bytes.clone()])).await;
+    let said = observe(&other, &alone, &Peers::with(std::slice::from_ref(&ours.bytes))).await;
     assert_eq!(answer(&said), Answer::Refused("list_gone".to_owned()));
 }
 
