@@ -221,12 +221,15 @@ fn zone(
             authority.leaf(&host("mixed")).issue(&logs),
             authority.leaf(&host("mixed")).without_scts().issue(&logs),
         ];
+        // One of the logs promises to take it in, and does not.
+        logs[1].drop_next(1);
+        let dropped = authority.leaf(&host("dropped")).issue(&logs);
         let own = Issued::self_signed(&host("mail"), clock);
         let spoiled = authority.leaf(&host("spoiled")).with_bad_sct().issue(&logs);
         let mut add = |owner: &str, kind: &str, data: &str| {
             writeln!(zone, "{owner}{mode} IN {kind} {data}").unwrap();
         };
-        for (owner, leaf) in [("good", &good), ("bad", &bad), ("spoiled", &spoiled)] {
+        for (owner, leaf) in [("good", &good), ("bad", &bad), ("spoiled", &spoiled), ("dropped", &dropped)] {
             add(owner, "CERT", &leaf.cert_record());
             add(owner, "CERT", &issuer);
             add(owner, "A", "192.0.2.80");

@@ -6,4 +6,5 @@ mod checks;
 mod court;
 mod inputs;
 mod logs;
+mod promises;
 mod split_view;

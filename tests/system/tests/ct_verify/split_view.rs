@@ -14,7 +14,11 @@ use super::court::{Court, LOG_LIST, SETTINGS};
 fn proofs(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let below = paths.flat_map(|path| if path.is_dir() { proofs(&path) } else { vec![path] });
-    below.filter(|path| path.to_string_lossy().contains("ct-split-view-")).collect()
+    // What is still being written has a dot before its name.
+    let is_proof = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ct-split-view-"))
+    };
+    below.filter(is_proof).collect()
 }
 
 /// Starts a cluster whose replicas 2 and 3 see a fork of one of the logs.
