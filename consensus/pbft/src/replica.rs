@@ -113,8 +113,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         self.run_view_timers();
         self.run_alarms();
         self.flush();
-        self.propose();
-        self.advance();
+        self.propose_and_advance();
         self.ask_when_stuck();
         self.ask_for_missing();
         self.ask_for_bodies();
@@ -129,6 +128,8 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
         self.vote_when_safe();
         self.advance();
+        // What was decided or given up since may have made room.
+        self.propose_and_advance();
         self.ready.deadline = self.deadline();
         self.clocks.promise(self.ready.deadline);
         std::mem::take(&mut self.ready)
@@ -193,6 +194,18 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             }
             Message::FetchViewChange { digest } => self.on_wanted(from, Wanted::ViewChange(digest)),
             Message::Batch { header, batch } => self.on_batch(from, header, batch),
+        }
+    }
+
+    /// Proposes what there is room for, until what follows from it makes no more room.
+    fn propose_and_advance(&mut self) {
+        loop {
+            let before = self.proposed;
+            self.propose();
+            self.advance();
+            if self.proposed == before {
+                return;
+            }
         }
     }
 

@@ -45,6 +45,8 @@ impl Bench {
     pub fn step(&mut self, event: Event) -> Ready {
         let ready = self.replica.step(Now { wall_ms: WALL_MS + self.now, monotonic_ms: self.now }, event);
         self.stored.extend(ready.persist.iter().cloned());
+        let is_ahead = |due| due > self.now || self.replica.view == View(u64::MAX);
+        assert!(ready.deadline.is_none_or(is_ahead), "asks to be called at a time that is over");
         ready
     }
 
