@@ -183,7 +183,8 @@ impl Demo {
         let now = SystemTime::now();
         for replica in &replicas {
             let written = certificates::write(&replica.dir, now);
-            written.map_err(|source| DemoError::Io { what: format!("`{}`", replica.dir.display()), source })?;
+            written
+                .map_err(|source| DemoError::Io { what: format!("`{}`", replica.dir.display()), source })?;
         }
         for adversary in &adversaries {
             let folder = &replicas[usize::from(adversary.id)].dir;
