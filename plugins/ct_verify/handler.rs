@@ -193,7 +193,7 @@ impl Core {
             Judged::Invalid => true,
             Judged::Indeterminate => is_closed,
         };
-        Some(Judgement { found, blocks: false && is_bad && mode == Mode::Enforce })
+        Some(Judgement { found, blocks: mode == Mode::Enforce && is_bad })
     }
 }
 
