@@ -105,27 +105,39 @@ impl Authority {
         locked(&self.revoked).push((serial, self.clock.now()));
     }
 
-    /// The revocation list of the authority that issues, DER: of an hour ago, for a week.
+    /// The revocation list of the authority that issues, DER: of now, for a week.
     ///
     /// # Panics
     /// When the machine has no randomness.
     pub fn crl(&self) -> Vec<u8> {
-        self.sign_crl(&self.issuing, &locked(&self.revoked).clone())
+        self.crl_of(self.clock.now())
     }
 
-    /// The revocation list of the root, DER: empty, of an hour ago, for a week.
+    /// The same, made at another time: who judges for whole minutes wants lists that are older.
+    ///
+    /// # Panics
+    /// When the machine has no randomness.
+    pub fn crl_of(&self, made: Moment) -> Vec<u8> {
+        Authority::sign_crl(&self.issuing, &locked(&self.revoked).clone(), made)
+    }
+
+    /// The revocation list of the root, DER: empty, of now, for a week.
     ///
     /// # Panics
     /// When the machine has no randomness.
     pub fn root_crl(&self) -> Vec<u8> {
-        self.sign_crl(&self.root, &[])
+        self.root_crl_of(self.clock.now())
     }
 
-    fn sign_crl(&self, signer: &Signer, revoked: &[(u64, Moment)]) -> Vec<u8> {
-        let now = self.clock.now();
-        // Who judges may round the time down.
-        let begin =
-            Moment::from_milliseconds(now.milliseconds().saturating_sub(CRL_BACKDATED_SECONDS * 1000));
+    /// The same, made at another time.
+    ///
+    /// # Panics
+    /// When the machine has no randomness.
+    pub fn root_crl_of(&self, made: Moment) -> Vec<u8> {
+        Authority::sign_crl(&self.root, &[], made)
+    }
+
+    fn sign_crl(signer: &Signer, revoked: &[(u64, Moment)], made: Moment) -> Vec<u8> {
         let entry = |(serial, time): &(u64, Moment)| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time(*time),
@@ -133,9 +145,9 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time(begin),
-            next_update: date_time(begin.plus_seconds(CRL_LIFETIME_SECONDS)),
-            crl_number: SerialNumber::from(now.seconds()),
+            this_update: date_time(made),
+            next_update: date_time(made.plus_seconds(CRL_LIFETIME_SECONDS)),
+            crl_number: SerialNumber::from(made.seconds()),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
@@ -170,8 +182,6 @@ pub(crate) fn date_time(moment: Moment) -> OffsetDateTime {
 }
 
 const CRL_LIFETIME_SECONDS: u64 = 7 * 86_400;
-/// How long before they are made lists say they were made.
-const CRL_BACKDATED_SECONDS: u64 = 3600;
 /// Serial numbers of authorities; leaves count from 1.
 const ROOT_SERIAL: u64 = 1_000_000;
 const ISSUING_SERIAL: u64 = 1_000_001;

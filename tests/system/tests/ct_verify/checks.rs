@@ -33,7 +33,9 @@ fn quorum_tells_good_certificates_from_revoked_and_misnamed_ones() {
     let logs = [&court.alder, &court.birch];
     let revoked = court.authority.leaf("revoked.example.org").issue(&logs);
     court.authority.revoke(revoked.serial);
-    let (crl, root_crl) = (court.authority.crl(), court.authority.root_crl());
+    // Judged is for the minute that has begun.
+    let hour_ago = transparency::Moment::from_seconds(court.clock.now().seconds() as i64 - 3600);
+    let (crl, root_crl) = (court.authority.crl_of(hour_ago), court.authority.root_crl_of(hour_ago));
     for id in 0..4 {
         fs::write(court.cluster.folder(id).join("ca.crl"), &crl).unwrap();
         fs::write(court.cluster.folder(id).join("root.crl"), &root_crl).unwrap();
