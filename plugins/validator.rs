@@ -18,6 +18,9 @@ pub const REQUEST_BYTES_MAX: usize = 256 << 10;
 /// The longest news from one replica to another, in bytes.
 pub const NEWS_BYTES_MAX: usize = 16 << 10;
 
+/// How much missing content a validator names at a time.
+pub const MISSING_MAX: usize = 4;
+
 /// An operation as a validator names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Task {
@@ -64,6 +67,15 @@ pub trait Validator: Send + Sync + 'static {
 
     /// The content with this digest, for peers that ask for it.
     fn content(&self, digest: &Digest) -> Option<Bytes>;
+
+    /// Content that decisions name and that is not here, to be fetched from peers: at most [`MISSING_MAX`]. Asked every second, so what no peer
+    /// had may be named again.
+    fn missing(&self) -> Vec<Digest> {
+        Vec::new()
+    }
+
+    /// Content that a peer had of what was [`missing`](Validator::missing). Returns at once; the bytes are looked at whoever gave them.
+    fn found(&self, _digest: &Digest, _content: Bytes) {}
 
     /// Operations that this replica wants to be decided now. Asked every second; what is decided already is decided anew only when its
     /// decision has expired, so a wish may be repeated.
