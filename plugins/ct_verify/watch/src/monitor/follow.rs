@@ -1,5 +1,8 @@
 //! One log, followed: a piece at a time, of which nothing is believed before it is shown to be in the tree that the log signed.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 use transparency::Moment;
 use transparency::digest::Sha256;
 use transparency::log_list::CtLog;
@@ -127,30 +130,44 @@ impl Followed {
         self.head_size = head.size;
         let source = source_of(log, fetcher, self.batch);
         let mut step = Step::default();
-        let result = match self.frontier.clone() {
+        let piece = self.piece(log);
+        let going = self.go_on(&*source, piece, head, zones, behind_max, &mut step);
+        let result = timeout(STEP_MAX, going).await.unwrap_or(Err(SourceError::Slow(STEP_MAX)));
+        if let Err(error) = result {
+            step.found.clear();
+            step.is_new_lie = self.fail(&error, now);
+        }
+        step
+    }
+
+    async fn go_on(
+        &mut self,
+        source: &dyn Source,
+        piece: u64,
+        head: &TreeHead,
+        zones: &Zones,
+        behind_max: u64,
+        step: &mut Step,
+    ) -> Result<(), SourceError> {
+        match self.frontier.clone() {
             None => source.anchor(head.size, head).await.map(|frontier| self.stand_at(frontier)),
             Some(frontier) if behind_max < head.size.saturating_sub(frontier.size()) => {
-                self.skip(&*source, head.size, head, &mut step).await
+                self.skip(source, head.size, head, step).await
             }
             Some(frontier) if self.unreadable >= TRIES_MAX => {
-                let to = head.size.min(frontier.size() + self.piece(log));
-                self.skip(&*source, to, head, &mut step).await
+                let to = head.size.min(frontier.size() + piece);
+                self.skip(source, to, head, step).await
             }
             Some(frontier) => {
-                let to = head.size.min(frontier.size() + self.piece(log));
-                let read = read_piece(&*source, frontier, to, head, zones, &mut step).await;
+                let to = head.size.min(frontier.size() + piece);
+                let read = read_piece(source, frontier, to, head, zones, step).await;
                 read.map(|(frontier, malformed)| {
                     self.entries += frontier.size() - self.frontier.as_ref().map_or(0, Frontier::size);
                     self.malformed += malformed;
                     self.stand_at(frontier);
                 })
             }
-        };
-        if let Err(error) = result {
-            step.found.clear();
-            step.is_new_lie = self.fail(&error, now);
         }
-        step
     }
 
     /// How many entries one piece has.
@@ -202,8 +219,8 @@ impl Followed {
     }
 }
 
-/// Reads from the frontier to `to`, and shows that what came is in the head's tree. Returns the new frontier, and how many entries were
-/// malformed.
+/// Reads from the frontier to `to`, or as far as one gets in [`READ_MAX`], and shows that what came is in the head's tree. Returns the new
+/// frontier, and how many entries were malformed.
 async fn read_piece(
     source: &dyn Source,
     mut frontier: Frontier,
@@ -213,7 +230,8 @@ async fn read_piece(
     step: &mut Step,
 ) -> Result<(Frontier, u64), SourceError> {
     let mut malformed = 0;
-    while frontier.size() < to {
+    let begin = (frontier.size(), Instant::now());
+    while frontier.size() < to && (frontier.size() == begin.0 || begin.1.elapsed() < READ_MAX) {
         let (found, found_beyond) = (&mut step.found, &mut step.found_beyond);
         let mut note = |one: Option<Found>| match one {
             Some(one) if found.len() < FOUND_MAX => found.push(one),
@@ -278,6 +296,10 @@ const LIES_MAX: u32 = 3;
 const FOUND_MAX: usize = 200;
 /// How long is waited after the first failure, in seconds.
 const RETRY_SECONDS: u64 = 10;
+/// How long a piece is read on before what there is of it is proved: a slow log gets on in small pieces.
+const READ_MAX: Duration = Duration::from_secs(20);
+/// How long a step may take, its proof included.
+const STEP_MAX: Duration = Duration::from_secs(60);
 /// How often that is doubled: up to an hour and a half.
 const RETRY_DOUBLINGS: u32 = 9;
 
@@ -351,6 +373,37 @@ mod tests {
         let size = junk.0.len() as u64;
         read_piece(&junk, Frontier::default(), size, &junk.head(), &zones(), &mut step).await.unwrap();
         assert_eq!((step.found.len(), step.found_beyond), (FOUND_MAX, 7));
+    }
+
+    /// A log that takes a while for each entry.
+    struct Slow(Junk, Duration);
+
+    #[async_trait]
+    impl Source for Slow {
+        async fn read(
+            &self,
+            from: u64,
+            _: u64,
+            head: &TreeHead,
+            sink: &mut Sink<'_>,
+        ) -> Result<Read, SourceError> {
+            tokio::time::sleep(self.1).await;
+            self.0.read(from, from + 1, head, sink).await
+        }
+
+        async fn anchor(&self, size: u64, head: &TreeHead) -> Result<Frontier, SourceError> {
+            self.0.anchor(size, head).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_slow_log_gave_in_time_is_proved_and_kept() {
+        let slow = |seconds| Slow(Junk(vec![b"1", b"2", b"3", b"4", b"5"]), Duration::from_secs(seconds));
+        for (seconds, size) in [(3, 5), (8, 3), (50, 1)] {
+            let (slow, mut step) = (slow(seconds), Step::default());
+            let read = read_piece(&slow, Frontier::default(), 5, &slow.0.head(), &zones(), &mut step).await;
+            assert_eq!((read.unwrap().0.size(), step.entries), (size, size), "{seconds}");
+        }
     }
 
     #[tokio::test]

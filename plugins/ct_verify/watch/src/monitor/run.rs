@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use transparency::digest::{LogId, Sha256};
@@ -65,13 +67,22 @@ pub struct Monitor {
     pub(super) names: Arc<dyn Names>,
     pub(super) served: ServedKeys,
     state: Mutex<State>,
-    /// How many rounds there were; one at a time.
-    rounds: tokio::sync::Mutex<usize>,
+    /// How many rounds there were.
+    rounds: AtomicUsize,
+    /// So many logs are asked at a time; who waits longest is next.
+    places: Semaphore,
+    /// What was found is taken in one piece after another.
+    taking: tokio::sync::Mutex<()>,
+    /// One at a time goes through what certspotter dropped, and one at a time writes where the monitor stands.
+    dropping: tokio::sync::Mutex<()>,
+    keeping: tokio::sync::Mutex<()>,
     task: Mutex<Option<AbortHandle>>,
 }
 
 pub(super) struct State {
     logs: BTreeMap<LogId, (String, Followed)>,
+    /// Logs that somebody is following just now.
+    busy: BTreeSet<LogId>,
     /// Where logs stood before the restart that have not shown a head yet.
     kept: BTreeMap<String, super::frontier::Frontier>,
     pub known: Known,
@@ -102,6 +113,7 @@ impl Monitor {
         let budget = Budget::new(&config.rates, context.now());
         let state = State {
             logs: BTreeMap::new(),
+            busy: BTreeSet::new(),
             kept,
             known,
             budget,
@@ -109,20 +121,36 @@ impl Monitor {
             passed: BTreeSet::new(),
             is_changed: false,
         };
-        let (state, rounds, task) = (Mutex::new(state), tokio::sync::Mutex::new(0), Mutex::new(None));
-        Ok(Arc::new(Monitor { config, context, heads, names, served, state, rounds, task }))
+        Ok(Arc::new(Monitor {
+            config,
+            context,
+            heads,
+            names,
+            served,
+            state: Mutex::new(state),
+            rounds: AtomicUsize::new(0),
+            places: Semaphore::new(STEPS_AT_ONCE_MAX),
+            taking: tokio::sync::Mutex::default(),
+            dropping: tokio::sync::Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
+            task: Mutex::new(None),
+        }))
     }
 
-    /// Goes a round every few seconds from now on, until [`Monitor::stop`].
+    /// Begins a round every few seconds from now on, until [`Monitor::stop`]; one that takes longer holds up no other.
     pub fn start(self: &Arc<Self>, runtime: &Handle) {
         let monitor = Arc::downgrade(self);
         let task = runtime.spawn(async move {
             let mut ticks = interval(ROUND_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut rounds = JoinSet::new();
             loop {
                 ticks.tick().await;
+                while rounds.try_join_next().is_some() {}
                 let Some(monitor) = monitor.upgrade() else { return };
-                monitor.round().await;
+                if rounds.len() < ROUNDS_AT_ONCE_MAX {
+                    rounds.spawn(async move { monitor.round().await });
+                }
             }
         });
         if let Some(before) = lock(&self.task).replace(task.abort_handle()) {
@@ -138,23 +166,48 @@ impl Monitor {
     }
 
     /// Follows every log as far as its head and the rates allow, takes in what certspotter dropped, and keeps where it stands.
-    pub async fn round(&self) {
-        let mut turn = self.rounds.lock().await;
+    ///
+    /// Each log is followed by itself; one that an earlier round is still busy with is passed over.
+    pub async fn round(self: &Arc<Self>) {
         let mut heads = self.heads.heads();
         self.meet(&heads);
         if !heads.is_empty() {
             // When the rates do not allow for all, another log is the first to be left waiting each time.
             let count = heads.len();
-            heads.rotate_left(*turn % count);
-            *turn = turn.wrapping_add(1);
+            heads.rotate_left(self.rounds.fetch_add(1, Ordering::Relaxed) % count);
         }
-        for _ in 0..STEPS_PER_ROUND_MAX {
-            if !self.step_all(&heads).await {
-                break;
-            }
+        let mut following = JoinSet::new();
+        for (log, head) in heads.into_iter().take(LOGS_MAX) {
+            let monitor = Arc::clone(self);
+            following.spawn(async move { monitor.follow(&log, &head).await });
         }
-        self.take_in_dropped().await;
+        if let Ok(_one_at_a_time) = self.dropping.try_lock() {
+            self.take_in_dropped().await;
+        }
+        while following.join_next().await.is_some() {}
         self.keep().await;
+    }
+
+    /// Goes on in one log, step by step, unless somebody is at it.
+    async fn follow(&self, log: &CtLog, head: &TreeHead) {
+        let id = log.key.id();
+        let Some(_busy) = Busy::begin(self, id) else { return };
+        for _ in 0..STEPS_PER_ROUND_MAX {
+            let Ok(place) = self.places.acquire().await else { return };
+            let now = self.context.now();
+            let followed = {
+                let mut state = self.state();
+                let has_room = state.budget.has_room(now);
+                let followed =
+                    state.logs.get(&id).filter(|(_, followed)| has_room && followed.wants(head, now));
+                followed.map(|(_, followed)| followed.clone())
+            };
+            let Some(mut followed) = followed else { return };
+            let (zones, behind_max) = (&self.config.zones, self.config.rates.entries_behind_max);
+            let step = followed.step(log, head, &self.context.fetcher, zones, (now, behind_max)).await;
+            drop(place);
+            self.finish(log, followed, step).await;
+        }
     }
 
     /// How many there were of each thing: entries, entries that are malformed, certificates of watched zones.
@@ -209,44 +262,8 @@ impl Monitor {
         }
     }
 
-    /// Takes one step in each log that wants one; says whether any did.
-    async fn step_all(&self, heads: &[(CtLog, TreeHead)]) -> bool {
-        let now = self.context.now();
-        let mut steps = JoinSet::new();
-        let mut any = false;
-        for (log, head) in heads.iter().take(LOGS_MAX) {
-            let mut followed = {
-                let mut state = self.state();
-                if !state.budget.has_room(now) {
-                    break;
-                }
-                match state.logs.get(&log.key.id()) {
-                    Some((_, followed)) if followed.wants(head, now) => followed.clone(),
-                    _ => continue,
-                }
-            };
-            any = true;
-            if steps.len() == STEPS_AT_ONCE_MAX
-                && let Some(Ok(done)) = steps.join_next().await
-            {
-                self.finish(done).await;
-            }
-            let (log, head, context) = (log.clone(), *head, Arc::clone(&self.context));
-            let (zones, behind_max) = (self.config.zones.clone(), self.config.rates.entries_behind_max);
-            steps.spawn(async move {
-                let step = followed.step(&log, &head, &context.fetcher, &zones, (now, behind_max)).await;
-                (log, followed, step)
-            });
-        }
-        while let Some(done) = steps.join_next().await {
-            if let Ok(done) = done {
-                self.finish(done).await;
-            }
-        }
-        any
-    }
-
-    async fn finish(&self, (log, followed, step): (CtLog, Followed, Step)) {
+    async fn finish(&self, log: &CtLog, followed: Followed, step: Step) {
+        let _one_at_a_time = self.taking.lock().await;
         let error = followed.error.clone().unwrap_or_default();
         {
             let mut state = self.state();
@@ -254,7 +271,8 @@ impl Monitor {
             *state.counts.entry("entries").or_default() += step.entries;
             *state.counts.entry("bytes").or_default() += step.bytes;
             let before = state.logs.insert(log.key.id(), (log.description.clone(), followed.clone()));
-            let malformed = before.map_or(0, |(_, before)| followed.malformed - before.malformed);
+            let malformed =
+                before.map_or(0, |(_, before)| followed.malformed.saturating_sub(before.malformed));
             *state.counts.entry("malformed").or_default() += malformed;
             state.is_changed = true;
         }
@@ -287,6 +305,7 @@ impl Monitor {
     }
 
     async fn keep(&self) {
+        let _one_at_a_time = self.keeping.lock().await;
         let bytes = {
             let mut state = self.state();
             if !std::mem::take(&mut state.is_changed) {
@@ -314,6 +333,23 @@ impl Drop for Monitor {
     }
 }
 
+/// A log that is being followed, until this goes.
+struct Busy<'a>(&'a Monitor, LogId);
+
+impl<'a> Busy<'a> {
+    fn begin(monitor: &'a Monitor, id: LogId) -> Option<Self> {
+        let is_free = monitor.state().busy.insert(id);
+        // Not made when it is not free: its end would free it.
+        is_free.then(|| Busy(monitor, id))
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state().busy.remove(&self.1);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -323,5 +359,7 @@ const ROUND_EVERY: Duration = Duration::from_secs(10);
 /// How many steps a log may take in one round.
 const STEPS_PER_ROUND_MAX: usize = 64;
 /// How many logs are asked at a time.
-const STEPS_AT_ONCE_MAX: usize = 4;
+const STEPS_AT_ONCE_MAX: usize = 8;
+/// How many rounds there may be at a time: all but the newest wait for slow logs.
+const ROUNDS_AT_ONCE_MAX: usize = 64;
 const LOGS_MAX: usize = transparency::log_list::LOGS_MAX;

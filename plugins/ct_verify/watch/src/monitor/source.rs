@@ -48,6 +48,9 @@ pub(super) enum SourceError {
     /// The log did not answer, or not within the bounds.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The log answered, but not all that was asked in time.
+    #[error("not done within {} s", .0.as_secs())]
+    Slow(Duration),
     /// The log's answer is none.
     #[error("{0}: malformed")]
     Malformed(&'static str),
@@ -67,7 +70,10 @@ impl SourceError {
 
     /// Whether fewer entries at a time might help.
     pub fn is_too_much(&self) -> bool {
-        matches!(self, SourceError::Fetch(FetchError::TooLong(_) | FetchError::TimedOut(_)))
+        matches!(
+            self,
+            SourceError::Fetch(FetchError::TooLong(_) | FetchError::TimedOut(_)) | SourceError::Slow(_)
+        )
     }
 }
 

@@ -1,8 +1,10 @@
 //! Logs that lie, break or fall silent: nothing of theirs is believed, and nothing stops the others.
 
+use std::time::Duration;
+
 use ct_log::{Kind, Lie};
 
-use crate::case::{Case, KINDS, told};
+use crate::case::{Case, KINDS, told, zone_names};
 
 const NEW: &str = "www.example.org";
 
@@ -83,6 +85,30 @@ async fn a_log_that_breaks_stops_no_other_and_goes_on_later() {
         assert_eq!(case.monitor.log_states().get("ok"), Some(&2), "{lie:?}");
         assert_eq!(case.monitor.counts()["duplicates"], 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_waited_for_keeps_no_other_and_no_certspotter_waiting() {
+    let spool = tempfile::tempdir().unwrap();
+    let folder = spool.path().to_owned();
+    let case = Case::with(&KINDS, &["Alder"], zone_names(), |config| config.certspotter = Some(folder)).await;
+    case.logs[0].control().lie_at("get-entries", Lie::Hold);
+    case.log_one(NEW);
+    case.merge().await;
+    let (monitor, asked) = (case.monitor.clone(), case.logs[0].control().asked("get-entries"));
+    let waiting = tokio::spawn(async move { monitor.round().await });
+    assert!(case.logs[0].control().wait_until_asked("get-entries", asked + 1));
+    std::fs::write(spool.path().join("one.event"), "EVENT=error\nSUMMARY=no log answers\n").unwrap();
+    case.log_one("mail.example.org");
+    case.merge().await;
+    let round = tokio::time::timeout(Duration::from_secs(15), case.monitor.round());
+    round.await.expect("a round ends without the log that is waited for");
+    assert!(!waiting.is_finished(), "the first log is waited for");
+    let codes = ["new_certificate", "certspotter_error"]
+        .map(|code| (code, case.told().iter().filter(|told| told.0 == code).count()));
+    assert_eq!(codes, [("new_certificate", 2), ("certspotter_error", 1)], "{:?}", case.told());
+    case.logs[0].be_honest();
+    waiting.await.unwrap();
 }
 
 #[tokio::test]
