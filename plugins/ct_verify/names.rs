@@ -62,7 +62,7 @@ impl Names for ChainNames {
         let found = sets::sets(&response.answers).into_iter();
         let tlsa = found.filter(|set| set.kind == transparency::rrset::RecordType::Tlsa);
         let records = tlsa.flat_map(|set| set.rdata).collect();
-        Ok(TlsaAnswer { records, validated: response.authentic_data })
+        Ok(TlsaAnswer { records, validated: validated(&response) })
     }
 
     async fn caa(&self, owner: &str) -> Result<Vec<Caa>, NamesError> {
@@ -88,6 +88,12 @@ impl Resolver for ChainNames {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         Names::addresses(self, host).await.map_err(io::Error::other)
     }
+}
+
+/// Whether DNSSEC proves an answer; `None` when it comes from a zone that is served here, of which nobody says so (RFC 4035 §3.1.6).
+fn validated(response: &Response) -> Option<bool> {
+    let unknown = response.authoritative && !response.authentic_data;
+    (!unknown).then_some(response.authentic_data)
 }
 
 /// How long DNS is waited for.

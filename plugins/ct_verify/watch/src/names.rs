@@ -27,8 +27,9 @@ pub trait Names: Send + Sync + 'static {
 pub struct TlsaAnswer {
     /// The data of each record, as on the wire.
     pub records: Vec<Vec<u8>>,
-    /// Whether DNSSEC proves them; without that, no client may use them (RFC 7671 §2.1).
-    pub validated: bool,
+    /// Whether DNSSEC proves them; without that, no client may use them (RFC 7671 §2.1). `None` when who answers has the zone itself and
+    /// never says.
+    pub validated: Option<bool>,
 }
 
 /// One CAA record. RFC 8659 §4.1.

@@ -62,7 +62,7 @@ pub enum DaneState {
     NoAnswer,
     /// There are none.
     NoRecords,
-    /// DNSSEC does not prove them, so nobody may use them.
+    /// DNSSEC does not prove them, so nobody may use them; the outcome says whether they would fit.
     UnusableWithoutAd,
     /// There are some, and none says anything.
     NoneUsable,
@@ -189,7 +189,7 @@ fn compare(
     let state = match (tlsa, outcome) {
         (None, _) => DaneState::NoAnswer,
         (Some(answer), _) if answer.records.is_empty() => DaneState::NoRecords,
-        (Some(answer), _) if !answer.validated => DaneState::UnusableWithoutAd,
+        (Some(answer), _) if answer.validated == Some(false) => DaneState::UnusableWithoutAd,
         (Some(_), None) => DaneState::NoneUsable,
         (Some(_), Some(DaneOutcome::Matched { .. })) => DaneState::Matches,
         (Some(_), Some(DaneOutcome::NameMismatch { .. })) => DaneState::NameMismatch,
@@ -225,9 +225,13 @@ fn warnings(
     match dane.state {
         DaneState::NoAnswer => warnings.push(Warning::DaneNoAnswer),
         DaneState::UnusableWithoutAd => warnings.push(Warning::DaneWithoutAd),
-        DaneState::NameMismatch => warnings.push(Warning::DaneNameMismatch),
-        DaneState::NoMatch => warnings.push(Warning::DaneNoMatch),
-        DaneState::NoRecords | DaneState::NoneUsable | DaneState::Matches => {}
+        _ => {}
+    }
+    // Whoever resolves elsewhere may have the records validated: that they disagree is said in any case.
+    match dane.outcome {
+        Some(DaneOutcome::NameMismatch { .. }) => warnings.push(Warning::DaneNameMismatch),
+        Some(DaneOutcome::NoMatch | DaneOutcome::Malformed) => warnings.push(Warning::DaneNoMatch),
+        Some(DaneOutcome::Matched { .. }) | None => {}
     }
     match advise(records) {
         Some(Advice::NoneUsable | Advice::SomeUnusable) => warnings.push(Warning::DaneUnusableRecord),

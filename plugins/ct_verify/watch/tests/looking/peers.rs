@@ -118,8 +118,8 @@ pub fn rdata(presentation: &str) -> Vec<u8> {
     numbers.into_iter().chain(pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap())).collect()
 }
 
-pub fn tlsa(records: &[String], validated: bool) -> TlsaAnswer {
-    TlsaAnswer { records: records.iter().map(|record| rdata(record)).collect(), validated }
+pub fn tlsa(records: &[String], validated: impl Into<Option<bool>>) -> TlsaAnswer {
+    TlsaAnswer { records: records.iter().map(|record| rdata(record)).collect(), validated: validated.into() }
 }
 
 /// Judges by the roots of one authority, which is the operator's own.

@@ -29,7 +29,7 @@ impl Case {
         report(&target(443, Protocol::Tls), &served, tlsa, &trusting.pinned(), self.now)
     }
 
-    fn said(&self, records: &[String], validated: bool) -> (DaneState, Vec<Warning>) {
+    fn said(&self, records: &[String], validated: impl Into<Option<bool>>) -> (DaneState, Vec<Warning>) {
         let report = self.report(Some(&tlsa(records, validated)));
         (report.dane.state, report.warnings)
     }
@@ -69,6 +69,18 @@ fn records_without_ad_are_unusable() {
     let record = case.issued.tlsa_record(3, 1, 1);
     let (state, warnings) = case.said(&[record.clone(), other(&record)], false);
     assert_eq!((state, warnings), (DaneState::UnusableWithoutAd, vec![Warning::DaneWithoutAd]));
+}
+
+#[test]
+fn records_that_do_not_fit_are_warned_of_whether_validated_or_not() {
+    let case = Case::new();
+    let record = case.issued.tlsa_record(3, 1, 1);
+    let others = [other(&record), format!("3 1 1 {}", "cd".repeat(32))];
+    let warnings = vec![Warning::DaneNoMatch, Warning::DaneWithoutAd];
+    assert_eq!(case.said(&others, false), (DaneState::UnusableWithoutAd, warnings));
+    // Who has the zone itself never says that anything is validated.
+    assert_eq!(case.said(&others, None), (DaneState::NoMatch, vec![Warning::DaneNoMatch]));
+    assert_eq!(case.said(&[other(&record), record], None), (DaneState::Matches, vec![]));
 }
 
 #[test]

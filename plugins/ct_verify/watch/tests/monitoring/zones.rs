@@ -18,7 +18,7 @@ fn caa(tag: &str, value: &str) -> Caa {
 }
 
 fn key_record(key: [u8; 32]) -> TlsaAnswer {
-    TlsaAnswer { records: vec![[&[3, 1, 1][..], &key].concat()], validated: true }
+    TlsaAnswer { records: vec![[&[3, 1, 1][..], &key].concat()], validated: Some(true) }
 }
 
 #[tokio::test]
