@@ -14,7 +14,7 @@ use transparency::tree_head::{SignedTreeHead, TreeHead, TreeHeadError};
 pub struct SignedHead {
     /// What the log signed.
     pub head: TreeHead,
-    /// The answer of get-sth, or a checkpoint without the signatures of others.
+    /// The answer of get-sth, or a checkpoint with the log's signature alone.
     pub text: Arc<str>,
 }
 
@@ -32,6 +32,20 @@ pub enum HeadError {
     Checkpoint(#[from] CheckpointError),
 }
 
+impl HeadError {
+    /// Whether the log itself answered and has not signed what it shows: an error page, or a clock that is wrong, says nothing of it.
+    pub fn is_of_the_log(&self) -> bool {
+        match self {
+            HeadError::Text => false,
+            HeadError::TreeHead(error) => matches!(error, TreeHeadError::Signature(_)),
+            HeadError::Checkpoint(error) => matches!(
+                error,
+                CheckpointError::Origin(_) | CheckpointError::Unsigned | CheckpointError::Signature(_)
+            ),
+        }
+    }
+}
+
 impl SignedHead {
     /// Reads a head of this log and verifies it: signature, origin, and that it is not of the future.
     ///
@@ -41,7 +55,7 @@ impl SignedHead {
         let text = std::str::from_utf8(bytes).map_err(|_| HeadError::Text)?;
         if log.is_static() {
             let head = Checkpoint::parse(bytes)?.verify(&log.key, log.origin(), now)?;
-            return Ok(SignedHead { head, text: own_signatures(text, log.origin()).into() });
+            return Ok(SignedHead { head, text: own_signature(text, log, now).into() });
         }
         let head = SignedTreeHead::from_json(bytes)?.verify(&log.key, now)?;
         Ok(SignedHead { head, text: text.into() })
@@ -67,10 +81,16 @@ impl SignedHead {
     }
 }
 
-/// The checkpoint without signature lines of other names: witnesses change, and make it long.
-fn own_signatures(text: &str, origin: &str) -> String {
+/// The checkpoint with the line alone that is the log's signature: witnesses change, and whatever else stands there makes it long.
+fn own_signature(text: &str, log: &CtLog, now: Moment) -> String {
     let Some((body, signatures)) = text.split_once("\n\n") else { return text.to_owned() };
-    let ours = format!("\u{2014} {origin} ");
-    let kept: String = signatures.split_inclusive('\n').filter(|line| line.starts_with(&ours)).collect();
-    format!("{body}\n\n{kept}")
+    let ours = format!("\u{2014} {} ", log.origin());
+    let mut alone =
+        signatures.lines().filter(|line| line.starts_with(&ours)).map(|line| format!("{body}\n\n{line}\n"));
+    // Lines of other keys under the log's name are passed over without looking at what they sign.
+    let verified = alone.find(|text| {
+        let checkpoint = Checkpoint::parse(text.as_bytes());
+        checkpoint.is_ok_and(|checkpoint| checkpoint.verify(&log.key, log.origin(), now).is_ok())
+    });
+    verified.unwrap_or_else(|| text.to_owned())
 }

@@ -127,7 +127,9 @@ impl WatchedLog {
         let before = self.latest();
         let mut condition = match self.look_at_head().await {
             Ok(condition) => condition,
-            Err(Misfit::Ask(error @ AskError::Head(_))) => Condition::Lying(error.to_string()),
+            Err(Misfit::Ask(AskError::Head(error))) if error.is_of_the_log() => {
+                Condition::Lying(error.to_string())
+            }
             Err(Misfit::Ask(error)) => Condition::Unreachable(error.to_string()),
             Err(misfit @ Misfit::Proof(_)) => Condition::Lying(misfit.to_string()),
         };

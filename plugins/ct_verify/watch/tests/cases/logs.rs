@@ -1,7 +1,9 @@
 //! Logs of both kinds, honest or not: heads, growth, promises, and what outlives a restart.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ct_log::{Authority, Clock, Issued, Kind, Lie, TestLog};
-use ct_watch::logs::{Condition, Promised, WatchedLog};
+use ct_watch::logs::{Condition, Promised, SignedHead, WatchedLog};
 use transparency::digest::Sha256;
 use transparency::inclusion::Inclusion;
 
@@ -90,16 +92,43 @@ async fn head_that_the_log_has_not_signed_is_not_taken() {
         let scene = scene(kind, 3);
         scene.watched.look().await;
         scene.grow(1);
-        for lie in [Lie::BadSignature, Lie::Future(3600)] {
-            scene.log.lie(lie.clone());
-            scene.watched.look().await;
-            assert_eq!(scene.size(), Some(3), "{kind:?} {lie:?}");
-            assert!(matches!(scene.watched.condition(), Condition::Lying(_)), "{kind:?} {lie:?}");
-            scene.log.be_honest();
-        }
+        scene.log.lie(Lie::BadSignature);
+        scene.watched.look().await;
+        assert_eq!(scene.size(), Some(3), "{kind:?}");
+        assert!(matches!(scene.watched.condition(), Condition::Lying(_)), "{kind:?}");
+        scene.log.be_honest();
         scene.watched.look().await;
         assert_eq!((scene.size(), scene.watched.condition()), (Some(4), Condition::Ok), "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn answer_that_is_no_head_or_of_the_future_by_our_clock_is_no_lie() {
+    for kind in BOTH {
+        let scene = scene(kind, 3);
+        scene.watched.look().await;
+        scene.grow(1);
+        for lie in [Lie::Garbage, Lie::Future(3600)] {
+            scene.log.lie(lie.clone());
+            scene.watched.look().await;
+            assert!(unreachable(&scene.watched, ""), "{kind:?} {lie:?} {:?}", scene.watched.condition());
+            assert_eq!(scene.size(), Some(3), "{kind:?} {lie:?}");
+            scene.log.be_honest();
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_of_a_checkpoint_has_the_signature_of_the_log_alone() {
+    let scene = scene(Kind::StaticCt, 3);
+    scene.watched.look().await;
+    let (log, head) = (&scene.watched.log, scene.watched.latest().unwrap());
+    let (body, signature) = head.text.split_once("\n\n").unwrap();
+    let padding = |bytes: usize| format!("\u{2014} {} {}\n", log.origin(), STANDARD.encode(vec![7; bytes]));
+    let padded = format!("{body}\n\n{}{signature}{}", padding(40), padding(4000));
+    let verified = SignedHead::verify(log, padded.as_bytes(), scene.clock.now()).unwrap();
+    assert_eq!(verified, head);
+    assert_eq!(head.text.lines().count(), 5);
 }
 
 #[tokio::test]
