@@ -4,129 +4,28 @@
 //! certificates it covers is for the judgement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-use serde::Serialize;
 use serde_json::Value;
-use thiserror::Error;
 use tokio::sync::Notify;
-use transparency::Moment;
+use tokio::time::{Instant, timeout, timeout_at};
 use transparency::digest::Sha256;
 use transparency::revocation::{Crl, CrlSet};
-use transparency::skeleton::Skeleton;
-use x509_parser::prelude::{CertificateRevocationList, FromDer, SubjectPublicKeyInfo};
 
 use crate::bundle;
-use crate::config::Source;
+use crate::config::{FILE_PERIOD, Source};
 use crate::context::{Context, aside, jittered};
-use crate::fetch::{FetchError, Limits, Permit};
+pub use crate::crl_list::{
+    CRL_BYTES_MAX, LISTS_PER_PLACE_MAX, ListError, ListFacts, SNAPSHOT_BYTES_MAX, check_list,
+};
+use crate::crl_list::{Held, LENGTH_BYTES, lists_of, succeed};
+use crate::fetch::{Limits, Permit};
 use crate::inputs::Loaded;
 use crate::issuers::Issuers;
 use crate::state::read_bounded;
-
-/// What a list says of itself, its signature verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ListFacts {
-    /// SHA-256 of the list.
-    pub sha256: Sha256,
-    /// Who issued it.
-    pub issuer: String,
-    /// SHA-256 of the key that signed it.
-    pub key_sha256: Sha256,
-    /// When it was made.
-    pub this_update: Moment,
-    /// Until when it is valid.
-    pub next_update: Moment,
-}
-
-/// Why a list is not taken.
-#[derive(Debug, Error)]
-pub enum ListError {
-    /// The file cannot be read.
-    #[error("not readable: {0}")]
-    File(#[from] std::io::Error),
-    /// The URL does not answer.
-    #[error("not to be had: {0}")]
-    Fetch(#[from] FetchError),
-    /// Longer than any that is handed on.
-    #[error("the list has more than {CRL_BYTES_MAX} bytes")]
-    TooLong,
-    /// No revocation list.
-    #[error("no revocation list")]
-    Malformed,
-    /// Nobody at hand has its issuer's name.
-    #[error("its issuer `{0}` is not known")]
-    UnknownIssuer(String),
-    /// Its issuer has not signed it.
-    #[error("no key of its issuer `{0}` signed it")]
-    Signature(String),
-    /// It does not say until when it is valid.
-    #[error("it does not say until when it is valid")]
-    Unlimited,
-    /// Its time is over.
-    #[error("it expired on {0}")]
-    Expired(Moment),
-    /// Its time has not come.
-    #[error("it is of {0}, which is in the future")]
-    Future(Moment),
-    /// The one in use is newer.
-    #[error("it is of {new}, the one in use of {old}")]
-    Older {
-        /// When the list in use was made.
-        old: Moment,
-        /// When this one was made.
-        new: Moment,
-    },
-    /// No room for it beside the others.
-    #[error("all lists together would have more than {SNAPSHOT_BYTES_MAX} bytes")]
-    NoRoom,
-}
-
-/// Checks a list in DER: form, signature by one of these issuers, and that its time is now.
-///
-/// # Errors
-/// [`ListError`] when one of these does not hold.
-pub fn check_list<'a>(
-    der: &[u8],
-    issuers: impl IntoIterator<Item = &'a CertificateDer<'static>>,
-    now: Moment,
-) -> Result<ListFacts, ListError> {
-    if CRL_BYTES_MAX < der.len() {
-        return Err(ListError::TooLong);
-    }
-    let (rest, list) = CertificateRevocationList::from_der(der).map_err(|_| ListError::Malformed)?;
-    if !rest.is_empty() {
-        return Err(ListError::Malformed);
-    }
-    let name = list.issuer().as_raw();
-    let shown: String = list.issuer().to_string().chars().take(NAME_SHOWN_MAX).collect();
-    let issuers = issuers.into_iter().filter_map(|issuer| Skeleton::parse(issuer).ok());
-    let named: Vec<Skeleton<'_>> = issuers.filter(|issuer| issuer.subject == name).collect();
-    if named.is_empty() {
-        return Err(ListError::UnknownIssuer(shown));
-    }
-    let signed = |issuer: &&Skeleton<'_>| {
-        SubjectPublicKeyInfo::from_der(issuer.spki).is_ok_and(|(_, key)| list.verify_signature(&key).is_ok())
-    };
-    let Some(signer) = named.iter().take(SAME_NAME_MAX).find(signed) else {
-        return Err(ListError::Signature(shown));
-    };
-    let this_update = Moment::from_seconds(list.last_update().timestamp());
-    let next_update = list.next_update().ok_or(ListError::Unlimited)?;
-    let next_update = Moment::from_seconds(next_update.timestamp());
-    if now.plus_seconds(FUTURE_TOLERANCE_SECONDS) < this_update {
-        return Err(ListError::Future(this_update));
-    }
-    if next_update <= now {
-        return Err(ListError::Expired(next_update));
-    }
-    let (sha256, key_sha256) = (Sha256::of(der), signer.key_hash());
-    Ok(ListFacts { sha256, issuer: shown, key_sha256, this_update, next_update })
-}
 
 /// Watches the places of revocation lists.
 pub struct RevocationSource {
@@ -142,14 +41,15 @@ struct Places {
     named: Vec<Source>,
     /// What certificates named, the host allowed.
     listed: BTreeSet<String>,
-    held: BTreeMap<Source, Held>,
+    /// Never empty.
+    held: BTreeMap<Source, Vec<Held>>,
     refused: BTreeMap<Source, String>,
+    /// How files looked from outside whose lists were taken.
+    stamps: BTreeMap<PathBuf, Stamp>,
 }
 
-struct Held {
-    der: Bytes,
-    facts: ListFacts,
-}
+/// How a file looks from outside.
+type Stamp = (SystemTime, u64);
 
 impl RevocationSource {
     /// A source with the places that the operator named; what the state folder and files have of them is in use from now on.
@@ -158,11 +58,8 @@ impl RevocationSource {
         let this = RevocationSource { context, issuers, places: Mutex::new(places), wake: Notify::new() };
         for source in named {
             this.recall(&source);
-            if let Source::File(path) = &source {
-                let read = read_bounded(path, CRL_BYTES_MAX).map_err(ListError::from);
-                this.settle(&source, read.and_then(|bytes| this.take(&source, &bytes)));
-            }
         }
+        this.read_files();
         this.publish();
         this
     }
@@ -186,13 +83,48 @@ impl RevocationSource {
         }
     }
 
-    /// Looks at all places again and again, at those that are new soon.
+    /// Looks at all places again and again, at those that are new soon, and at files every [`FILE_PERIOD`].
     pub(crate) async fn run(self: Arc<Self>, refresh: Duration) {
+        let has_files = self.places().named.iter().any(|source| matches!(source, Source::File(_)));
         loop {
             self.look().await;
             let period = if self.lacks_a_list() { refresh.min(RETRY_MISSING) } else { refresh };
-            let _woken_or_time = tokio::time::timeout(jittered(period), self.wake.notified()).await;
+            let until = Instant::now() + jittered(period);
+            if !has_files {
+                let _woken_or_time = timeout_at(until, self.wake.notified()).await;
+                continue;
+            }
+            while Instant::now() < until {
+                let file_period = jittered(FILE_PERIOD);
+                if timeout(file_period, self.wake.notified()).await.is_ok() {
+                    break;
+                }
+                let this = self.clone();
+                aside(move || this.read_files().then(|| this.publish())).await;
+            }
         }
+    }
+
+    /// Reads the operator's files that have changed; says whether there was one.
+    fn read_files(&self) -> bool {
+        let named = self.places().named.clone();
+        let mut any = false;
+        for source in &named {
+            let Source::File(path) = source else { continue };
+            let stamp = stamp(path);
+            if stamp.is_some() && self.places().stamps.get(path).copied() == stamp {
+                continue;
+            }
+            any = true;
+            let read = read_bounded(path, CRL_BYTES_MAX).map_err(ListError::from);
+            let taken = read.and_then(|bytes| self.take(source, &bytes));
+            let is_taken = taken.is_ok();
+            self.settle(source, taken);
+            if let Some(stamp) = stamp.filter(|_| is_taken) {
+                self.places().stamps.insert(path.clone(), stamp);
+            }
+        }
+        any
     }
 
     /// Looks at all places once, one after another.
@@ -233,50 +165,68 @@ impl RevocationSource {
 
     /// The lists in use: where each is from, and what it says of itself.
     pub fn held(&self) -> Vec<(Source, ListFacts)> {
-        self.places().held.iter().map(|(source, held)| (source.clone(), held.facts.clone())).collect()
+        let places = self.places();
+        let all = places.held.iter().flat_map(|(source, held)| held.iter().map(move |one| (source, one)));
+        all.map(|(source, one)| (source.clone(), one.facts.clone())).collect()
     }
 
-    /// Takes a list if it may follow the one from the same place; says whether it is another one.
+    /// Takes the lists that may follow those from the same place; says whether there are others than before.
     ///
     /// # Errors
-    /// [`ListError`] when it may not. The one in use stays.
+    /// [`ListError`] when one of them may not. What it would follow stays in use.
     pub fn take(&self, source: &Source, bytes: &[u8]) -> Result<bool, ListError> {
-        let der = der_of(bytes);
-        let facts = check_list(&der, &self.issuers.all(), self.context.now())?;
-        {
+        let (issuers, now) = (self.issuers.all(), self.context.now());
+        let (mut checked, mut refused) = (Vec::new(), None);
+        for der in lists_of(bytes)? {
+            match check_list(&der, &issuers, now) {
+                Ok(facts) => checked.push(Held { der, facts }),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let next = {
             let mut places = self.places();
-            if let Some(held) = places.held.get(source) {
-                if held.facts.sha256 == facts.sha256 {
-                    return Ok(false);
-                }
-                if facts.this_update < held.facts.this_update {
-                    return Err(ListError::Older { old: held.facts.this_update, new: facts.this_update });
-                }
+            let held = places.held.get(source).map_or(&[][..], |held| held);
+            let (next, another) = succeed(source, held, checked, refused.is_none(), now);
+            refused = refused.or(another);
+            let digests =
+                |lists: &[Held]| -> BTreeSet<Sha256> { lists.iter().map(|one| one.facts.sha256).collect() };
+            if next.is_empty() || digests(&next) == digests(held) {
+                return refused.map_or(Ok(false), Err);
             }
             let others = places.held.iter().filter(|(other, _)| *other != source);
-            let others: usize = others.map(|(_, held)| held.der.len() + LENGTH_BYTES).sum();
-            if SNAPSHOT_BYTES_MAX < others + der.len() + 2 * LENGTH_BYTES {
+            let all = others.flat_map(|(_, held)| held).chain(&next);
+            let bytes: usize = all.map(|one| one.der.len() + LENGTH_BYTES).sum();
+            if SNAPSHOT_BYTES_MAX < bytes + LENGTH_BYTES {
                 return Err(ListError::NoRoom);
             }
-            places.held.insert(source.clone(), Held { der: der.clone(), facts });
-        }
-        if let Err(error) = self.context.state.write(&file(source), &der) {
+            places.held.insert(source.clone(), next.clone());
+            next
+        };
+        let kept = bundle::encode(next.iter().map(|one| &one.der[..]));
+        if let Err(error) = self.context.state.write(&file(source), &kept) {
             tracing::warn!(%error, "the revocation list is not kept");
         }
-        Ok(true)
+        refused.map_or(Ok(true), Err)
     }
 
     /// Takes what the state folder has of a place.
     fn recall(&self, source: &Source) {
-        let Some(der) = self.context.state.read(&file(source), CRL_BYTES_MAX) else { return };
-        if let Ok(facts) = check_list(&der, &self.issuers.all(), self.context.now()) {
-            self.places().held.insert(source.clone(), Held { der: der.into(), facts });
+        let Some(kept) = self.context.state.read(&file(source), SNAPSHOT_BYTES_MAX) else { return };
+        let (issuers, now) = (self.issuers.all(), self.context.now());
+        let lists = bundle::decode(&kept).unwrap_or_default().into_iter().take(LISTS_PER_PLACE_MAX);
+        let checked = lists.filter_map(|der| {
+            let facts = check_list(der, &issuers, now).ok()?;
+            Some(Held { der: Bytes::copy_from_slice(der), facts })
+        });
+        let held: Vec<Held> = checked.collect();
+        if !held.is_empty() {
+            self.places().held.insert(source.clone(), held);
         }
     }
 
     /// Puts the lists into the inputs, if they are others than before.
     fn publish(&self) {
-        let lists: Vec<Bytes> = self.places().held.values().map(|held| held.der.clone()).collect();
+        let lists: Vec<Bytes> = self.places().held.values().flatten().map(|one| one.der.clone()).collect();
         let bytes = bundle::encode(lists.iter().map(|list| &list[..]));
         if self.context.inputs().crls.digest == Sha256::of(&bytes) {
             return;
@@ -304,7 +254,7 @@ impl RevocationSource {
                 // Said once, not at every look.
                 if self.places().refused.insert(source.clone(), text.clone()).as_ref() != Some(&text) {
                     match error {
-                        ListError::Signature(_) | ListError::Older { .. } => {
+                        ListError::Signature(_) | ListError::Older { .. } | ListError::Another { .. } => {
                             self.context.alarm("crl_refused", &subject, text, Value::Null);
                         }
                         _ => self.context.note("crl_refused", &subject, text),
@@ -319,11 +269,9 @@ impl RevocationSource {
     }
 }
 
-/// The list in DER, whether it came so or in PEM.
-fn der_of(bytes: &[u8]) -> Bytes {
-    let pem = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
-    let decoded = pem.then(|| CertificateRevocationListDer::from_pem_slice(bytes).ok()).flatten();
-    decoded.map_or_else(|| Bytes::copy_from_slice(bytes), |list| Bytes::copy_from_slice(&list))
+fn stamp(path: &Path) -> Option<Stamp> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
 }
 
 fn file(source: &Source) -> String {
@@ -334,17 +282,8 @@ fn file(source: &Source) -> String {
     format!("crls/{name}.crl")
 }
 
-/// How long a revocation list may be that is fetched, in bytes: what replicas hand one another.
-pub const CRL_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX - 2 * LENGTH_BYTES;
-/// How long all lists together may be, with their lengths.
-pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
-const LENGTH_BYTES: usize = 4;
 /// How many places that certificates name are looked at.
 const LISTED_MAX: usize = 256;
-/// How many issuers of one name are tried.
-const SAME_NAME_MAX: usize = 8;
-const NAME_SHOWN_MAX: usize = 200;
-const FUTURE_TOLERANCE_SECONDS: u64 = 300;
 /// How soon places are asked again of which one has given nothing yet.
 const RETRY_MISSING: Duration = Duration::from_secs(600);
 const LIST_LIMITS: Limits = Limits { bytes_max: CRL_BYTES_MAX, total: Duration::from_secs(120) };

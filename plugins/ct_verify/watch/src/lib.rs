@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod crl;
+mod crl_list;
 pub mod events;
 pub mod evidence;
 pub mod fetch;

@@ -1,18 +1,20 @@
 //! Revocation lists: expired, forged, huge, rolled back; found by the certificates that name them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ct_log::{Authority, Clock, Lie, Site};
-use ct_watch::Source;
 use ct_watch::bundle;
 use ct_watch::crl::{ListError, RevocationSource, check_list};
 use ct_watch::issuers::Issuers;
+use ct_watch::{Source, Watch, WatchConfig};
 use rustls_pki_types::CertificateDer;
+use tokio::runtime::Handle;
 use transparency::Moment;
 
-use crate::stand::{NOW, Stand};
+use crate::stand::{NOW, Stand, watch_config};
 
 fn der(bytes: &[u8]) -> CertificateDer<'static> {
     CertificateDer::from(bytes.to_vec())
@@ -119,4 +121,75 @@ async fn list_in_a_file_may_be_in_pem() {
     std::fs::write(&path, format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")).unwrap();
     source(&stand, &authority, vec![Source::File(path)]);
     assert_eq!(lists(&stand), 1);
+}
+
+/// A source that believes the lists of these authorities.
+fn source_of_all(stand: &Stand, authorities: &[&Authority], places: Vec<Source>) -> Arc<RevocationSource> {
+    let known = authorities.iter().map(|authority| der(authority.issuer_der())).collect();
+    let issuers = Issuers::open(stand.context.clone(), known, Vec::new());
+    Arc::new(RevocationSource::start(stand.context.clone(), Arc::new(issuers), places))
+}
+
+#[tokio::test]
+async fn all_lists_of_a_file_in_pem_are_taken_and_kept() {
+    let clock = Clock::at(NOW);
+    let (stand, alder, birch) =
+        (Stand::new(&clock), Authority::new("Alder CA", &clock), Authority::new("Birch CA", &clock));
+    let path = stand.folder.path().join("all.pem");
+    let pem = |authority: &Authority| {
+        format!("-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n", STANDARD.encode(authority.crl()))
+    };
+    std::fs::write(&path, format!("# all of ours\n{}{}", pem(&alder), pem(&birch))).unwrap();
+    source_of_all(&stand, &[&alder, &birch], vec![Source::File(path.clone())]);
+    assert_eq!(lists(&stand), 2);
+    let stand = stand.restart();
+    std::fs::write(&path, "nothing").unwrap();
+    let source = source_of_all(&stand, &[&alder, &birch], vec![Source::File(path.clone())]);
+    assert_eq!(lists(&stand), 2, "a file that cannot be read leaves what was taken");
+    std::fs::write(&path, pem(&alder)).unwrap();
+    source.look().await;
+    assert_eq!(lists(&stand), 1, "a file has what the operator wants");
+}
+
+#[tokio::test]
+async fn list_of_another_signer_replaces_none_that_is_valid() {
+    let clock = Clock::at(NOW);
+    let (stand, alder, birch) =
+        (Stand::new(&clock), Authority::new("Alder CA", &clock), Authority::new("Birch CA", &clock));
+    let site = Site::start();
+    let url = site.put("/ca.crl", alder.crl());
+    let source = source_of_all(&stand, &[&alder, &birch], vec![Source::Url(url)]);
+    source.look().await;
+    let good = stand.context.inputs().crls.digest;
+    clock.advance(60);
+    site.put("/ca.crl", birch.crl());
+    source.look().await;
+    assert_eq!((stand.context.inputs().crls.digest, stand.count("crl_refused")), (good, 1));
+    clock.advance(8 * 86_400);
+    site.put("/ca.crl", birch.crl());
+    source.look().await;
+    assert_ne!(stand.context.inputs().crls.digest, good, "a new signer is taken once the old list is over");
+    assert_eq!(lists(&stand), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn file_that_changes_is_read_within_seconds() {
+    let clock = Clock::at(NOW);
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("Alder CA", &clock));
+    let path = folder.path().join("ca.crl");
+    std::fs::write(&path, authority.crl()).unwrap();
+    let (crls, intermediates) = (vec![Source::File(path.clone())], vec![der(authority.issuer_der())]);
+    let config = WatchConfig { crls, intermediates, ..watch_config(&clock) };
+    let watch = Watch::start(config, Handle::current()).unwrap();
+    let digest = watch.inputs().crls.digest;
+    let mut changed = watch.changed();
+    authority.revoke(1);
+    std::fs::write(&path, authority.crl()).unwrap();
+    // By the runtime's clock, which goes on by itself while there is nothing to do.
+    let other = async {
+        while watch.inputs().crls.digest == digest {
+            changed.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), other).await.expect("the file is read");
 }
