@@ -4,6 +4,7 @@
 
 mod asked;
 pub mod audit;
+pub mod condition;
 mod consistency;
 pub mod head;
 pub mod history;
@@ -12,6 +13,7 @@ pub mod watched;
 pub mod watcher;
 
 pub use audit::{Auditor, Promised};
+pub use condition::Condition;
 pub use head::{HeadError, SignedHead};
-pub use watched::{Condition, WatchedLog};
+pub use watched::WatchedLog;
 pub use watcher::LogWatcher;

@@ -16,39 +16,12 @@ use transparency::tree_head::{Progress, TreeHead};
 
 use super::asked::{AskError, Asked};
 use super::audit::{AuditError, Auditor, look_into};
+use super::condition::Condition;
 use super::consistency::verify_growth;
 use super::head::SignedHead;
 use super::history::{History, SIZES_MAX};
 use crate::context::{Context, aside, jittered};
 use crate::evidence::Evidence;
-
-/// In what condition a log is, as this replica sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "condition", content = "why", rename_all = "snake_case")]
-pub enum Condition {
-    /// Nobody has asked it yet.
-    Unasked,
-    /// Its head is new, and grows out of the one before.
-    Ok,
-    /// It answers, but its head is older than it may be.
-    Behind(String),
-    /// It does not answer, or not in time, or too much, or not what was asked.
-    Unreachable(String),
-    /// It signed what it must not, or shows what it has not signed.
-    Lying(String),
-}
-
-impl Condition {
-    fn code(&self) -> &'static str {
-        match self {
-            Condition::Unasked => "log_unasked",
-            Condition::Ok => "log_ok",
-            Condition::Behind(_) => "log_behind",
-            Condition::Unreachable(_) => "log_unreachable",
-            Condition::Lying(_) => "log_lying",
-        }
-    }
-}
 
 /// One log that is watched.
 pub struct WatchedLog {
@@ -73,8 +46,10 @@ struct View {
 #[derive(Clone)]
 struct Told {
     head: SignedHead,
-    /// Whether it has been reported that it does not fit.
+    /// Whether it has been reported that it does not fit, or is not shown to.
     reported: bool,
+    /// Since when, and how often, the log was asked for what shows that it fits and gave nothing.
+    owed: Option<(Moment, u32)>,
 }
 
 /// Why one head is not shown to grow out of another.
@@ -162,7 +137,7 @@ impl WatchedLog {
         let contradicted = {
             let mut view = self.view();
             if !view.history.knows(&head) {
-                view.told.push(Told { head: head.clone(), reported: false });
+                view.told.push(Told { head: head.clone(), reported: false, owed: None });
                 // The largest stay: nobody can push them out but the log itself.
                 view.told.sort_by_key(|told| std::cmp::Reverse(told.head.head.size));
                 view.told.truncate(TOLD_MAX);
@@ -226,12 +201,13 @@ impl WatchedLog {
     async fn compare_told(&self) -> Option<Condition> {
         let latest = self.latest()?;
         let told = self.view().told.clone();
-        let mut lying = None;
-        for Told { head, reported } in told.iter().filter(|told| told.head.head.size <= latest.head.size) {
+        let (mut lying, mut owing) = (None, None);
+        for Told { head, reported, .. } in told.iter().filter(|told| told.head.head.size <= latest.head.size)
+        {
             match self.fits(&head.head, &latest.head).await {
                 Ok(()) => self.view().told.retain(|told| told.head != *head),
                 // Asked again in the next round.
-                Err(Misfit::Ask(_)) => {}
+                Err(Misfit::Ask(error)) => owing = self.owe(head, &error).or(owing),
                 Err(Misfit::Proof(error)) => {
                     lying =
                         Some(Condition::Lying("a peer was shown a head that does not fit ours".to_owned()));
@@ -246,7 +222,29 @@ impl WatchedLog {
                 }
             }
         }
-        lying
+        lying.or(owing)
+    }
+
+    /// Notes that the log gave nothing that shows whether a peer's head fits. A log that answers everything else has a merge delay's time for it.
+    fn owe(&self, head: &SignedHead, error: &AskError) -> Option<Condition> {
+        let now = self.context.now();
+        let is_new = {
+            let mut view = self.view();
+            let told = view.told.iter_mut().find(|told| told.head == *head)?;
+            let (since, times) =
+                told.owed.map_or((now, 1), |(since, times)| (since, times.saturating_add(1)));
+            told.owed = Some((since, times));
+            if times < OWED_TIMES_MIN || now < since.plus_seconds(self.log.mmd_seconds) {
+                return None;
+            }
+            !std::mem::replace(&mut told.reported, true)
+        };
+        let text = format!("it does not show how a head that a peer was shown fits: {error}");
+        if is_new {
+            let facts = json!({ "theirs": &*head.text });
+            self.context.alarm("log_head_not_shown", &self.log.description, text.clone(), facts);
+        }
+        Some(Condition::Unreachable(text))
     }
 
     /// Looks into what the log promised, by its newest head.
@@ -368,6 +366,8 @@ fn file(log: &CtLog) -> String {
 
 /// How many heads that peers were shown wait for a proof.
 const TOLD_MAX: usize = 4;
+/// How often at least a log is asked for what it owes before that is reported.
+const OWED_TIMES_MIN: u32 = 3;
 /// How much older than its merge delay a head may be: the time between two looks, and clocks.
 const BEHIND_TOLERANCE_SECONDS: u64 = 600;
 /// How soon a log is asked again when there is something new to ask.

@@ -11,7 +11,8 @@ use transparency::log_list::{CtLog, LogList, StateKind};
 use transparency::tree_head::TreeHead;
 
 use super::audit::{Auditor, Promised};
-use super::watched::{Condition, WatchedLog};
+use super::condition::Condition;
+use super::watched::WatchedLog;
 use crate::context::{Context, Tasks, aside};
 use crate::evidence::Evidence;
 

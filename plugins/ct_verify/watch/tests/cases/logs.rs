@@ -235,6 +235,32 @@ async fn kept_head_that_was_tampered_with_is_forgotten() {
 }
 
 #[tokio::test]
+async fn log_that_never_shows_how_a_told_head_fits_is_reported_after_its_merge_delay() {
+    for (kind, part) in [(Kind::Rfc6962, "get-sth-consistency"), (Kind::StaticCt, "tile/")] {
+        let scene = scene(kind, 3);
+        let peer = Stand::new(&scene.clock);
+        let peer = peer.watch(scene.log.listed());
+        peer.look().await;
+        scene.grow(2);
+        scene.watched.look().await;
+        scene.watched.told(peer.latest().unwrap());
+        scene.log.control().lie_at(part, Lie::Status(404));
+        let quarter = scene.watched.log.mmd_seconds / 4;
+        for quarters in 0..6 {
+            scene.watched.look().await;
+            let owes = unreachable(&scene.watched, "a peer was shown");
+            assert_eq!(owes, 4 <= quarters, "{kind:?} {quarters} {:?}", scene.watched.condition());
+            assert_eq!(scene.stand.count("log_head_not_shown"), u64::from(owes), "{kind:?} {quarters}");
+            scene.clock.advance(quarter);
+            scene.log.merge();
+        }
+        scene.log.be_honest();
+        scene.watched.look().await;
+        assert_eq!(scene.watched.condition(), Condition::Ok, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn promise_is_pending_until_it_is_merged_and_proved_from_then_on() {
     for kind in BOTH {
         let scene = scene(kind, 3);
