@@ -2,7 +2,7 @@
 //!
 //! A fetched one is taken when it signed the certificate that named it; whether it leads to a root is for the judgement.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use transparency::Moment;
 use transparency::digest::Sha256;
 use transparency::facts::Facts;
 use transparency::roots::{Intermediates, certificates_from_pem};
@@ -134,7 +135,8 @@ pub struct IssuerSource {
     context: Arc<Context>,
     issuers: Arc<Issuers>,
     revocation: Arc<RevocationSource>,
-    seen: Mutex<BTreeSet<Sha256>>,
+    /// Leaves that were looked after; with a time when that is to be done again from then on.
+    seen: Mutex<BTreeMap<Sha256, Option<Moment>>>,
     queue: mpsc::Sender<Vec<CertificateDer<'static>>>,
 }
 
@@ -157,31 +159,33 @@ impl IssuerSource {
         (source, worker)
     }
 
-    /// Has a chain looked after, leaf first. Returns at once; what was seen before, or is too much, is passed over.
+    /// Has a chain looked after, leaf first. Returns at once; what was seen before, or is too much, is passed over. One whose issuer was not
+    /// to be had is looked after again when it comes after [`RETRY_SECONDS`].
     pub fn attend(&self, chain: &[CertificateDer<'_>]) {
         let Some(leaf) = chain.first() else { return };
         let digest = Sha256::of(leaf);
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.contains(&digest) {
+            let mut seen = self.seen();
+            if seen.get(&digest).is_some_and(|again| again.is_none_or(|again| self.context.now() < again)) {
                 return;
             }
-            if seen.len() == REMEMBERED_MAX {
+            if seen.len() >= REMEMBERED_MAX {
                 seen.clear();
             }
-            seen.insert(digest);
+            seen.insert(digest, None);
         }
         let chain = chain.iter().take(CHAIN_MAX).map(|one| one.clone().into_owned()).collect();
         if self.queue.try_send(chain).is_err() {
             self.context.events.count("certificates_passed_over");
             // So that it is looked after when it comes again.
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+            self.seen().remove(&digest);
         }
     }
 
     /// Walks up from the leaf: each certificate's revocation lists, then its issuer, from the chain or from where it says.
     async fn look_after(&self, chain: Vec<CertificateDer<'static>>) {
         chain.iter().skip(1).for_each(|issuer| self.issuers.see(issuer));
+        let (begin, mut is_missing) = (self.context.now(), false);
         let mut lists = Vec::new();
         let mut current = chain.first().cloned();
         for _ in 0..CHAIN_MAX {
@@ -198,7 +202,13 @@ impl IssuerSource {
             current = chain.iter().find(named).cloned();
             if current.is_none() && !self.issuers.helps(read.issuer) {
                 current = self.fetch(&read, &facts.issuer_urls).await;
+                is_missing = current.is_none() && !facts.issuer_urls.is_empty();
             }
+        }
+        if let Some(leaf) = chain.first().filter(|_| is_missing)
+            && let Some(again) = self.seen().get_mut(&Sha256::of(leaf))
+        {
+            *again = Some(begin.plus_seconds(RETRY_SECONDS));
         }
         let revocation = self.revocation.clone();
         aside(move || revocation.attend(&lists)).await;
@@ -222,6 +232,10 @@ impl IssuerSource {
             }
         }
         None
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<Sha256, Option<Moment>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -253,6 +267,8 @@ const SEEN_MAX: usize = 256;
 const WAITING_MAX: usize = 256;
 /// How many certificates are remembered as seen; then all are forgotten.
 const REMEMBERED_MAX: usize = 16_384;
+/// How soon a certificate is looked after again whose issuer was not to be had, in seconds.
+const RETRY_SECONDS: u64 = 600;
 /// How many places of one issuer are tried.
 const URLS_MAX: usize = 2;
 const FILE: &str = "issuers.bundle";

@@ -71,6 +71,34 @@ async fn certificate_of_another_key_is_not_taken_for_the_issuer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuer_that_was_not_to_be_had_is_asked_for_again_later() {
+    let clock = Clock::at(NOW);
+    let (authority, site) = (Authority::new("Alder CA", &clock), Site::start());
+    let url = site.put("/ca.cer", authority.issuer_der());
+    let issued = authority.leaf("www.example.org").with_issuer_at(&url).issue(&[]);
+    let watch = Watch::start(watch_config(&clock), Handle::current()).unwrap();
+    site.lie(Lie::Status(503));
+    let leaf = [der(&issued.chain[0])];
+    let attended = |holds: fn(&Watch) -> bool| {
+        let (watch, leaf) = (&watch, &leaf);
+        let holding = async move {
+            while !holds(watch) {
+                watch.attend(leaf);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), holding)
+    };
+    attended(|watch| watch.counters().contains_key("issuer_looks_failed")).await.expect("it is looked for");
+    (0..100).for_each(|_| watch.attend(&leaf));
+    assert_eq!(site.control().asked("/ca.cer"), 1, "not asked for at once again");
+    site.control().be_honest();
+    clock.advance(600);
+    attended(|watch| watch.inputs().intermediates.value.len() == 1).await.expect("it is asked for again");
+    assert_eq!(site.control().asked("/ca.cer"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_that_are_not_allowed_are_never_asked() {
     let clock = Clock::at(NOW);
     let (authority, site) = (Authority::new("Alder CA", &clock), Site::start());
