@@ -94,6 +94,14 @@ impl Scene {
         eventually(&format!("replica {id} to name the primary"), READY, primary) as usize
     }
 
+    /// The view that replica `id` is in.
+    ///
+    /// Panics: when it does not say so in time.
+    pub fn view(&self, id: usize) -> u64 {
+        let view = || self.cluster.status(id)?["view"].as_u64();
+        eventually(&format!("replica {id} to name its view"), READY, view)
+    }
+
     /// The first certified answer to a question that was asked after `since`, of replicas other than `away`.
     ///
     /// Panics: when there is none for a minute.
