@@ -46,7 +46,7 @@ impl Core {
             "verdict_cache": {
                 "hits": self.metrics.cache_hits.get(), "misses": self.metrics.cache_misses.get(),
             },
-            "content_bytes": self.contents.bytes(),
+            "content_bytes": self.contents.bytes() + self.chains.bytes(),
         });
         if let (Some(background), Some(overview)) = (self.background(), overview.as_object_mut()) {
             if let Value::Object(status) = background.watch().status() {

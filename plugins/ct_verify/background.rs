@@ -26,7 +26,7 @@ pub struct Plan {
     pub log_list: Option<Source>,
     pub crls: Vec<Source>,
     pub intermediates: Vec<CertificateDer<'static>>,
-    pub root_certificates: Vec<CertificateDer<'static>>,
+    pub root_certificates: Arc<Vec<CertificateDer<'static>>>,
     pub tls_roots: Arc<RootCertStore>,
     pub refresh: Duration,
     pub hosts: Vec<String>,
@@ -62,7 +62,7 @@ impl Background {
             log_list: plan.log_list.clone(),
             crls: plan.crls.clone(),
             intermediates: plan.intermediates.clone(),
-            roots: plan.root_certificates.clone(),
+            roots: plan.root_certificates.to_vec(),
             refresh: plan.refresh,
             hosts: plan.hosts.clone(),
             allow_private: plan.allow_private,
@@ -181,7 +181,7 @@ impl ProbeMaterials for Hands {
     fn with(&self, judged: &mut dyn FnMut(&Pinned<'_>)) {
         if let Some(core) = self.0.upgrade() {
             let by = (&core.settings.policy, core.settings.revocation);
-            core.materials(core.clock.now()).pinned(by, judged);
+            core.materials_of_probes(core.clock.now()).pinned(by, judged);
         }
     }
 }

@@ -33,7 +33,7 @@ impl Core {
             in_force.or_else(|| self.own.materials().input(kind).map(|input| input.digest()))
         };
         let subject = CertificateSubject {
-            chain: self.contents.put(Bytes::from(encode_chain(&chain))),
+            chain: self.chains.put(Bytes::from(encode_chain(&chain))),
             name: asked.name,
             purpose: asked.purpose,
             at_minutes: CertificateSubject::minute(asked.at),

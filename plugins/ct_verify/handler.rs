@@ -13,6 +13,7 @@ use transparency::revocation::RevocationMode;
 use transparency::rrset::{RecordType, judge_rrset_by};
 use transparency::{Moment, Policy};
 
+use super::aside::with_room;
 use super::background::{Background, Plan};
 use super::content::Contents;
 use super::in_force::InForce;
@@ -20,8 +21,9 @@ use super::inputs::{Input, Materials};
 use super::metrics::CtMetrics;
 use super::modes::{Mode, Modes};
 use super::own::Own;
-use super::remark::{Found, found, gravity};
-use super::sets::{Set, any, sets, word};
+use super::remark::{Found, broken_off, found, gravity};
+use super::sets::{Set, any, sets_of, word};
+use super::told::Told;
 use super::verdicts::Verdicts;
 use super::wishes::Wishes;
 use crate::chain::{Next, Rest};
@@ -41,18 +43,25 @@ pub struct CtVerify {
 pub struct Core {
     pub settings: Settings,
     pub own: Own,
-    pub in_force: InForce,
+    pub in_force: Arc<InForce>,
+    /// Inputs that peers may ask for.
     pub contents: Contents,
+    /// Chains that clients handed in.
+    pub chains: Contents,
     pub verdicts: Verdicts,
     pub wishes: Wishes,
+    /// Bad RRsets that the operator has heard of.
+    pub told: Told,
     pub metrics: CtMetrics,
     pub clock: Arc<dyn Clock>,
     pub plan: Plan,
     pub background: Mutex<Option<Arc<Background>>>,
     /// Whether a cluster asks this plugin, so that what is in force is decided by it.
     pub is_attached: AtomicBool,
-    /// Room for long judgements.
+    /// Room for long judgements of answers.
     pub judging: Arc<Semaphore>,
+    /// Room for long judgements for the cluster.
+    pub operations: Arc<Semaphore>,
 }
 
 /// How answers are judged.
@@ -132,21 +141,31 @@ impl Core {
         });
         let mut materials = Materials::clone(&own);
         agreed.for_each(|input| materials.put(input));
+        if materials.trust.digest != own.trust.digest {
+            // What the cluster trusts is not what is configured here; so its intermediates are to be used, too.
+            materials.issuers = None;
+        }
         Arc::new(materials)
+    }
+
+    /// What servers are judged by: replicas vote on what they saw, so with a cluster nothing that this replica alone has.
+    pub fn materials_of_probes(&self, now: Moment) -> Materials {
+        let materials = Materials::clone(&self.materials(now));
+        if self.is_attached.load(Ordering::Relaxed) { materials.agreed() } else { materials }
     }
 
     /// The response as it goes on: as it came, with a remark, or without its records.
     async fn judged(self: Arc<Self>, asked: &Name, mut response: Response) -> Response {
-        let mut all = sets(&response.answers);
+        let mut all = sets_of(asked, &response.answers);
         let mode = |owner: &Name| self.settings.modes.mode(owner).max(self.settings.modes.mode(asked));
         all.retain(|set| mode(&set.owner) != Mode::Off);
         let worst = match all.iter().map(weight).sum::<usize>() {
             0 | 1 => self.worst(asked, &all),
             _ => {
-                // The semaphore is never closed; a runtime that ends gives no verdict, and none is waited for.
-                let _room = self.judging.clone().acquire_owned().await.ok();
-                let (core, asked) = (self.clone(), asked.clone());
-                tokio::task::spawn_blocking(move || core.worst(&asked, &all)).await.ok().flatten()
+                let all = Arc::new(all);
+                let (core, name, sets) = (self.clone(), asked.clone(), all.clone());
+                let judged = with_room(&self.judging, move || core.worst(&name, &sets)).await;
+                judged.unwrap_or_else(|| self.unjudged(asked, &all))
             }
         };
         let Some(Judgement { found, blocks }) = worst else { return response };
@@ -171,29 +190,47 @@ impl Core {
         })
     }
 
+    /// What is done about sets whose judgement was broken off.
+    fn unjudged(&self, asked: &Name, sets: &[Set]) -> Option<Judgement> {
+        let judgements = sets.iter().map(|set| {
+            let found = broken_off(set);
+            let blocks = self.blocks(asked, &set.owner, found.judged);
+            Judgement { found, blocks }
+        });
+        judgements.max_by_key(|judgement| judgement.blocks)
+    }
+
+    /// Whether a set of this owner that was judged so is withheld.
+    fn blocks(&self, asked: &Name, owner: &Name, judged: Judged) -> bool {
+        let modes = &self.settings.modes;
+        let is_bad = match judged {
+            Judged::Valid => false,
+            Judged::Invalid => true,
+            Judged::Indeterminate => modes.is_fail_closed(owner) || modes.is_fail_closed(asked),
+        };
+        is_bad && modes.mode(owner).max(modes.mode(asked)) == Mode::Enforce
+    }
+
     fn judge_set(&self, asked: &Name, set: &Set, materials: &Materials, now: Moment) -> Option<Judgement> {
         let modes = &self.settings.modes;
         let mode = modes.mode(&set.owner).max(modes.mode(asked));
-        let owner = set.owner.to_ascii();
+        let name = set.name.to_ascii();
         let rdata: Vec<&[u8]> = set.rdata.iter().map(Vec::as_slice).collect();
         let background = self.background();
-        let verdict =
-            judge_rrset_by((&owner, set.kind), &rdata, self.settings.certificates, |chain, name| {
-                let (verdict, is_new) = self.verdicts.judge(chain, name, materials, now);
-                if is_new && let Some(background) = &background {
-                    background.attend(name, chain, &verdict);
-                }
-                verdict
-            });
+        let verdict = judge_rrset_by((&name, set.kind), &rdata, self.settings.certificates, |chain, name| {
+            let (verdict, is_new) = self.verdicts.judge(chain, name, materials, now);
+            if is_new && let Some(background) = &background {
+                background.attend(name, chain, &verdict);
+            }
+            verdict
+        });
         let found = found(set, &verdict)?;
         self.metrics.verdict(word(set.kind), found.judged.word(), mode.word());
-        let is_closed = modes.is_fail_closed(&set.owner) || modes.is_fail_closed(asked);
-        let is_bad = match found.judged {
-            Judged::Valid => false,
-            Judged::Invalid => true,
-            Judged::Indeterminate => is_closed,
-        };
-        Some(Judgement { found, blocks: mode == Mode::Enforce && is_bad })
+        let blocks = self.blocks(asked, &set.owner, found.judged);
+        if blocks || found.judged == Judged::Invalid {
+            self.tell_of(set, &found, blocks, now);
+        }
+        Some(Judgement { found, blocks })
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use ct_watch::state::StateFolder;
 use serde_json::{Value, json};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
 use transparency::digest::Sha256;
-use transparency::operation::InputKind;
+use transparency::operation::{InputKind, InputSubject};
 
+use super::aside::in_place;
 use super::inputs::Input;
 use crate::validator::CONTENT_BYTES_MAX;
 
@@ -43,6 +43,8 @@ struct Held {
     now: BTreeMap<InputKind, Decided>,
     /// What was replaced, and when.
     before: BTreeMap<InputKind, (Decided, u64)>,
+    /// Content that this version cannot read: nobody is asked for it again.
+    unreadable: BTreeMap<InputKind, Sha256>,
 }
 
 impl InForce {
@@ -61,9 +63,13 @@ impl InForce {
         let index = index.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         for entry in index.iter().filter_map(|index| index["inputs"].as_array()).flatten() {
             let Some((kind, decided)) = read_entry(entry, &folder) else {
-                warn!(%entry, "an input of the state folder is of no use, going on without it");
+                warn!(%entry, "an entry of the state folder is of no use, going on without it");
                 continue;
             };
+            if decided.input.is_none() {
+                warn!(%entry, "the content of an input in force is not in the state folder");
+                remove(&folder, &decided.digest.to_string());
+            }
             self.held().now.entry(kind).or_insert(decided);
         }
         // A plugin is started once.
@@ -128,13 +134,23 @@ impl InForce {
         inputs.find(|input| input.digest() == *digest).map(|input| input.bytes().clone())
     }
 
+    /// What is in force and not here.
+    pub fn missing(&self) -> Vec<InputSubject> {
+        let held = self.held();
+        let missing = held.now.iter().filter(|(kind, decided)| {
+            decided.input.is_none() && held.unreadable.get(kind) != Some(&decided.digest)
+        });
+        missing.map(|(kind, decided)| InputSubject { kind: *kind, digest: decided.digest }).collect()
+    }
+
+    /// The content with this digest is no input of this kind, as far as this version knows.
+    pub fn give_up(&self, subject: InputSubject) {
+        self.held().unreadable.insert(subject.kind, subject.digest);
+    }
+
     /// Writes what is in force, where no other task of the runtime waits for the disk.
     fn keep(&self) {
-        let runtime = Handle::try_current();
-        match runtime.map(|runtime| runtime.runtime_flavor()) {
-            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.write()),
-            _ => self.write(),
-        }
+        in_place(|| self.write());
     }
 
     fn write(&self) {
@@ -143,13 +159,13 @@ impl InForce {
         let held = self.held().clone();
         let mut entries = Vec::new();
         for (kind, decided) in &held.now {
-            let Some(input) = &decided.input else { continue };
             let name = file_of(&decided.digest);
             let is_there = folder.names(FOLDER, FILES_MAX).contains(&decided.digest.to_string());
-            if !is_there && let Err(error) = folder.write(&name, input.bytes()) {
+            let unwritten = decided.input.as_ref().filter(|_| !is_there);
+            if let Some(Err(error)) = unwritten.map(|input| folder.write(&name, input.bytes())) {
                 warn!(name, %error, "an input that is in force is not written");
-                continue;
             }
+            // What is in force is known after a restart even when its content is not here.
             entries.push(json!({
                 "kind": kind.word(), "digest": decided.digest, "time_ms": decided.time_ms,
             }));
@@ -169,21 +185,26 @@ impl InForce {
 
 /// Removes files of what is no longer in force.
 fn sweep(folder: &StateFolder, held: &Held) {
-    let Some(path) = folder.path() else { return };
     let in_force = |name: &String| held.now.values().any(|decided| decided.digest.to_string() == *name);
     for name in folder.names(FOLDER, FILES_MAX).iter().filter(|name| !in_force(name)) {
+        remove(folder, name);
+    }
+}
+
+fn remove(folder: &StateFolder, name: &str) {
+    if let Some(path) = folder.path() {
         // What cannot be removed takes room, and is tried again next time.
         let _removed = std::fs::remove_file(path.join(FOLDER).join(name));
     }
 }
 
-/// An entry of the index; the file must be what its name says.
+/// An entry of the index; the file must be what its name says, or it counts as absent.
 fn read_entry(entry: &Value, folder: &StateFolder) -> Option<(InputKind, Decided)> {
     let kind = InputKind::from_word(entry["kind"].as_str()?)?;
     let digest = Sha256::from_hex(entry["digest"].as_str()?)?;
-    let bytes = Bytes::from(folder.read(&file_of(&digest), CONTENT_BYTES_MAX)?);
-    let input = Input::read(kind, bytes).filter(|input| input.digest() == digest)?;
-    Some((kind, Decided { digest, time_ms: entry["time_ms"].as_u64()?, input: Some(input) }))
+    let bytes = folder.read(&file_of(&digest), CONTENT_BYTES_MAX).map(Bytes::from);
+    let input = bytes.and_then(|bytes| Input::read(kind, bytes)).filter(|input| input.digest() == digest);
+    Some((kind, Decided { digest, time_ms: entry["time_ms"].as_u64()?, input }))
 }
 
 fn file_of(digest: &Sha256) -> String {

@@ -43,6 +43,9 @@ pub struct Materials {
     pub trust: Arc<Loaded<Trust>>,
     /// `None` when there is no list.
     pub lists: Option<Arc<Loaded<Lists>>>,
+    /// Issuers that are configured and fetched here, which chains are completed by in the place of those of `trust`. What is said to the
+    /// cluster hangs on none of them: each replica fetches others.
+    pub issuers: Option<Arc<Loaded<Intermediates>>>,
 }
 
 impl Trust {
@@ -120,9 +123,17 @@ impl Materials {
         }
     }
 
-    /// Digests of all three in their order; none is zero.
-    pub fn digests(&self) -> [Sha256; 3] {
-        InputKind::ALL.map(|kind| self.input(kind).map_or(Sha256([0; 32]), |input| input.digest()))
+    /// Digests of all four in their order; none is zero.
+    pub fn digests(&self) -> [Sha256; 4] {
+        let of = |kind| self.input(kind).map(|input| input.digest());
+        let [first, second, third] = InputKind::ALL.map(of);
+        let issuers = self.issuers.as_ref().map(|issuers| issuers.digest);
+        [first, second, third, issuers].map(|digest| digest.unwrap_or(Sha256([0; 32])))
+    }
+
+    /// All but what this replica alone may have.
+    pub fn agreed(self) -> Materials {
+        Materials { issuers: None, ..self }
     }
 
     /// Calls `judge` with all of it.
@@ -136,7 +147,10 @@ impl Materials {
             policy,
             log_list: self.log_list.as_ref().map(|list| &list.value),
             roots: &self.trust.value.roots,
-            intermediates: &self.trust.value.intermediates,
+            intermediates: match &self.issuers {
+                Some(issuers) => &issuers.value,
+                None => &self.trust.value.intermediates,
+            },
             crls: self.lists.as_ref().map_or(&none, |lists| &lists.value.set),
             revocation,
             private_roots_need_logs: false,

@@ -4,6 +4,7 @@
 //! replicas agree on.
 
 mod api;
+mod aside;
 mod background;
 mod compose;
 mod content;
@@ -22,6 +23,8 @@ mod sets;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod told;
+mod updates;
 mod validator;
 mod verdicts;
 mod wishes;

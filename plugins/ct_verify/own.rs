@@ -1,67 +1,117 @@
 //! What this replica has from its own sources: files and, once background work runs, what that fetched.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use ct_watch::Watch;
-use ct_watch::inputs::Inputs as Watched;
+use ct_watch::inputs::{Inputs as Watched, Loaded};
 use transparency::content::decode_lists;
-use transparency::roots::RootStore;
+use transparency::roots::{Intermediates, RootStore};
 
+use super::aside::beside;
 use super::inputs::{Lists, Materials, Trust};
 
 /// The sources of this replica.
 pub struct Own {
-    roots: RootStore,
+    sources: Arc<Sources>,
+}
+
+struct Sources {
+    /// Roots and intermediates that are configured. What was fetched is no part of them: every replica fetches something else.
+    trust: Arc<Loaded<Trust>>,
     /// What the files held when the configuration was read.
     files: Arc<Watched>,
     watch: OnceLock<Arc<Watch>>,
     /// What was made of which snapshot.
     current: ArcSwap<(Arc<Watched>, Arc<Materials>)>,
+    /// Whether a new snapshot is being read.
+    is_reading: AtomicBool,
 }
 
 impl Own {
     /// These roots, and what files hold.
     pub fn new(roots: RootStore, files: Watched) -> Own {
         let files = Arc::new(files);
-        let made = Arc::new(materials(&roots, &files, None));
+        let configured = files.intermediates.value.iter().cloned();
+        let trust = Trust::load(roots, Intermediates::new(configured));
+        let made = Arc::new(materials(&trust, &files, None));
         let current = ArcSwap::from_pointee((files.clone(), made));
-        Own { roots, files, watch: OnceLock::new(), current }
+        let is_reading = AtomicBool::new(false);
+        Own { sources: Arc::new(Sources { trust, files, watch: OnceLock::new(), current, is_reading }) }
     }
 
     /// From now on, what this watch holds is what there is.
     pub fn follow(&self, watch: Arc<Watch>) {
         // A plugin is started once; a second watch would be of no use.
-        let _already = self.watch.set(watch);
+        let _already = self.sources.watch.set(watch);
+        self.sources.read();
     }
 
-    /// What there is now.
+    /// What there is now. When the sources have something new, that is read beside the caller, who gets what was there before.
     pub fn materials(&self) -> Arc<Materials> {
-        let now = self.watch.get().map_or_else(|| self.files.clone(), |watch| watch.inputs());
-        let current = self.current.load();
-        if Arc::ptr_eq(&current.0, &now) {
-            return current.1.clone();
+        let is_old = !Arc::ptr_eq(&self.sources.current.load().0, &self.sources.now());
+        if is_old && !self.sources.is_reading.swap(true, Ordering::AcqRel) {
+            let reading = Reading(self.sources.clone());
+            beside(move || reading.0.read());
         }
-        let made = Arc::new(materials(&self.roots, &now, Some(&current)));
-        self.current.store(Arc::new((now, made.clone())));
-        made
+        self.sources.current.load().1.clone()
+    }
+}
+
+impl Sources {
+    fn now(&self) -> Arc<Watched> {
+        self.watch.get().map_or_else(|| self.files.clone(), |watch| watch.inputs())
+    }
+
+    fn read(&self) {
+        let (now, before) = (self.now(), self.current.load_full());
+        let made = Arc::new(materials(&self.trust, &now, Some(&before)));
+        self.current.store(Arc::new((now, made)));
+    }
+}
+
+/// A snapshot that is being read; when that ends, however it ends, the next may be.
+struct Reading(Arc<Sources>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.is_reading.store(false, Ordering::Release);
     }
 }
 
 /// What the sources hold; what has not changed since `before` is not made anew.
-fn materials(roots: &RootStore, now: &Watched, before: Option<&(Arc<Watched>, Arc<Materials>)>) -> Materials {
-    let same_trust = before.filter(|(watched, _)| Arc::ptr_eq(&watched.intermediates, &now.intermediates));
-    let trust = match same_trust {
-        Some((_, made)) => made.trust.clone(),
-        None => {
-            let intermediates = now.intermediates.value.iter().cloned();
-            Trust::load(roots.clone(), transparency::roots::Intermediates::new(intermediates))
-        }
-    };
+fn materials(
+    trust: &Arc<Loaded<Trust>>,
+    now: &Watched,
+    before: Option<&(Arc<Watched>, Arc<Materials>)>,
+) -> Materials {
     let same_lists = before.filter(|(watched, _)| Arc::ptr_eq(&watched.crls, &now.crls));
     let lists = match same_lists {
         Some((_, made)) => made.lists.clone(),
         None => Lists::load(decode_lists(&now.crls.bytes).unwrap_or_default()),
     };
-    Materials { log_list: now.log_list.clone(), trust, lists }
+    let issuers = Some(now.intermediates.clone());
+    Materials { log_list: now.log_list.clone(), trust: trust.clone(), lists, issuers }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::CertificateDer;
+
+    use super::*;
+
+    #[test]
+    fn what_is_agreed_on_hangs_on_no_issuer_that_was_fetched() {
+        let own = Own::new(RootStore::new("none", []), Watched::default());
+        let fetched = Intermediates::new([CertificateDer::from(vec![1])]);
+        let watched = Watched {
+            intermediates: Arc::new(Loaded::new(fetched, bytes::Bytes::from_static(b"fetched"))),
+            ..Watched::default()
+        };
+        let made = materials(&own.sources.trust, &watched, None);
+        assert_eq!(made.trust.digest, own.materials().trust.digest);
+        assert_ne!(made.digests(), own.materials().digests(), "verdicts on answers may be others");
+        assert_eq!(made.agreed().digests(), Materials::clone(&own.materials()).agreed().digests());
+    }
 }

@@ -61,7 +61,18 @@ fn codes(finding: &Finding, conclusion: Conclusion) -> Vec<&'static str> {
     }
 }
 
+/// What is said of a set whose judgement was broken off: nobody knows.
+pub fn broken_off(set: &Set) -> Found {
+    let judged = Judged::Indeterminate;
+    Found { judged, text: format!("ct-verify: {} {}: judgement_broken_off", word(set.kind), judged.word()) }
+}
+
 impl Found {
+    /// Conclusion and codes in words.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The remark; `blocks` says that the answer is withheld because of it.
     pub fn remark(&self, blocks: bool) -> Remark {
         Remark::new(self.judged, if blocks { BLOCKED } else { OTHER }, &self.text)

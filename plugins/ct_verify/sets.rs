@@ -9,6 +9,8 @@ use transparency::rrset::RecordType;
 /// One RRset.
 pub struct Set {
     pub owner: Name,
+    /// The name that its certificates are for: the one asked for when that is an alias of the owner, else the owner. RFC 7671 §6.
+    pub name: Name,
     pub kind: RecordType,
     /// The data of each record.
     pub rdata: Vec<Vec<u8>>,
@@ -28,12 +30,34 @@ pub fn sets(records: &[Record]) -> Vec<Set> {
         let set = sets.entry((owner.clone(), record.record_type().into()));
         // Data that cannot be written is malformed, as no data is.
         let data = wire(&record.data).unwrap_or_default();
-        set.or_insert_with(|| Set { owner, kind, rdata: Vec::new() }).rdata.push(data);
+        set.or_insert_with(|| Set { name: owner.clone(), owner, kind, rdata: Vec::new() }).rdata.push(data);
     }
     let mut sets: Vec<Set> = sets.into_values().collect();
     // Records come in any order; what is said of a set must not hang on it.
     sets.iter_mut().for_each(|set| set.rdata.sort_unstable());
     sets
+}
+
+/// The RRsets of an answer to a question for `asked`; see [`sets`].
+pub fn sets_of(asked: &Name, records: &[Record]) -> Vec<Set> {
+    let mut sets = sets(records);
+    let aliases: BTreeMap<Name, Name> = records.iter().filter_map(alias).collect();
+    let asked = asked.to_lowercase();
+    let mut reached = vec![&asked];
+    // An alias is followed once, so that a ring of them ends.
+    for _ in 0..aliases.len() {
+        reached.extend(reached.last().and_then(|last| aliases.get(*last)));
+    }
+    let behind = sets.iter_mut().filter(|set| reached.contains(&&set.owner));
+    behind.for_each(|set| set.name.clone_from(&asked));
+    sets
+}
+
+fn alias(record: &Record) -> Option<(Name, Name)> {
+    match &record.data {
+        RData::CNAME(target) => Some((record.name.to_lowercase(), target.0.to_lowercase())),
+        _ => None,
+    }
 }
 
 /// The word for a type: `CERT`.

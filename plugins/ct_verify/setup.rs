@@ -19,6 +19,7 @@ use super::handler::{Core, Settings};
 use super::in_force::InForce;
 use super::metrics::CtMetrics;
 use super::own::Own;
+use super::told::Told;
 use super::verdicts::Verdicts;
 use super::wishes::Wishes;
 use crate::setup::{Block, Context, once};
@@ -63,13 +64,16 @@ pub(super) fn build(
     let plan = plan(&words, &files, block);
     let core = Core {
         own: Own::new(files.roots, files.inputs),
-        in_force: InForce::at(plan.state.clone()),
-        contents: Contents::default(),
+        in_force: Arc::new(InForce::at(plan.state.clone())),
+        contents: Contents::of_inputs(),
+        chains: Contents::of_chains(),
         verdicts: Verdicts::new(words.policy, words.revocation, words.verdicts, metrics.clone()),
         wishes: Wishes::default(),
+        told: Told::default(),
         is_attached: AtomicBool::new(false),
         background: Mutex::default(),
         judging: Arc::new(Semaphore::new(JUDGING_MAX)),
+        operations: Arc::new(Semaphore::new(OPERATIONS_MAX)),
         settings,
         metrics,
         clock,
@@ -109,7 +113,7 @@ fn plan(words: &Words, files: &Files, block: &Block<'_>) -> Plan {
         log_list: words.log_list.as_ref().map(source),
         crls: words.crls.iter().map(source).collect(),
         intermediates: files.intermediates.clone(),
-        root_certificates: files.root_certificates.clone(),
+        root_certificates: Arc::new(files.root_certificates.clone()),
         tls_roots: Arc::new(RootCertStore { roots: tls_roots }),
         refresh: words.refresh,
         hosts: words.hosts.clone(),
@@ -122,5 +126,7 @@ fn plan(words: &Words, files: &Files, block: &Block<'_>) -> Plan {
     }
 }
 
-/// How many long judgements are under way at a time.
-const JUDGING_MAX: usize = 4;
+/// How many long judgements of answers are under way at a time.
+pub(super) const JUDGING_MAX: usize = 4;
+/// How many judgements for the cluster are: they take no room from answers.
+const OPERATIONS_MAX: usize = 2;

@@ -3,6 +3,7 @@
 mod agreeing;
 mod answers;
 mod keeping;
+mod lists;
 mod setting_up;
 
 use std::path::{Path, PathBuf};

@@ -10,22 +10,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use certificate::leaf::{Class, Leaf};
 use certificate::{Digest, OperationKind, ReplicaId};
-use ct_watch::crl::check_list;
 use ct_watch::probe::{Decided as ProbeDecided, Essence};
 use ct_watch::served::Target;
-use transparency::content::{decode_chain, decode_lists};
+use transparency::content::decode_chain;
 use transparency::digest::Sha256;
 use transparency::operation::{
     Agreed, Answer, CLOCK_DIFFERENCE_MINUTES_MAX, CertificateSubject, InputKind, InputSubject, ProbeSubject,
     Seen, ValidateSubject,
 };
-use transparency::{Moment, Question, judge, snapshot};
+use transparency::{Moment, Question, judge};
 
+use super::aside::with_room;
+use super::content::Contents;
 use super::explain::explain;
 use super::handler::Core;
-use super::in_force::Decided;
 use super::inputs::{Input, Materials};
-use crate::validator::{CONTENT_BYTES_MAX, Library, Refusal, Task, Validator};
+use crate::validator::{CONTENT_BYTES_MAX, Library, MISSING_MAX, Refusal, Task, Validator};
 
 #[async_trait]
 impl Validator for Core {
@@ -80,6 +80,15 @@ impl Validator for Core {
         self.held(&Sha256(digest.0))
     }
 
+    fn missing(&self) -> Vec<Digest> {
+        let missing = self.in_force.missing().into_iter().take(MISSING_MAX);
+        missing.map(|subject| Digest(subject.digest.0)).collect()
+    }
+
+    fn found(&self, digest: &Digest, content: Bytes) {
+        self.take_found(Sha256(digest.0), content);
+    }
+
     fn wishes(&self, now_ms: u64) -> Vec<Task> {
         self.is_attached.store(true, Ordering::Relaxed);
         self.all_wishes(now_ms)
@@ -97,7 +106,7 @@ impl Validator for Core {
 }
 
 /// A statement, or why there can be none.
-type Observed = Result<Statement, String>;
+pub(super) type Observed = Result<Statement, String>;
 
 impl Core {
     async fn observe_certificate(
@@ -115,11 +124,11 @@ impl Core {
             return Err("another policy is in use here".to_owned());
         }
         let materials = self.materials_of(subject, now_ms, library).await?;
-        let chain = self.fetched(&subject.chain, library).await.ok_or("the chain is not to be had")?;
+        let chain =
+            self.fetched(&self.chains, &subject.chain, library).await.ok_or("the chain is not to be had")?;
         let chain = decode_chain(&chain).map_err(|error| error.to_string())?;
         let subject = subject.clone();
-        let _room = self.judging.clone().acquire_owned().await.map_err(|_| "this replica stops")?;
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = with_room(&self.operations, move || {
             let question = Question {
                 chain: &chain,
                 name: subject.name.as_deref(),
@@ -130,7 +139,7 @@ impl Core {
             let by = (&subject.policy, subject.revocation);
             Agreed::of(&materials.pinned(by, |pinned| judge(&question, pinned, subject.at())))
         });
-        let agreed = judged.await.map_err(|_| "the judgement was broken off")?;
+        let agreed = judged.await.ok_or("the judgement was broken off")?;
         Ok(verdict(CERTIFICATE_TTL_SECONDS, agreed.encode()))
     }
 
@@ -147,7 +156,7 @@ impl Core {
             (InputKind::Lists, subject.lists),
         ];
         let mut materials =
-            Materials { log_list: None, lists: None, ..Materials::clone(&self.own.materials()) };
+            Materials { log_list: None, lists: None, ..Materials::clone(&self.own.materials()).agreed() };
         for (kind, digest) in named {
             match digest {
                 Some(digest) => {
@@ -162,7 +171,7 @@ impl Core {
         Ok(materials)
     }
 
-    async fn input_in_force(
+    pub(super) async fn input_in_force(
         &self,
         subject: InputSubject,
         now_ms: u64,
@@ -177,10 +186,10 @@ impl Core {
         if let Some(input) = decided.input {
             return Ok(input);
         }
-        let bytes = self.fetched(&digest, library).await;
+        let bytes = self.fetched(&self.contents, &digest, library).await;
         let bytes = bytes.ok_or_else(|| format!("{} {short} is not to be had", kind.word()))?;
-        let input =
-            Input::read(kind, bytes).ok_or_else(|| format!("{} {short} is malformed", kind.word()))?;
+        let read = with_room(&self.operations, move || Input::read(kind, bytes)).await;
+        let input = read.flatten().ok_or_else(|| format!("{} {short} is malformed", kind.word()))?;
         self.in_force.supply(kind, input.clone());
         Ok(input)
     }
@@ -196,53 +205,6 @@ impl Core {
         Ok(verdict(PROBE_TTL_SECONDS, seen.encode()))
     }
 
-    async fn observe_input(&self, subject: &InputSubject, now_ms: u64, library: &dyn Library) -> Observed {
-        let own = self.own.materials().input(subject.kind);
-        let is_ours = own.as_ref().is_some_and(|own| own.digest() == subject.digest);
-        let answer = match subject.kind {
-            _ if is_ours => Answer::Accepted,
-            InputKind::LogList | InputKind::Trust if own.is_none() => Answer::Refused("none_here".to_owned()),
-            InputKind::LogList | InputKind::Trust => Answer::Refused("differs".to_owned()),
-            InputKind::Lists => {
-                let bytes =
-                    self.fetched(&subject.digest, library).await.ok_or("the lists are not to be had")?;
-                self.answer_lists(&bytes, Moment::from_milliseconds(now_ms))
-            }
-        };
-        let ttl = if answer == Answer::Accepted { INPUT_TTL_SECONDS } else { REFUSAL_TTL_SECONDS };
-        Ok(verdict(ttl, answer.encode()))
-    }
-
-    /// Whether a snapshot of revocation lists of others is as good as one of our own.
-    fn answer_lists(&self, bytes: &[u8], now: Moment) -> Answer {
-        let refused = |code: &str| Answer::Refused(code.to_owned());
-        let Ok(lists) = decode_lists(bytes) else { return refused("malformed") };
-        let materials = self.own.materials();
-        let issuers: Vec<_> =
-            self.plan.root_certificates.iter().chain(materials.trust.value.intermediates.iter()).collect();
-        if lists.iter().any(|list| check_list(list, issuers.iter().copied(), now).is_err()) {
-            return refused("list_invalid");
-        }
-        let in_force = match self.in_force.now(InputKind::Lists).and_then(|decided| decided.input) {
-            Some(Input::Lists(lists)) => lists.value.ders.clone(),
-            _ => Vec::new(),
-        };
-        match snapshot::check_successor(&in_force, &lists, now) {
-            Ok(()) => Answer::Accepted,
-            Err(problem) => refused(problem.code()),
-        }
-    }
-
-    fn put_in_force(&self, subject: &InputSubject, time_ms: u64) {
-        let InputSubject { kind, digest } = *subject;
-        let input = self.held(&digest).and_then(|bytes| Input::read(kind, bytes));
-        let now_ms = self.clock.now().milliseconds();
-        if self.in_force.decide(kind, Decided { digest, time_ms, input }, now_ms) {
-            tracing::info!(input = kind.word(), %digest, "an input is in force");
-            self.metrics.input_time(kind.word(), time_ms / 1000);
-        }
-    }
-
     fn probe_decided(&self, subject: &ProbeSubject, leaf: &Leaf) {
         let background = self.background();
         let prober = background.as_ref().and_then(|background| background.prober());
@@ -255,33 +217,44 @@ impl Core {
                 strong: class == Class::Strong,
             },
         };
-        self.wishes.probe_decided(subject);
+        // Replicas that saw different things may agree when they are asked again.
+        if prober.awaits(&target, u64::from(subject.slot)) && decided != ProbeDecided::NoAgreement {
+            self.wishes.probe_agreed(subject);
+        }
         prober.told(&target, u64::from(subject.slot), decided);
     }
 
     /// Content that is here: of our own, in force, or handed in.
-    fn held(&self, digest: &Sha256) -> Option<Bytes> {
+    pub(super) fn held(&self, digest: &Sha256) -> Option<Bytes> {
         let own = self.own.materials();
         let mut inputs = InputKind::ALL.into_iter().filter_map(|kind| own.input(kind));
         let own = inputs.find(|input| input.digest() == *digest).map(|input| input.bytes().clone());
-        own.or_else(|| self.in_force.content(digest)).or_else(|| self.contents.get(digest))
+        own.or_else(|| self.in_force.content(digest))
+            .or_else(|| self.wishes.merged(digest))
+            .or_else(|| self.contents.get(digest))
+            .or_else(|| self.chains.get(digest))
     }
 
-    /// Content that is here, or that a peer gives; what a peer gives is kept.
-    async fn fetched(&self, digest: &Sha256, library: &dyn Library) -> Option<Bytes> {
+    /// Content that is here, or that a peer gives; what a peer gives is kept among `contents`.
+    pub(super) async fn fetched(
+        &self,
+        contents: &Contents,
+        digest: &Sha256,
+        library: &dyn Library,
+    ) -> Option<Bytes> {
         if let Some(held) = self.held(digest) {
             return Some(held);
         }
         let fetched = library.fetch(&Digest(digest.0)).await?;
         let is_right = fetched.len() <= CONTENT_BYTES_MAX && Sha256::of(&fetched) == *digest;
         is_right.then(|| {
-            self.contents.put(fetched.clone());
+            contents.put(fetched.clone());
             fetched
         })
     }
 }
 
-fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
+pub(super) fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
     Statement { ttl, said: Said::Verdict(bytes) }
 }
 
@@ -289,8 +262,3 @@ fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
 const CERTIFICATE_TTL_SECONDS: u32 = CLOCK_DIFFERENCE_MINUTES_MAX * 60;
 /// For how long what was seen at a server holds, in seconds: until the next look is over.
 const PROBE_TTL_SECONDS: u32 = 1200;
-/// For how long it holds that an input is accepted, in seconds. What is in force stays so until something else is; but who goes back to an
-/// earlier input must not be told the decision of before.
-const INPUT_TTL_SECONDS: u32 = 60;
-/// For how long a refusal holds, in seconds: what a replica has not got yet it may have soon, and the cluster is asked again only then.
-const REFUSAL_TTL_SECONDS: u32 = 5;

@@ -12,8 +12,9 @@ use transparency::digest::Sha256;
 use transparency::operation::{InputKind, InputSubject, ProbeSubject, ValidateSubject};
 use transparency::snapshot;
 
+use super::aside::in_place;
 use super::handler::Core;
-use super::inputs::Lists;
+use super::inputs::{Input, Lists};
 use crate::validator::{CONTENT_BYTES_MAX, Task};
 
 /// What was wished when.
@@ -28,7 +29,7 @@ struct State {
     last: BTreeMap<Task, u64>,
     /// Inputs that others judge by, and until when that is of interest.
     wanted: BTreeMap<InputSubject, u64>,
-    /// The newest slot that was decided of each target.
+    /// The slot of each target that was agreed on last.
     probes: BTreeMap<String, u32>,
     /// The snapshot of lists that was made of which others in which hour.
     merged: Option<(Merged, Option<Arc<Loaded<Lists>>>)>,
@@ -47,8 +48,8 @@ impl Wishes {
         }
     }
 
-    /// The cluster has decided what was seen at this target.
-    pub fn probe_decided(&self, subject: &ProbeSubject) {
+    /// The cluster agrees on what was seen at this target, one of ours, in a slot that has begun.
+    pub fn probe_agreed(&self, subject: &ProbeSubject) {
         let mut state = self.state();
         if state.probes.len() < ct_watch::probe::TARGETS_MAX || state.probes.contains_key(&subject.target) {
             let slot = state.probes.entry(subject.target.clone()).or_default();
@@ -56,15 +57,23 @@ impl Wishes {
         }
     }
 
-    fn is_probe_decided(&self, subject: &ProbeSubject) -> bool {
-        self.state().probes.get(&subject.target).is_some_and(|slot| subject.slot <= *slot)
+    fn is_probe_agreed(&self, subject: &ProbeSubject) -> bool {
+        self.state().probes.get(&subject.target) == Some(&subject.slot)
     }
 
-    /// Those tasks that were not wished within the last ten seconds.
+    /// The snapshot of lists that is wished for, if it has this digest.
+    pub fn merged(&self, digest: &Sha256) -> Option<Bytes> {
+        let state = self.state();
+        let (_, merged) = state.merged.as_ref()?;
+        merged.as_ref().filter(|lists| lists.digest == *digest).map(|lists| lists.bytes.clone())
+    }
+
+    /// Those tasks that were not wished within the last ten seconds; no more than are looked into at a time. The others are still due.
     fn due(&self, tasks: Vec<Task>, now_ms: u64) -> Vec<Task> {
         let mut state = self.state();
         state.last.retain(|_, at_ms| now_ms < at_ms.saturating_add(WISH_AGAIN_MS) && *at_ms <= now_ms);
-        let due: Vec<Task> = tasks.into_iter().filter(|task| !state.last.contains_key(task)).collect();
+        let due = tasks.into_iter().filter(|task| !state.last.contains_key(task));
+        let due: Vec<Task> = due.take(WISHES_AT_ONCE_MAX).collect();
         state.last.extend(due.iter().map(|task| (task.clone(), now_ms)));
         due
     }
@@ -103,31 +112,36 @@ impl Core {
             let input = own.input(kind)?;
             return (input.bytes().len() <= CONTENT_BYTES_MAX).then(|| input.digest());
         }
-        let in_force = self.in_force.now(kind).and_then(|decided| match decided.input {
-            Some(super::inputs::Input::Lists(lists)) => Some(lists),
-            _ => None,
-        });
+        let in_force = match self.in_force.now(kind) {
+            None => None,
+            // What is in force and not here cannot be followed by anything.
+            Some(decided) => match decided.input? {
+                Input::Lists(lists) => Some(lists),
+                _ => None,
+            },
+        };
         let own = own.lists.clone();
         let made_of = (
             own.as_ref().map(|lists| lists.digest),
             in_force.as_ref().map(|lists| lists.digest),
             now_ms / MERGED_ANEW_MS,
         );
-        let mut state = self.wishes.state();
-        if state.merged.as_ref().is_none_or(|(known, _)| *known != made_of) {
+        let known = self.wishes.state().merged.clone().filter(|(known, _)| *known == made_of);
+        let merged = known.map(|(_, merged)| merged).unwrap_or_else(|| {
             let ders = |lists: &Option<Arc<Loaded<Lists>>>| {
                 lists.as_ref().map(|lists| lists.value.ders.clone()).unwrap_or_default()
             };
             let now = Moment::from_milliseconds(now_ms);
-            let merged = Lists::load(snapshot::merge(&ders(&own), &ders(&in_force), now));
+            let merged = in_place(|| Lists::load(snapshot::merge(&ders(&own), &ders(&in_force), now)));
             let merged = merged.filter(|lists| lists.bytes.len() <= CONTENT_BYTES_MAX);
+            // Peers may still come for it when the next one is made.
             if let Some(lists) = &merged {
                 self.contents.put(Bytes::clone(&lists.bytes));
             }
-            state.merged = Some((made_of, merged));
-        }
+            self.wishes.state().merged = Some((made_of, merged.clone()));
+            merged
+        });
         // Without a list of our own there is nothing to wish for.
-        let merged = state.merged.as_ref().and_then(|(_, merged)| merged.as_ref());
         merged.filter(|_| own.is_some()).map(|lists| lists.digest)
     }
 
@@ -140,7 +154,7 @@ impl Core {
         };
         let subjects =
             prober.targets().iter().map(|target| ProbeSubject { target: target.to_string(), slot });
-        let open = subjects.filter(|subject| !self.wishes.is_probe_decided(subject));
+        let open = subjects.filter(|subject| !self.wishes.is_probe_agreed(subject));
         let task = |subject| {
             let subject = ValidateSubject::Probe(subject).encode()?;
             Some(Task { kind: OperationKind::Validate, subject })
@@ -153,6 +167,8 @@ fn task_of(subject: &InputSubject) -> Task {
     Task { kind: OperationKind::UpdateInputs, subject: subject.encode() }
 }
 
+/// How many wishes are told at a time, so that clients find room beside them.
+pub(super) const WISHES_AT_ONCE_MAX: usize = 8;
 /// How long a wish is not repeated, in milliseconds.
 const WISH_AGAIN_MS: u64 = 10_000;
 /// How many inputs of others are wished for at a time: anybody in the cluster may name any.
@@ -161,3 +177,19 @@ const WANTED_MAX: usize = 4;
 const WANTED_MS: u64 = 60_000;
 /// How often lists are looked through for such as have expired, in milliseconds.
 const MERGED_ANEW_MS: u64 = 600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_beyond_those_of_now_are_due_next() {
+        let task = |number: u8| Task { kind: OperationKind::Validate, subject: vec![number] };
+        let tasks: Vec<Task> = (0..20).map(task).collect();
+        let wishes = Wishes::default();
+        let told: Vec<Task> = (0..3).flat_map(|second| wishes.due(tasks.clone(), second * 1000)).collect();
+        assert_eq!(told, tasks);
+        assert_eq!(wishes.due(tasks.clone(), 3000), []);
+        assert_eq!(wishes.due(tasks.clone(), WISH_AGAIN_MS), tasks[..WISHES_AT_ONCE_MAX]);
+    }
+}

@@ -30,7 +30,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    fn with(bytes: &[Bytes]) -> Peers {
+    pub fn with(bytes: &[Bytes]) -> Peers {
         let content = bytes.iter().map(|bytes| (Digest(Sha256::of(bytes).0), bytes.clone())).collect();
         Peers { content, asked: Mutex::default() }
     }
@@ -109,7 +109,7 @@ fn settle(plugin: &CtVerify) {
     }
 }
 
-fn pem(name: &str) -> Vec<u8> {
+pub fn pem(name: &str) -> Vec<u8> {
     std::fs::read(vectors().join(format!("chains/{name}.pem"))).unwrap()
 }
 
@@ -120,21 +120,21 @@ fn agreed(statement: &Statement) -> Agreed {
     }
 }
 
-fn why_not(statement: &Statement) -> &str {
+pub fn why_not(statement: &Statement) -> &str {
     match &statement.said {
         Said::Verdict(verdict) => panic!("{}", String::from_utf8_lossy(verdict)),
         Said::CannotJudge(why) => why,
     }
 }
 
-fn answer(statement: &Statement) -> Answer {
+pub fn answer(statement: &Statement) -> Answer {
     match &statement.said {
         Said::Verdict(bytes) => Answer::decode(bytes).unwrap(),
         Said::CannotJudge(why) => panic!("{why}"),
     }
 }
 
-async fn observe(plugin: &CtVerify, task: &Task, peers: &Peers) -> Statement {
+pub async fn observe(plugin: &CtVerify, task: &Task, peers: &Peers) -> Statement {
     plugin.core.observe(task, august_ms(), peers).await
 }
 

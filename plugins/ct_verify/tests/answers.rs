@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use certificate::{Judged, Remark};
+use ct_watch::Clock;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, Record, RecordType};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use serde_json::Value;
+use transparency::Moment;
 
 use super::{MATERIALS, cert, chain, plugin, plugin_at, record, set_up, tlsa, vectors};
 use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
+use crate::ct_verify::setup::JUDGING_MAX;
 use crate::plugin::Plugin;
 use crate::rehearsal::{self, Script, query};
 use crate::response::Response;
@@ -115,6 +119,82 @@ async fn stale_list_is_never_valid() {
     let found = answer(lines, GOOD, &good()).await.remark.unwrap();
     assert_eq!(found.judged, Judged::Indeterminate);
     assert!(found.text.contains("log_list_stale"), "{}", found.text);
+}
+
+/// A clock that tells when it is looked at, and then breaks, or waits until it may go on.
+struct Broken {
+    looked: tokio::sync::mpsc::UnboundedSender<()>,
+    goes_on: Option<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Clock for Broken {
+    fn now(&self) -> Moment {
+        self.looked.send(()).unwrap();
+        let goes_on = self.goes_on.as_ref().expect("the clock is broken");
+        // The test is over, or goes on.
+        let _over = goes_on.lock().unwrap().recv();
+        super::AUGUST.parse().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn judgement_that_breaks_is_no_judgement_and_passes_no_closed_zone() {
+    for (lines, is_withheld) in [("mode enforce\nfail-closed", true), ("mode enforce", false)] {
+        let (looked, _looks) = tokio::sync::mpsc::unbounded_channel();
+        let clock = Arc::new(Broken { looked, goes_on: None });
+        let plugin = Arc::new(set_up(&vectors(), &with(lines), clock).1.unwrap());
+        let response = served(&plugin, GOOD, RecordType::CERT, &good()).await;
+        assert_eq!(response.rcode == ResponseCode::ServFail, is_withheld, "{lines}");
+        let text = "ct-verify: CERT indeterminate: judgement_broken_off";
+        assert_eq!(response.remark, remark(Judged::Indeterminate, if is_withheld { 15 } else { 0 }, text));
+    }
+}
+
+#[tokio::test]
+async fn judgement_that_nobody_waits_for_takes_room_until_it_is_over() {
+    let (looked, mut looks) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let clock = Arc::new(Broken { looked, goes_on: Some(Mutex::new(goes_on)) });
+    let plugin = Arc::new(set_up(&vectors(), MATERIALS, clock).1.unwrap());
+    let asked = plugin.clone();
+    let query = tokio::spawn(async move { served(&asked, GOOD, RecordType::CERT, &good()).await });
+    looks.recv().await.unwrap();
+    query.abort();
+    assert!(query.await.is_err());
+    assert_eq!(plugin.core.judging.available_permits(), JUDGING_MAX - 1);
+    drop(go_on);
+    assert!(plugin.core.judging.acquire_many(u32::try_from(JUDGING_MAX).unwrap()).await.is_ok());
+}
+
+#[tokio::test]
+async fn certificate_behind_an_alias_is_for_the_name_that_was_asked_for() {
+    let (asked, owner) = ("_443._tcp.Good.example.org.", "_dane.example.net.");
+    let alias = |name: &str, target: &str| {
+        let target = RData::CNAME(CNAME(Name::from_ascii(target).unwrap()));
+        Record::from_rdata(Name::from_ascii(name).unwrap(), 300, target)
+    };
+    let record = tlsa(owner, 1, &chain("good")[0]);
+    let lines = with("intermediates chains/good.pem\nmode enforce");
+    let script = |answers: Vec<Record>| Script::new([Ok(rehearsal::answer(answers))]);
+    for (answers, judged) in [
+        (
+            vec![alias(asked, "_a.example.net."), alias("_a.example.net.", owner), record.clone()],
+            Judged::Valid,
+        ),
+        (vec![alias(asked, "_a.example.net."), alias("_a.example.net.", asked), record], Judged::Invalid),
+    ] {
+        let chain = Chain::new(vec![Arc::new(plugin(&lines)) as Arc<dyn Plugin>, script(answers)]);
+        let found = chain.serve(&query(asked, RecordType::TLSA)).await.unwrap().remark.unwrap();
+        assert_eq!(found.judged, judged, "{}", found.text);
+    }
+}
+
+#[tokio::test]
+async fn authorities_beyond_the_length_of_a_chain_spoil_nothing() {
+    let mut answers = good();
+    answers.extend(vec![answers[1].clone(); 20]);
+    let found = answer(&with("certificates 64"), GOOD, &answers).await.remark;
+    assert_eq!(found, remark(Judged::Valid, 0, "ct-verify: CERT valid"));
 }
 
 #[tokio::test]

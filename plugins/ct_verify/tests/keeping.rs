@@ -2,24 +2,39 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use transparency::operation::InputKind;
+use certificate::leaf::Class;
+use certificate::{Digest, OperationKind};
+use hickory_proto::rr::{Record, RecordType};
+use transparency::Conclusion;
+use transparency::digest::Sha256;
+use transparency::operation::{InputKind, ProbeSubject, Seen, ValidateSubject};
 
-use super::agreeing::put;
-use super::{MATERIALS, august_ms, plugin_at, vectors};
+use super::agreeing::{decision, put};
+use super::{MATERIALS, august_ms, cert, chain as certificates, plugin_at, vectors};
 use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
 use crate::plugin::Plugin;
-use crate::rehearsal::{self, Script};
-use crate::validator::Validator;
+use crate::rehearsal::{self, Script, query};
+use crate::validator::{Task, Validator};
 
 /// The plugin in a folder of its own, started in a chain.
 fn started(folder: &Path) -> (Arc<CtVerify>, Chain) {
+    started_with(folder, "", [])
+}
+
+/// The same with these lines more, before what gives these answers.
+fn started_with<const N: usize>(
+    folder: &Path,
+    lines: &str,
+    answers: [Vec<Record>; N],
+) -> (Arc<CtVerify>, Chain) {
     for file in ["log_list.json", "roots.pem"] {
         std::fs::copy(vectors().join(file), folder.join(file)).unwrap();
     }
-    let plugin = Arc::new(plugin_at(folder, &format!("{MATERIALS}state state"), super::AUGUST));
-    let script = Script::new([Ok(rehearsal::answer(Vec::new()))]);
+    let plugin = Arc::new(plugin_at(folder, &format!("{MATERIALS}state state\n{lines}"), super::AUGUST));
+    let script = Script::new(answers.map(|records| Ok(rehearsal::answer(records))));
     let chain = Chain::new(vec![plugin.clone() as Arc<dyn Plugin>, script]);
     chain.start().unwrap();
     (plugin, chain)
@@ -61,7 +76,73 @@ async fn file_of_the_state_folder_that_is_not_what_its_name_says_is_not_in_force
     let others = super::plugin("audit off").core.own.materials();
     std::fs::write(&file, &others.trust.bytes).unwrap();
     let (again, chain) = started(folder.path());
-    assert!(again.core.in_force.now(InputKind::Trust).is_none());
+    assert!(again.core.in_force.now(InputKind::Trust).unwrap().input.is_none());
+    assert_eq!(again.core.missing(), [Digest(digest.0)]);
+    again.core.found(&Digest(digest.0), plugin.core.own.materials().trust.bytes.clone());
+    let whole = plugin.core.own.materials().trust.bytes.clone();
+    let kept = async {
+        while std::fs::read(&file).ok().as_deref() != Some(&whole[..]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), kept).await.expect("what was found is kept");
+    assert_eq!(again.core.missing(), []);
+    chain.stop();
+}
+
+#[tokio::test]
+async fn input_in_force_without_its_content_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, chain) = started(folder.path());
+    let digest = Sha256::of(b"not here");
+    put(&plugin, InputKind::Lists, digest, august_ms());
+    chain.stop();
+    let (again, chain) = started(folder.path());
+    assert_eq!(again.core.in_force.now(InputKind::Lists).unwrap().digest, digest);
+    assert_eq!(again.core.missing(), [Digest(digest.0)]);
+    chain.stop();
+}
+
+#[tokio::test]
+async fn decision_on_a_slot_to_come_or_without_agreement_ends_no_wish() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, chain) = started_with(folder.path(), "probe www.example.org:443", []);
+    let slot = u32::try_from(august_ms() / 600_000).unwrap() - 1;
+    let task = |slot| {
+        let subject = ProbeSubject { target: "www.example.org:443".to_owned(), slot };
+        Task { kind: OperationKind::Validate, subject: ValidateSubject::Probe(subject).encode().unwrap() }
+    };
+    let seen = Seen { leaf: Sha256([1; 32]), key: Sha256([2; 32]), chain: Conclusion::Valid };
+    let decide = |slot, class, verdict| {
+        plugin.core.decided(&task(slot), &decision(&task(slot), class, verdict, august_ms()));
+    };
+    let is_wished = |after_ms| plugin.core.wishes(august_ms() + after_ms).contains(&task(slot));
+    assert!(is_wished(0));
+    decide(u32::MAX, Class::Strong, seen.encode());
+    decide(u32::MAX, Class::NoAgreement, Vec::new());
+    assert!(is_wished(10_000));
+    decide(slot, Class::NoAgreement, Vec::new());
+    assert!(is_wished(20_000));
+    decide(slot, Class::Strong, seen.encode());
+    assert!(!is_wished(30_000));
+    chain.stop();
+}
+
+#[tokio::test]
+async fn bad_set_is_told_of_once_and_not_at_every_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = "bad-flipped.example.org.";
+    let bad = || certificates("bad-flipped").iter().map(|one| cert(owner, one)).collect();
+    let good = certificates("good").iter().map(|one| cert("good.example.org.", one)).collect();
+    let (plugin, chain) = started_with(folder.path(), "", [bad(), bad(), good]);
+    for name in [owner, owner, "good.example.org."] {
+        chain.serve(&query(name, RecordType::CERT)).await.unwrap();
+    }
+    let events = plugin.core.background().unwrap().watch().events();
+    let told: Vec<_> = events.iter().filter(|event| event.code.starts_with("rrset")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].code, &*told[0].subject), ("rrset_flagged", "bad-flipped.example.org. CERT"));
+    assert_eq!(told[0].text, "ct-verify: CERT invalid: too_few_logs, too_few_operators");
     chain.stop();
 }
 

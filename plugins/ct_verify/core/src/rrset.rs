@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
 use crate::cert_record::{CertContent, CertKind, CertRecordError, read_cert};
-use crate::chain::Purpose;
+use crate::chain::{CHAIN_MAX, Purpose};
 use crate::facts::Facts;
 use crate::judge::{Pinned, Question, judge};
 use crate::moment::Moment;
@@ -112,7 +112,7 @@ pub fn judge_rrset(
     })
 }
 
-/// Judges the RRset of this owner and type by a judge who is given chain and name; at most the first `most` records that carry
+/// Judges the RRset of this owner and type, where the owner is the name that was asked for when that is an alias, by a judge who is given chain and name; at most the first `most` records that carry
 /// certificates are shown to it.
 pub fn judge_rrset_by(
     (owner, kind): (&str, RecordType),
@@ -121,7 +121,10 @@ pub fn judge_rrset_by(
     mut by: impl FnMut(&[CertificateDer<'_>], &str) -> Verdict,
 ) -> RrsetVerdict {
     let authorities: Vec<&[u8]> = match kind {
-        RecordType::Cert => rdata.iter().take(most).filter_map(|rdata| authority(rdata)).collect(),
+        // With the certificate to be judged, no more than a chain may have.
+        RecordType::Cert => {
+            rdata.iter().take(most).filter_map(|rdata| authority(rdata)).take(CHAIN_MAX - 1).collect()
+        }
         RecordType::Tlsa | RecordType::Smimea => Vec::new(),
     };
     let mut judged = |certificate: &Skeleton<'_>, name: &str| {

@@ -9,6 +9,7 @@ use thiserror::Error;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
+use crate::der::{self, Reader};
 use crate::digest::Sha256;
 use crate::moment::Moment;
 
@@ -87,6 +88,15 @@ pub fn check_successor(old: &[Vec<u8>], new: &[Vec<u8>], now: Moment) -> Result<
         }
     }
     Ok(())
+}
+
+/// The name of who issued a list, with tag and length; `None` when it is no list. RFC 5280 §5.1.
+pub fn issuer(list: &[u8]) -> Option<&[u8]> {
+    let signed = Reader::new(der::only(list, der::SEQUENCE).ok()?.body).expect(der::SEQUENCE).ok()?;
+    let mut fields = Reader::new(signed.body);
+    fields.optional(der::INTEGER).ok()?;
+    fields.expect(der::SEQUENCE).ok()?;
+    Some(fields.expect(der::SEQUENCE).ok()?.whole)
 }
 
 impl Listed {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::outcome::{Decided, Outcome, Seen, outcome};
+use super::outcome::{Decided, Outcome, Said, Seen, outcome};
 use crate::served::{Report, Warning};
 
 /// What is remembered of one target.
@@ -19,7 +19,7 @@ pub(super) struct Memory {
     looked: Option<u64>,
     /// What the operator has heard of: told again only after it was different.
     told_warnings: Vec<Warning>,
-    told_outcome: Option<&'static str>,
+    told_outcome: Option<Said>,
 }
 
 impl Memory {
@@ -51,7 +51,7 @@ impl Memory {
         self.error.replace(error).is_none()
     }
 
-    /// Keeps a decision; says whether it is new.
+    /// Keeps a decision of a slot that is [`kept`]; says whether it is new.
     pub fn decide(&mut self, slot: u64, decided: Decided) -> bool {
         let is_new = self.decided.insert(slot, decided) != Some(decided);
         keep_newest(&mut self.decided);
@@ -61,8 +61,8 @@ impl Memory {
     /// What the newest decision means, if the operator has not heard of it.
     pub fn news(&mut self) -> Option<Outcome> {
         let outcome = self.outcome();
-        let told = self.told_outcome.replace(outcome.code());
-        (told.unwrap_or(Outcome::Undecided.code()) != outcome.code()).then_some(outcome)
+        let told = self.told_outcome.replace(outcome.said());
+        (told.unwrap_or(Outcome::Undecided.said()) != outcome.said()).then_some(outcome)
     }
 
     pub fn seen(&self, slot: u64) -> Option<&Seen> {
@@ -91,6 +91,11 @@ impl Memory {
     }
 }
 
+/// Whether what is decided of a slot is kept when it is `now`: of the slot of now, and of those before it that are remembered.
+pub(super) fn kept(slot: u64, now: u64) -> bool {
+    now.checked_sub(slot).is_some_and(|age| age < SLOTS_KEPT as u64)
+}
+
 fn keep_newest<T>(slots: &mut BTreeMap<u64, T>) {
     while slots.len() > SLOTS_KEPT {
         slots.pop_first();
@@ -99,3 +104,39 @@ fn keep_newest<T>(slots: &mut BTreeMap<u64, T>) {
 
 /// How many slots of a target are remembered.
 pub const SLOTS_KEPT: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use transparency::digest::Sha256;
+    use transparency::{Conclusion, Moment};
+
+    use super::super::outcome::Essence;
+    use super::*;
+
+    fn essence(key: u8) -> Essence {
+        Essence {
+            leaf_sha256: Sha256([key; 32]),
+            key_sha256: Sha256([key; 32]),
+            conclusion: Conclusion::Valid,
+        }
+    }
+
+    /// What is told once we saw one key in a slot and the cluster another.
+    fn news(memory: &mut Memory, slot: u64, ours: u8, theirs: u8) -> Option<bool> {
+        let (at, addresses, essence_of_ours) = (Moment::from_seconds(0), Vec::new(), essence(ours));
+        memory.seen.insert(slot, Seen { slot, at, addresses, essence: essence_of_ours });
+        memory.decide(slot, Decided::Agreed { essence: essence(theirs), strong: true });
+        memory.news().map(|outcome| outcome.is_grave())
+    }
+
+    #[test]
+    fn a_difference_that_becomes_grave_or_is_about_another_key_is_told_again() {
+        let mut memory = Memory::default();
+        assert_eq!(news(&mut memory, 1, 1, 1), Some(false), "corroborated");
+        assert_eq!(news(&mut memory, 2, 2, 2), Some(false), "all changed");
+        assert_eq!(news(&mut memory, 3, 1, 2), Some(false), "we differ, by a key that the cluster has seen");
+        assert_eq!(news(&mut memory, 4, 7, 2), Some(true), "a key that nobody else has seen");
+        assert_eq!(news(&mut memory, 5, 7, 2), None, "the same again");
+        assert_eq!(news(&mut memory, 6, 8, 2), Some(true), "another one");
+    }
+}

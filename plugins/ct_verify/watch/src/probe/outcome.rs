@@ -47,6 +47,15 @@ pub enum Decided {
     NoAgreement,
 }
 
+/// What was told of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    code: &'static str,
+    grave: bool,
+    /// Whose being another one is news.
+    key: Option<Sha256>,
+}
+
 /// What both together mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
@@ -103,6 +112,17 @@ impl Outcome {
             Outcome::WeDiffer { .. } => "we_differ",
             Outcome::AllChanged { .. } => "all_changed",
         }
+    }
+
+    /// What of it is worth telling again once it is different.
+    pub(super) fn said(&self) -> Said {
+        let key = match self {
+            // Of a target with many certificates each look may see another: no news.
+            Outcome::WeDiffer { ours, grave: true, .. } => Some(ours.key_sha256),
+            Outcome::AllChanged { now, .. } => Some(now.key_sha256),
+            _ => None,
+        };
+        Said { code: self.code(), grave: self.is_grave(), key }
     }
 
     /// Whether an operator should look at it now.

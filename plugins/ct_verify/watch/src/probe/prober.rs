@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use transparency::Moment;
 use transparency::digest::Sha256;
 
-use super::memory::Memory;
+use super::memory::{Memory, kept};
 use super::outcome::{Decided, Essence, Outcome, Seen};
 use super::slots::Slots;
 use crate::context::Context;
@@ -161,8 +161,17 @@ impl Prober {
         of_host.filter_map(|(_, memory)| memory.report()?.key_sha256).collect()
     }
 
-    /// Takes in what the cluster decided; tells the operator if it means something new. The same may come again, and in any order.
+    /// Whether a decision of this target and slot is of use: the target is looked at here, and the slot is that of now or one of the last few
+    /// before it. Anybody in the cluster may have anything decided.
+    pub fn awaits(&self, target: &Target, slot: u64) -> bool {
+        kept(slot, self.config.slots.slot(self.context.now())) && self.config.targets.contains(target)
+    }
+
+    /// Takes in what the cluster decided, if it is of use; tells the operator if it means something new. The same may come again, and in any order.
     pub fn told(&self, target: &Target, slot: u64, decided: Decided) {
+        if !self.awaits(target, slot) {
+            return;
+        }
         let news = {
             let mut state = lock(&self.state);
             let State { targets, outcomes, .. } = &mut *state;

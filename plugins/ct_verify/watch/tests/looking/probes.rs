@@ -126,6 +126,21 @@ async fn a_decision_of_an_earlier_slot_changes_no_outcome() {
 }
 
 #[tokio::test]
+async fn a_decision_of_a_slot_that_has_not_begun_or_is_forgotten_is_of_no_use() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    let slots = [case.slot() + 1, u64::from(u32::MAX), case.slot() - SLOTS_KEPT as u64];
+    for slot in slots {
+        assert!(!case.prober.awaits(&case.target, slot));
+        case.prober.told(&case.target, slot, Decided::NoAgreement);
+        assert_eq!(case.prober.outcome(&case.target), Outcome::Undecided, "{slot}");
+    }
+    assert!(case.prober.awaits(&case.target, case.slot() + 1 - SLOTS_KEPT as u64));
+    case.prober.told(&case.target, case.slot(), strong(case.essence()));
+    assert_eq!(case.prober.outcome(&case.target), Outcome::Corroborated { slot: case.slot() });
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_be_seen_is_told_of_once_and_found_missing() {
     let case = Case::new(|_, _| NameTable::default(), looking()).await;
     case.prober.round().await;

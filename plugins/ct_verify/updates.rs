@@ -1,0 +1,143 @@
+//! Inputs that are to be put in force: whether this replica accepts them, and what it makes of the cluster's decision.
+//!
+//! Log list and trust are accepted when this replica has the same from its own sources. Revocation lists are accepted from others, too; whoever
+//! they are from, they must not take back what is in force.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ct_watch::crl::check_list;
+use rustls_pki_types::CertificateDer;
+use transparency::content::decode_lists;
+use transparency::digest::Sha256;
+use transparency::operation::{Answer, InputKind, InputSubject};
+use transparency::skeleton::Skeleton;
+use transparency::{Moment, snapshot};
+
+use super::aside::{beside, in_place, with_room};
+use super::handler::Core;
+use super::in_force::Decided;
+use super::inputs::Input;
+use super::validator::{Observed, verdict};
+use crate::validator::{CONTENT_BYTES_MAX, Library};
+
+impl Core {
+    /// Whether this replica accepts an input.
+    pub(super) async fn observe_input(
+        &self,
+        subject: &InputSubject,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Observed {
+        let own = self.own.materials().input(subject.kind);
+        let is_ours = own.as_ref().is_some_and(|own| own.digest() == subject.digest);
+        let answer = match subject.kind {
+            InputKind::Lists => self.answer_lists(subject, is_ours, now_ms, library).await?,
+            _ if is_ours => Answer::Accepted,
+            _ if own.is_none() => Answer::Refused("none_here".to_owned()),
+            _ => Answer::Refused("differs".to_owned()),
+        };
+        let ttl = if answer == Answer::Accepted { INPUT_TTL_SECONDS } else { REFUSAL_TTL_SECONDS };
+        Ok(verdict(ttl, answer.encode()))
+    }
+
+    /// Whether a snapshot of revocation lists may follow the one in force. Signatures of our own were checked when they were taken.
+    async fn answer_lists(
+        &self,
+        subject: &InputSubject,
+        is_ours: bool,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Result<Answer, String> {
+        let InputSubject { kind, digest } = *subject;
+        let in_force = match self.in_force.now(kind) {
+            Some(now) => {
+                let subject = InputSubject { kind, digest: now.digest };
+                Some(self.input_in_force(subject, now_ms, library).await?)
+            }
+            None => None,
+        };
+        let bytes =
+            self.fetched(&self.contents, &digest, library).await.ok_or("the lists are not to be had")?;
+        let (materials, roots) = (self.own.materials(), self.plan.root_certificates.clone());
+        let now = Moment::from_milliseconds(now_ms);
+        let judged = with_room(&self.operations, move || {
+            let old = match &in_force {
+                Some(Input::Lists(lists)) => &lists.value.ders[..],
+                _ => &[],
+            };
+            let trusted = &materials.trust.value.intermediates;
+            let fetched = materials.issuers.iter().flat_map(|issuers| issuers.value.iter());
+            let issuers = roots.iter().chain(trusted.iter()).chain(fetched);
+            check_lists(old, &bytes, (!is_ours).then_some(issuers), now)
+        });
+        let refused = judged.await.ok_or("the judgement was broken off")?.err();
+        Ok(refused.map_or(Answer::Accepted, |code| Answer::Refused(code.to_owned())))
+    }
+
+    /// The cluster has put this input in force.
+    pub(super) fn put_in_force(&self, subject: &InputSubject, time_ms: u64) {
+        let InputSubject { kind, digest } = *subject;
+        let own = self.own.materials().input(kind).filter(|own| own.digest() == digest);
+        let input =
+            own.or_else(|| self.held(&digest).and_then(|bytes| in_place(|| Input::read(kind, bytes))));
+        let now_ms = self.clock.now().milliseconds();
+        if self.in_force.decide(kind, Decided { digest, time_ms, input }, now_ms) {
+            tracing::info!(input = kind.word(), %digest, "an input is in force");
+            self.metrics.input_time(kind.word(), time_ms / 1000);
+        }
+    }
+
+    /// Takes content that is in force and was not here.
+    pub(super) fn take_found(&self, digest: Sha256, content: Bytes) {
+        let missing = self.in_force.missing();
+        let Some(subject) = missing.into_iter().find(|subject| subject.digest == digest) else { return };
+        let in_force = self.in_force.clone();
+        beside(move || {
+            if CONTENT_BYTES_MAX < content.len() || Sha256::of(&content) != digest {
+                return;
+            }
+            match Input::read(subject.kind, content) {
+                Some(input) => in_force.supply(subject.kind, input),
+                None => {
+                    tracing::warn!(input = subject.kind.word(), %digest, "an input in force cannot be read");
+                    in_force.give_up(subject);
+                }
+            }
+        });
+    }
+}
+
+/// Whether the snapshot in `bytes` may follow the one of `old`, and with `issuers` whether these signed it.
+///
+/// What costs little is looked at first; with it, no more lists than issuers and their shards get as far as signatures.
+///
+/// # Errors
+/// The code of what speaks against it.
+fn check_lists<'a>(
+    old: &[Vec<u8>],
+    bytes: &[u8],
+    issuers: Option<impl Iterator<Item = &'a CertificateDer<'static>>>,
+    now: Moment,
+) -> Result<(), &'static str> {
+    let lists = decode_lists(bytes).map_err(|_| "malformed")?;
+    snapshot::check_successor(old, &lists, now).map_err(snapshot::SnapshotProblem::code)?;
+    let Some(issuers) = issuers else { return Ok(()) };
+    let mut by_name: BTreeMap<&[u8], Vec<&CertificateDer<'static>>> = BTreeMap::new();
+    for issuer in issuers {
+        if let Ok(read) = Skeleton::parse(issuer) {
+            by_name.entry(read.subject).or_default().push(issuer);
+        }
+    }
+    let is_signed = |list: &Vec<u8>| {
+        let named = snapshot::issuer(list).and_then(|name| by_name.get(name));
+        named.is_some_and(|named| check_list(list, named.iter().copied(), now).is_ok())
+    };
+    if lists.iter().all(is_signed) { Ok(()) } else { Err("list_invalid") }
+}
+
+/// For how long it holds that an input is accepted, in seconds. What is in force stays so until something else is; but who goes back to an
+/// earlier input must not be told the decision of before.
+const INPUT_TTL_SECONDS: u32 = 60;
+/// For how long a refusal holds, in seconds: what a replica has not got yet it may have soon, and the cluster is asked again only then.
+const REFUSAL_TTL_SECONDS: u32 = 5;
