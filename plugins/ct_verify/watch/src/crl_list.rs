@@ -232,44 +232,43 @@ mod tests {
     }
 
     /// What follows, as digests, and whether something is refused.
-    fn after(source: &Source, held: &[Held], new: &[Held], hour: u64) -> (Vec<Sha256>, bool) {
+    fn after(source: &Source, held: &[&Held], new: &[&Held], hour: u64) -> (Vec<Sha256>, bool) {
         let now = Moment::from_seconds(1_785_542_400).plus_seconds(hour * 3600);
-        let (next, refused) = succeed(source, held, new.to_vec(), true, now);
-        (digests(&next), refused.is_some())
+        let [held, new] = [held, new].map(|lists| lists.iter().copied().cloned().collect::<Vec<_>>());
+        let (next, refused) = succeed(source, &held, new, true, now);
+        (digests(&next.iter().collect::<Vec<_>>()), refused.is_some())
     }
 
-    fn digests(lists: &[Held]) -> Vec<Sha256> {
+    fn digests(lists: &[&Held]) -> Vec<Sha256> {
         lists.iter().map(|one| one.facts.sha256).collect()
     }
 
     #[test]
     fn list_of_a_place_is_followed_by_one_of_the_same_signer_and_scope() {
         let url = Source::Url("http://crl.example.org/1.crl".to_owned());
-        let held = [list(1, Some(1), 0)];
-        let newer = list(1, Some(1), 2);
-        assert_eq!(after(&url, &held, &[newer.clone()], 2), (digests(&[newer]), false));
+        let (held, newer) = (list(1, Some(1), 0), list(1, Some(1), 2));
+        assert_eq!(after(&url, &[&held], &[&newer], 2), (digests(&[&newer]), false));
         for other in [list(1, Some(2), 2), list(1, None, 2), list(2, Some(1), 2)] {
-            assert_eq!(after(&url, &held, &[other.clone()], 2), (digests(&held), true));
-            assert_eq!(after(&url, &held, &[other.clone()], 24), (digests(&[other]), false));
+            assert_eq!(after(&url, &[&held], &[&other], 2), (digests(&[&held]), true));
+            assert_eq!(after(&url, &[&held], &[&other], 24), (digests(&[&other]), false));
         }
     }
 
     #[test]
     fn older_list_follows_none_even_beside_others() {
         let file = Source::File("ours.pem".into());
-        let held = [list(1, None, 5), list(2, None, 5)];
-        let new = [list(1, None, 4), list(2, None, 6)];
-        let (next, refused) = after(&file, &held, &new, 6);
-        assert!(refused);
-        assert_eq!(next, digests(&[new[1].clone(), held[0].clone()]));
+        let (one, two) = (list(1, None, 5), list(2, None, 5));
+        let (older, newer) = (list(1, None, 4), list(2, None, 6));
+        let next = after(&file, &[&one, &two], &[&older, &newer], 6);
+        assert_eq!(next, (digests(&[&newer, &one]), true));
     }
 
     #[test]
     fn newest_of_one_signer_and_scope_counts() {
         let file = Source::File("ours.pem".into());
         let (old, new) = (list(1, None, 1), list(1, None, 2));
-        for order in [[old.clone(), new.clone()], [new.clone(), old.clone()]] {
-            assert_eq!(after(&file, &[], &order, 3), (digests(&[new.clone()]), false));
+        for order in [[&old, &new], [&new, &old]] {
+            assert_eq!(after(&file, &[], &order, 3), (digests(&[&new]), false));
         }
     }
 }
