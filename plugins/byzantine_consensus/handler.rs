@@ -111,7 +111,8 @@ impl ByzantineConsensus {
         let agreed = match held {
             Ok(held) => {
                 let agreed = self.respond(consensus, query, question, held.as_deref()).await;
-                if held.is_some_and(|held| held.is_answer()) {
+                // What a quorum holds back no single replica gives, whatever it has found itself.
+                if agreed.is_withheld() || held.is_some_and(|held| held.is_answer()) {
                     return Ok(agreed);
                 }
                 Ok(agreed)

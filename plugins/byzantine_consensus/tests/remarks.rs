@@ -88,3 +88,15 @@ async fn own_answer_in_place_of_an_agreed_one_keeps_the_own_remark() {
     let answer = four.replica(0).serve(&query).await.unwrap();
     assert_eq!((answer.remark, answer.certificate.is_none()), (Some(flag()), true));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_quorum_withholds_no_own_answer_stands_in_for() {
+    let four = Four::running_with(|_| {}, |settings| settings.on_disagreement = OnDisagreement::Local).await;
+    four.all_see(NAME, &blocked());
+    four.one_sees(0, NAME, Says::This(address(NAME, 1)));
+
+    let answer = four.ask(0, NAME, RecordType::A).await;
+
+    assert_eq!((answer.rcode, &answer.remark), (ResponseCode::ServFail, &blocked().remark));
+    assert_eq!((answer.answers.len(), answer.certificate.is_some()), (0, true));
+}
