@@ -7,6 +7,7 @@ use pbft::Operation;
 use tokio::time::Instant;
 
 use super::consensus::{Consensus, wall_ms};
+use super::judge;
 use super::store::Held;
 use crate::error::ServeError;
 
@@ -24,7 +25,8 @@ impl Consensus {
     ) -> Result<Option<Arc<Held>>, ServeError> {
         let key = operation.digest();
         // A place is taken before the store is looked at, so that no decision falls between the two.
-        let mut place = match self.waiting.join(key, Instant::now()) {
+        let waiting = if judge::is_task(operation.kind) { &self.tasks } else { &self.waiting };
+        let mut place = match waiting.join(key, Instant::now()) {
             Ok(place) => place,
             // Then nothing is decided, however little is asked: the answer says who is missing.
             Err(_) if !self.node().can_reach_quorum() => return Ok(None),

@@ -56,6 +56,7 @@ impl Host for Callbacks {
         debug!(%operation, "the replica took no more requests");
         if let Some(consensus) = self.0.upgrade() {
             consensus.waiting.not_taken(&operation);
+            consensus.tasks.not_taken(&operation);
         }
     }
 

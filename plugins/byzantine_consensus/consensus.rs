@@ -40,6 +40,9 @@ const TOLD_AFTER_EXPIRY_MS: u64 = 2000;
 /// Answers of other replicas that are verified at once; more are dropped, and asked for again.
 const VERIFYING_MAX: usize = 64;
 
+/// Operations that are no questions and may be open at once for clients here: far below what leads the peers to take it for a flood.
+const TASKS_MAX: usize = 32;
+
 /// The cluster, seen from this process.
 pub struct Consensus {
     /// The cluster file.
@@ -52,6 +55,8 @@ pub struct Consensus {
     pub store: Store,
     /// Who waits for it.
     pub waiting: Arc<Waiting>,
+    /// Who waits for the decision about an operation that is no question.
+    pub tasks: Arc<Waiting>,
     /// Counters.
     pub metrics: ConsensusMetrics,
     /// What the node was started with; a reload changes nothing of it.
@@ -88,15 +93,16 @@ impl Consensus {
             settings,
             judge: Arc::new(Judge { cluster: cluster.clone() }),
             history: Mutex::new(History::new(cluster.history_ms)),
+            validations: Validations::new(cluster.replicas.count()),
             cluster,
             me,
             store: Store::default(),
             waiting: Arc::default(),
+            tasks: Arc::new(Waiting::of_at_most(TASKS_MAX)),
             metrics,
             node: OnceLock::new(),
             chains: RwLock::default(),
             verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
-            validations: Validations::default(),
             runtime: Handle::current(),
         }
     }
@@ -240,14 +246,15 @@ impl Consensus {
     }
 
     fn take(&self, key: Digest, held: Held, now_ms: u64) {
+        let waiting = if judge::is_task(held.leaf.kind()) { &self.tasks } else { &self.waiting };
         let Kept { held, contradicts } = self.store.insert(key, &Arc::new(held));
         if contradicts {
             error!(slot = %held.sequence, "decided another answer than was released: more replicas are faulty than tolerated");
         }
         if now_ms < held.leaf.not_after_ms.saturating_add(TOLD_AFTER_EXPIRY_MS) {
-            self.waiting.tell(&key, &held, Instant::now());
+            waiting.tell(&key, &held, Instant::now());
         } else {
-            self.waiting.not_taken(&key);
+            waiting.not_taken(&key);
         }
     }
 

@@ -35,7 +35,7 @@ impl Consensus {
             let time_ms = wall_ms();
             (time_ms, self.observation(&question, reading, time_ms))
         } else if let Some(task) = judge::task(&lookup.operation) {
-            let payload = self.look_at(&task).await;
+            let payload = self.look_at(&task, lookup.origin).await;
             (wall_ms(), payload)
         } else {
             return debug!("asked for an operation that no plugin here answers");
@@ -46,8 +46,16 @@ impl Consensus {
     }
 
     /// What was read of a name at `time_ms`, as the payload of an observation.
-    fn observation(&self, question: &Question, reading: canonical::Reading, time_ms: u64) -> Vec<u8> {
-        let history = self.remember(question, &reading.outcome, time_ms);
+    pub(super) fn observation(
+        &self,
+        question: &Question,
+        reading: canonical::Reading,
+        time_ms: u64,
+    ) -> Vec<u8> {
+        let before = self.remember(question, &reading.outcome, time_ms);
+        // Of an answer that is held back for what was found in it, no record may find support as one that was seen before.
+        let is_withheld = reading.remark.is_some() && matches!(reading.outcome, ObservedOutcome::Failure(_));
+        let history = if is_withheld { Vec::new() } else { before };
         let group = self.cluster.member(self.me).map_or(0, |member| member.group);
         // Whether upstream claims to have validated proves nothing, so nothing is claimed here.
         let bytes_max = payload_bytes_max(&self.cluster);

@@ -1,6 +1,7 @@
 //! Operations beside questions: what the validator behind this plugin is asked, told, and wishes. What they say, it alone knows.
 
-use std::sync::{Mutex, PoisonError, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use agreement::Statement;
@@ -8,11 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use certificate::codec::{Decode, Encode};
 use certificate::leaf::Leaf;
-use certificate::{Digest, OperationKind};
+use certificate::{Digest, OperationKind, ReplicaId};
+use node::FETCHES_MAX;
 use pbft::Decided;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::consensus::{Consensus, wall_ms};
 use super::judge;
@@ -20,12 +22,17 @@ use crate::validator::{CONTENT_BYTES_MAX, Library, NEWS_BYTES_MAX, Task, Validat
 
 /// Decisions that wait for the validator, in slots; what comes on top is not told.
 const TOLD_SLOTS_MAX: usize = 1024;
-/// Operations that are looked at here at once; more wait, within `LOOK_TIME`.
+/// Operations that are looked at here at once, over all who ask; more wait, within `LOOK_TIME`. Everybody has a share: who asks for more than
+/// that waits for itself alone.
 const LOOKING_MAX: usize = 16;
 /// How long looking at one may take: the cluster gives an operation up after 5 s.
 const LOOK_TIME: Duration = Duration::from_secs(3);
 /// How long a peer's content is waited for, so that there is time to judge it.
-const FETCH_TIME: Duration = Duration::from_millis(2500);
+const FETCH_TIME: Duration = Duration::from_millis(1500);
+/// How long content is waited for that a decision names and nobody waits for.
+const MISSING_TIME: Duration = Duration::from_secs(20);
+/// Such content is fetched so much at once: half of what may be fetched at all.
+const MISSING_AT_ONCE_MAX: usize = FETCHES_MAX / 2;
 /// Wishes that are taken each time.
 const WISHES_MAX: usize = 16;
 /// News that are told each time.
@@ -42,17 +49,31 @@ type Judged = Vec<(Task, Leaf)>;
 pub struct Validations {
     decided: mpsc::Sender<Judged>,
     queue: Mutex<Option<mpsc::Receiver<Judged>>>,
-    looking: Semaphore,
+    /// The room of what each replica asks for, by its id.
+    rooms: Vec<Room>,
+    missing: Arc<Semaphore>,
 }
 
-impl Default for Validations {
-    fn default() -> Validations {
-        let (decided, queue) = mpsc::channel(TOLD_SLOTS_MAX);
-        Validations { decided, queue: Mutex::new(Some(queue)), looking: Semaphore::new(LOOKING_MAX) }
-    }
+/// What is looked at, and what is fetched for that, because one replica asked.
+struct Room {
+    looking: Semaphore,
+    fetching: Semaphore,
 }
 
 impl Validations {
+    /// For a cluster of so many replicas.
+    pub fn new(replicas: usize) -> Validations {
+        let (decided, queue) = mpsc::channel(TOLD_SLOTS_MAX);
+        let share = |all: usize| Semaphore::new((all / replicas.max(1)).max(1));
+        let room = |_| Room { looking: share(LOOKING_MAX), fetching: share(FETCHES_MAX) };
+        Validations {
+            decided,
+            queue: Mutex::new(Some(queue)),
+            rooms: (0..replicas).map(room).collect(),
+            missing: Arc::new(Semaphore::new(MISSING_AT_ONCE_MAX)),
+        }
+    }
+
     /// Hands decisions on to the validator. Called in the order of the log, and told in the order of the calls.
     pub fn hand_on(&self, judged: Judged) {
         if !judged.is_empty() && self.decided.try_send(judged).is_err() {
@@ -86,7 +107,12 @@ pub async fn tell(consensus: Weak<Consensus>) {
         let Some(validator) = consensus.upgrade().and_then(|consensus| consensus.validator()) else {
             continue;
         };
-        judged.iter().for_each(|(task, leaf)| validator.decided(task, leaf));
+        for (task, leaf) in &judged {
+            // One fault must not keep the validator from all that is decided from then on.
+            if catch_unwind(AssertUnwindSafe(|| validator.decided(task, leaf))).is_err() {
+                error!(kind = ?task.kind, "the validator panicked when it was told a decision");
+            }
+        }
     }
 }
 
@@ -94,24 +120,38 @@ pub async fn tell(consensus: Weak<Consensus>) {
 pub async fn follow(consensus: Weak<Consensus>) {
     let mut ticks = interval(WISHES_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut wished, mut missed) = (0, 0);
     for count in 0u32.. {
         ticks.tick().await;
         let Some(consensus) = consensus.upgrade() else { return };
         let Some(validator) = consensus.validator() else { continue };
-        consensus.grant(&*validator);
+        let wishes = validator.wishes(wall_ms()).into_iter().filter(|task| judge::is_task(task.kind));
+        consensus.grant(turn(wishes.collect(), WISHES_MAX, &mut wished));
+        let missing = turn(validator.missing(), MISSING_AT_ONCE_MAX, &mut missed);
+        consensus.fetch_missing(&validator, missing);
         if count % NEWS_EVERY == 0 {
             consensus.spread(&*validator);
         }
     }
 }
 
+/// At most `most` of these; the next ones at the next turn when there are more.
+fn turn<T>(mut all: Vec<T>, most: usize, from: &mut usize) -> Vec<T> {
+    if all.len() > most {
+        let begin = *from % all.len();
+        *from = begin + most;
+        all.rotate_left(begin);
+        all.truncate(most);
+    }
+    all
+}
+
 impl Consensus {
     /// Asks the cluster for what the validator wishes. What is decided already, and still holds, it is told again: it may be a new one, that of
     /// a reload; or the decision was handed out by a peer. Peers may hand out what nobody asked for, so that alone tells the validator nothing.
-    fn grant(&self, validator: &dyn Validator) {
+    fn grant(&self, wishes: Vec<Task>) {
         let now_ms = wall_ms();
-        let wishes = validator.wishes(now_ms).into_iter().filter(|task| judge::is_task(task.kind));
-        for task in wishes.take(WISHES_MAX) {
+        for task in wishes {
             let operation = judge::operation_of(&task);
             match self.store.valid(&operation.digest(), now_ms) {
                 Some(held) if held.is_answer() => {
@@ -129,6 +169,21 @@ impl Consensus {
         }
     }
 
+    /// Fetches what decisions name and this replica does not hold, while there is room for it.
+    fn fetch_missing(&self, validator: &Arc<dyn Validator>, missing: Vec<Digest>) {
+        for digest in missing {
+            let Ok(room) = self.validations.missing.clone().try_acquire_owned() else { return };
+            let (node, validator) = (self.node().clone(), validator.clone());
+            self.runtime.spawn(async move {
+                let found = node.fetch(&digest, CONTENT_BYTES_MAX, MISSING_TIME).await;
+                drop(room);
+                if let Some(content) = found {
+                    validator.found(&digest, content);
+                }
+            });
+        }
+    }
+
     fn spread(&self, validator: &dyn Validator) {
         for news in validator.news().into_iter().take(NEWS_MAX) {
             if news.len() <= NEWS_BYTES_MAX {
@@ -137,19 +192,21 @@ impl Consensus {
         }
     }
 
-    /// What this replica says of a task, as the payload of an observation.
-    pub(super) async fn look_at(&self, task: &Task) -> Vec<u8> {
+    /// What this replica says of a task that `origin` asked for, or this replica itself, as the payload of an observation.
+    pub(super) async fn look_at(&self, task: &Task, origin: Option<ReplicaId>) -> Vec<u8> {
         let said = match self.validator() {
-            Some(validator) => self.judged_by(&*validator, task).await,
+            Some(validator) => self.judged_by(&*validator, task, origin.unwrap_or(self.me)).await,
             None => Statement::cannot_judge("no plugin here judges certificates"),
         };
         said.within(&self.cluster).to_bytes()
     }
 
-    async fn judged_by(&self, validator: &dyn Validator, task: &Task) -> Statement {
+    async fn judged_by(&self, validator: &dyn Validator, task: &Task, origin: ReplicaId) -> Statement {
         let look = async {
-            let _room = self.validations.looking.acquire().await.ok()?;
-            Some(validator.observe(task, wall_ms(), &Peers(self)).await)
+            let room = self.validations.rooms.get(usize::from(origin.0))?;
+            let _looking = room.looking.acquire().await.ok()?;
+            let library = Peers { consensus: self, fetching: &room.fetching };
+            Some(validator.observe(task, wall_ms(), &library).await)
         };
         let in_time = timeout(LOOK_TIME, look).await.ok().flatten();
         in_time.unwrap_or_else(|| Statement::cannot_judge("no verdict within 3 s"))
@@ -157,11 +214,18 @@ impl Consensus {
 }
 
 /// The content that the other replicas hold.
-struct Peers<'a>(&'a Consensus);
+struct Peers<'a> {
+    consensus: &'a Consensus,
+    fetching: &'a Semaphore,
+}
 
 #[async_trait]
 impl Library for Peers<'_> {
     async fn fetch(&self, digest: &Digest) -> Option<Bytes> {
-        self.0.node().fetch(digest, CONTENT_BYTES_MAX, FETCH_TIME).await
+        let fetch = async {
+            let _room = self.fetching.acquire().await.ok()?;
+            self.consensus.node().fetch(digest, CONTENT_BYTES_MAX, FETCH_TIME).await
+        };
+        timeout(FETCH_TIME, fetch).await.ok().flatten()
     }
 }

@@ -42,6 +42,8 @@ struct Question {
 /// The questions that are waited for. Any number of queries may wait for one.
 pub struct Waiting {
     waiters: Mutex<Waiters>,
+    /// Questions that may be open whatever is decided in time.
+    open_max: usize,
     /// Where times are counted from.
     origin: Instant,
 }
@@ -57,7 +59,7 @@ pub struct Place {
 
 impl Default for Waiting {
     fn default() -> Waiting {
-        Waiting { waiters: Mutex::default(), origin: Instant::now() }
+        Waiting::of_at_most(usize::MAX)
     }
 }
 
@@ -106,6 +108,11 @@ impl Question {
 }
 
 impl Waiting {
+    /// Nobody yet; at most so many questions may be open.
+    pub fn of_at_most(open_max: usize) -> Waiting {
+        Waiting { waiters: Mutex::default(), open_max, origin: Instant::now() }
+    }
+
     /// Takes a place at the time `now`.
     ///
     /// Errors: more questions are open than are decided in time. One that is open already has room for everybody.
@@ -121,6 +128,9 @@ impl Waiting {
         } else {
             waiters.give_up(since);
             let (open, overdue) = (waiters.questions.len(), waiters.overdue(since));
+            if open >= self.open_max {
+                return Err(Overloaded { open, limit: self.open_max });
+            }
             waiters.admission.admit(open, overdue, since)?;
             let (sender, receiver) = watch::channel(None);
             waiters.insert(key, Question { sender, asked: now, since, handed: false });

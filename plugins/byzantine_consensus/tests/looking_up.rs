@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agreement::ObservedOutcome;
 use agreement::canonical::{REFUSED, SERVFAIL};
+use agreement::{Observed, ObservedOutcome};
 use async_trait::async_trait;
+use certificate::codec::Decode;
 use certificate::leaf::{Policy, Question};
-use certificate::name;
+use certificate::{Judged, Remark, name};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 
@@ -132,6 +133,25 @@ async fn answer_is_observed_as_it_is() {
         panic!("an answer")
     };
     assert_eq!((rrsets[0].ttl, &rrsets[0].rdatas), (300, &vec![vec![192, 0, 2, 1]]));
+}
+
+#[tokio::test]
+async fn answer_that_is_withheld_is_not_brought_back_by_what_was_seen_before() {
+    let (consensus, upstream) = with_chain();
+    let asked = question("www.example.org");
+    let mut time_ms = 1_795_357_560_000;
+    let mut seen = async |response: Response| {
+        upstream.say("www.example.org.", Says::This(response));
+        time_ms += 1000;
+        let reading = consensus.observe(&asked).await;
+        Observed::from_bytes(&consensus.observation(&asked, reading, time_ms)).unwrap()
+    };
+    seen(address("www.example.org.", 1)).await;
+    let failure = Response::new(ResponseCode::ServFail, "ct-verify");
+    assert_eq!(seen(failure.clone()).await.history.len(), 1, "a failure without a reason");
+    let remark = Some(Remark::new(Judged::Invalid, 15, "ct-verify: CERT invalid: not_enough_logs"));
+    let withheld = seen(Response { remark: remark.clone(), ..failure }).await;
+    assert_eq!((withheld.remark, withheld.history), (remark, Vec::new()));
 }
 
 #[tokio::test]

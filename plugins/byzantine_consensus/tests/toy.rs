@@ -19,6 +19,12 @@ pub struct Toy {
     pub says: Mutex<Option<Said>>,
     /// Never says anything.
     pub is_stuck: bool,
+    /// Never says anything of this.
+    pub stuck_on: Mutex<Option<Task>>,
+    /// Panics when it is told that this is decided.
+    pub fails_at: Mutex<Option<Task>>,
+    /// What decisions name and it does not hold.
+    pub missing: Mutex<Vec<Digest>>,
     /// What it holds.
     pub shelf: Mutex<BTreeMap<Digest, Bytes>>,
     /// What it wants to be decided.
@@ -65,7 +71,8 @@ impl Validator for Toy {
     }
 
     async fn observe(&self, task: &Task, _now_ms: u64, library: &dyn Library) -> Statement {
-        if self.is_stuck {
+        let is_stuck = self.is_stuck || self.stuck_on.lock().unwrap().as_ref() == Some(task);
+        if is_stuck {
             return std::future::pending().await;
         }
         if let Some(said) = self.says.lock().unwrap().clone() {
@@ -86,6 +93,8 @@ impl Validator for Toy {
     }
 
     fn decided(&self, task: &Task, leaf: &Leaf) {
+        let fails = self.fails_at.lock().unwrap().as_ref() == Some(task);
+        assert!(!fails, "a fault of the validator");
         self.decided.lock().unwrap().push((task.clone(), leaf.clone()));
     }
 
@@ -95,6 +104,15 @@ impl Validator for Toy {
 
     fn content(&self, digest: &Digest) -> Option<Bytes> {
         self.shelf.lock().unwrap().get(digest).cloned()
+    }
+
+    fn missing(&self) -> Vec<Digest> {
+        self.missing.lock().unwrap().clone()
+    }
+
+    fn found(&self, digest: &Digest, content: Bytes) {
+        self.shelf.lock().unwrap().insert(*digest, content);
+        self.missing.lock().unwrap().retain(|missing| missing != digest);
     }
 
     fn wishes(&self, _now_ms: u64) -> Vec<Task> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use certificate::codec::{Decode, Encode};
 use certificate::leaf::{Class, Leaf};
 use certificate::verify::verify;
-use certificate::{CertifiedAnswer, OperationKind, ReplicaId};
+use certificate::{CertifiedAnswer, Digest, OperationKind, ReplicaId};
 use node::Host;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ use crate::byzantine_consensus::consensus::{Consensus, wall_ms};
 use crate::byzantine_consensus::judge::operation_of;
 use crate::byzantine_consensus::validations;
 use crate::metrics::Metrics;
-use crate::validator::Task;
+use crate::validator::{Task, Validator};
 
 const CONTENT: &[u8] = b"a certificate";
 
@@ -211,7 +211,7 @@ async fn decisions_are_told_in_the_order_of_the_log() {
 
 /// What is said of a task here.
 async fn said(consensus: &Consensus) -> Statement {
-    Statement::from_bytes(&consensus.look_at(&task(1)).await).unwrap()
+    Statement::from_bytes(&consensus.look_at(&task(1), None).await).unwrap()
 }
 
 #[tokio::test]
@@ -235,4 +235,77 @@ async fn verdict_that_does_not_come_is_not_waited_for() {
     let started = tokio::time::Instant::now();
     assert_eq!(said(&consensus).await, Statement::cannot_judge("no verdict within 3 s"));
     assert_eq!(started.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_replica_that_asks_too_much_leaves_room_for_what_others_ask() {
+    let (_, consensus, toy) = alone(Toy::default());
+    *toy.stuck_on.lock().unwrap() = Some(task(1));
+    let mut floods = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let consensus = consensus.clone();
+        floods.spawn(async move { consensus.look_at(&task(1), Some(ReplicaId(3))).await });
+    }
+    tokio::task::yield_now().await;
+    let started = tokio::time::Instant::now();
+    for origin in [Some(ReplicaId(1)), Some(ReplicaId(2)), None] {
+        let looked = Statement::from_bytes(&consensus.look_at(&task(2), origin).await).unwrap();
+        assert_eq!(looked, Statement::cannot_judge("no digest"), "{origin:?}");
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    while let Some(flood) = floods.join_next().await {
+        flood.unwrap();
+    }
+    assert_eq!(started.elapsed(), Duration::from_secs(3), "all of a flood is given up in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validator_that_fails_at_one_decision_is_told_the_next() {
+    let (setting, consensus, toy) = alone(Toy::default());
+    *toy.fails_at.lock().unwrap() = Some(task(2));
+    let telling = tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
+    let leaf = |number| (task(number), decided(&setting, &task(number), verdict("accepted")));
+    consensus.validations.hand_on(vec![leaf(1), leaf(2), leaf(3)]);
+    consensus.validations.hand_on(vec![leaf(4)]);
+    until("the last is told", || toy.knows(&task(4)) || telling.is_finished()).await;
+    let told: Vec<Task> = toy.decided.lock().unwrap().iter().map(|(task, _)| task.clone()).collect();
+    assert_eq!(told, [task(1), task(3), task(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_that_decisions_name_is_fetched_although_some_is_nowhere() {
+    let four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    let digest = Digest::of(CONTENT);
+    toys[2].hold(OperationKind::UpdateInputs, CONTENT);
+    let nowhere = [Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3")];
+    toys[0].missing.lock().unwrap().extend(nowhere.into_iter().chain([digest]));
+
+    until("it is found", || toys[0].content(&digest).is_some()).await;
+
+    assert_eq!(toys[0].content(&digest).unwrap(), CONTENT);
+    assert_eq!(*toys[0].missing.lock().unwrap(), nowhere);
+    assert!(toys[1].content(&digest).is_none(), "who misses nothing fetches nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wish_has_its_turn_however_many_there_are() {
+    let four = Four::running(|_| {}).await;
+    let toys = toys(&four);
+    toys.iter().for_each(|toy| toy.say(verdict("accepted")));
+    let wishes: Vec<Task> = (0..20).map(task).collect();
+    toys[1].wishes.lock().unwrap().extend(wishes.clone());
+    for wish in &wishes {
+        until("it is decided", || toys[0].knows(wish)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_that_no_quorum_decides_takes_no_room_from_questions() {
+    let mut four = Four::new(|_| {});
+    four.start(0, settings());
+    toys(&four);
+    assert_eq!(post(&four, CONTENT).await.0, 503);
+    let consensus = &four.replica(0).consensus;
+    assert_eq!((consensus.waiting.len(), consensus.tasks.len()), (0, 1), "it is open until it is given up");
 }

@@ -160,3 +160,14 @@ fn place_that_was_told_takes_no_other_place_with_it() {
     drop(told);
     assert_eq!(waiting.len(), 1);
 }
+
+#[tokio::test]
+async fn more_than_may_be_open_is_refused_until_there_is_room() {
+    let (waiting, now) = (Arc::new(Waiting::of_at_most(2)), Instant::now());
+    let keys = [Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3")];
+    let mut places: Vec<_> = keys[..2].iter().map(|key| waiting.join(*key, now).unwrap()).collect();
+    assert_eq!(waiting.join(keys[2], now).err(), Some(Overloaded { open: 2, limit: 2 }));
+    assert!(waiting.join(keys[0], now).is_ok(), "one that is open has room for everybody");
+    places.pop();
+    assert!(waiting.join(keys[2], now).is_ok());
+}
