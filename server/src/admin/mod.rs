@@ -63,7 +63,7 @@ struct State {
     current: ArcSwap<Current>,
     stopping: AtomicBool,
     /// Room for requests with a body.
-    posts: Semaphore,
+    posts: Arc<Semaphore>,
 }
 
 /// What belongs to one configuration.
@@ -105,7 +105,7 @@ impl Admin {
             metrics,
             current: ArcSwap::default(),
             stopping: AtomicBool::new(false),
-            posts: Semaphore::new(post::POSTS_MAX),
+            posts: Arc::new(Semaphore::new(post::POSTS_MAX)),
         };
         Admin { state: Arc::new(state), listeners: BTreeMap::new() }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use plugins::plugin::Plugin;
@@ -40,7 +40,7 @@ where
         let expected = CONTENT_TYPES.map(|expected| format!("`{expected}`")).join(", ");
         return Some(refuse(415, &format!("expected one of the content types {expected}")));
     }
-    let Ok(_permit) = state.posts.try_acquire() else {
+    let Ok(permit) = state.posts.clone().try_acquire_owned() else {
         return Some(refuse(503, &format!("{POSTS_MAX} requests of this kind are under way; try again")));
     };
     let body = match timeout(BODY_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect()).await {
@@ -51,13 +51,28 @@ where
         Ok(Err(_)) => return Some(refuse(400, "the body ends early")),
         Err(_) => return Some(refuse(408, "expected the whole body within 10 s")),
     };
-    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+    // Whoever goes does not stop what was begun for it, so its place is free only when that is done.
+    let uri = request.uri.clone();
+    let begun = tokio::spawn(async move {
+        let _permit = permit;
+        hand_to(&receivers, &uri, body).await
+    });
+    Some(match begun.await {
+        Ok(Some((status, text))) => answer(status, text),
+        Ok(None) => refuse(404, "no such resource"),
+        Err(_) => refuse(500, "the request failed here; see the log"),
+    })
+}
+
+/// What the first plugin answers that has this resource.
+async fn hand_to(receivers: &[Arc<dyn Plugin>], uri: &Uri, body: Bytes) -> Option<(u16, String)> {
     for plugin in receivers {
-        if let Some((status, text)) = plugin.post(path, query, body.clone()).await {
-            return Some(answer(status, text));
+        let answered = plugin.post(uri.path(), uri.query().unwrap_or_default(), body.clone()).await;
+        if answered.is_some() {
+            return answered;
         }
     }
-    Some(refuse(404, "no such resource"))
+    None
 }
 
 /// The plugins that receive the body of a request; none of a request without one that is read.

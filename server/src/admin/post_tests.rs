@@ -12,6 +12,7 @@ use plugins::metrics::Metrics;
 use plugins::setup::Service;
 use plugins::{Next, Query, ServeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -43,6 +44,29 @@ impl Plugin for Receiver {
     }
 }
 
+/// Answers when it is let.
+struct Slow(Arc<Notify>);
+
+#[async_trait]
+impl Plugin for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn serve(&self, _query: &Query, _next: Next) -> Result<plugins::Response, ServeError> {
+        Err(ServeError::NoPlugin)
+    }
+
+    fn receives(&self, path: &str) -> bool {
+        path == "/v1/things/judge"
+    }
+
+    async fn post(&self, _path: &str, _query: &str, _body: Bytes) -> Option<(u16, String)> {
+        self.0.notified().await;
+        Some((200, "judged".to_owned()))
+    }
+}
+
 /// A body of which nothing comes.
 struct Stuck;
 
@@ -63,9 +87,13 @@ fn configured() -> SocketAddr {
 }
 
 fn admin(service: Service) -> Admin {
+    admin_of(service, Arc::new(Receiver))
+}
+
+fn admin_of(service: Service, plugin: Arc<dyn Plugin>) -> Admin {
     let admin = Admin::new(Arc::new(Metrics::new()));
     let paths = admin.open(&[service]).unwrap().paths;
-    let chains = vec![Chain::new(vec![Arc::new(Receiver)])];
+    let chains = vec![Chain::new(vec![plugin])];
     admin.state.current.store(Arc::new(Current { paths, chains, lameduck: Duration::ZERO }));
     admin
 }
@@ -168,6 +196,25 @@ async fn more_requests_than_there_is_room_for_are_refused_until_there_is() {
     }
     let taken = post(&admin.state, PATH, PEM, of_length(1)).await;
     assert_eq!(taken.map(|answer| answer.0), Some(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_goes_makes_no_room_before_its_request_is_done() {
+    let gate = Arc::new(Notify::new());
+    let admin = admin_of(Service::Metrics { address: configured() }, Arc::new(Slow(gate.clone())));
+    let free = || admin.state.posts.available_permits();
+    for _ in 0..POSTS_MAX {
+        // Time stands still until the plugin waits, so this is a client that goes then.
+        let client = post(&admin.state, PATH, PEM, of_length(1));
+        assert!(timeout(Duration::from_millis(1), client).await.is_err());
+    }
+    assert_eq!(free(), 0, "what they asked for is under way");
+    let refused = post(&admin.state, PATH, PEM, of_length(1)).await;
+    assert_eq!(refused.map(|answer| answer.0), Some(503));
+    gate.notify_waiters();
+    let all = u32::try_from(POSTS_MAX).unwrap();
+    let done = timeout(BODY_TIMEOUT, admin.state.posts.acquire_many(all)).await;
+    assert!(done.expect("room again").is_ok());
 }
 
 #[tokio::test]
