@@ -150,6 +150,32 @@ fn verdict_that_a_quorum_signed_is_shown_with_what_it_was_judged_by() {
 }
 
 #[test]
+fn name_is_asked_for_as_the_replica_reads_it() {
+    let bytes = validation(subject_of(&chain()), verdict());
+    assert!(proven(&bytes, |asked| asked.name = Some("www.Example.org.")).is_ok());
+    assert!(proven(&bytes, |asked| asked.name = Some("www.example.org..")).is_err());
+    assert!(proven(&bytes, |asked| asked.name = Some("")).is_err());
+    let nameless = CertificateSubject { name: None, ..subject_of(&chain()) };
+    let bytes = validation(nameless, verdict());
+    assert!(proven(&bytes, |asked| asked.name = Some("")).is_ok(), "no name, as without the option");
+    assert!(proven(&bytes, |asked| asked.name = Some(".")).is_err());
+}
+
+#[test]
+fn what_a_quorum_signed_cannot_steer_a_terminal() {
+    let steers = || "A\u{1b}[2J\u{202e}B\n".to_owned();
+    let agreed = Agreed { operators: vec![steers()], reasons: vec![steers()], ..agreed() };
+    let bytes = validation(subject_of(&chain()), Said::Verdict(agreed.encode()));
+    let proven = proven(&bytes, |_| {}).unwrap();
+    let saved = verified(&bytes);
+    for text in [describe(&proven, &cluster(&seeds(1))), saved] {
+        assert!(text.contains("of A\u{fffd}[2J\u{fffd}B\u{fffd}\n"), "{text:?}");
+        let steers = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(steers, None, "{text:?}");
+    }
+}
+
+#[test]
 fn verdict_on_something_else_is_not_believed() {
     let other = [CertificateDer::from(vec![0x30; 99])];
     for (change, expected) in [

@@ -53,14 +53,14 @@ pub fn lines(leaf: &Leaf) -> Vec<(&'static str, String)> {
 /// What was agreed on about a certificate, for people.
 pub fn verdict_lines(agreed: &Agreed) -> Vec<(&'static str, String)> {
     let mut lines = vec![("answer", word(&agreed.verdict))];
-    lines.extend(agreed.reasons.iter().map(|code| ("", code.replace('_', " "))));
+    lines.extend(agreed.reasons.iter().map(|code| ("", plain(&code.replace('_', " ")))));
     let logs = if agreed.counted_logs == 1 { "log counts" } else { "logs count" };
     let operators = match agreed.operators.join(", ") {
         none if none.is_empty() => none,
         operators => format!(", of {operators}"),
     };
     let (outcome, counted) = (word(&agreed.outcome), agreed.counted_logs);
-    lines.push(("ct", format!("{outcome}, {counted} {logs}{operators}")));
+    lines.push(("ct", plain(&format!("{outcome}, {counted} {logs}{operators}"))));
     lines.push(("revocation", word(&agreed.revocation)));
     lines.push(("score", format!("{} of 100; decide by the verdict, not by this", agreed.score.total)));
     lines
@@ -103,6 +103,11 @@ pub fn to_json(leaf: &Leaf) -> Value {
 /// A remark as JSON.
 pub fn remark_json(remark: &Remark) -> Value {
     json!({ "judged": remark.judged.word(), "info_code": remark.info_code, "text": remark.text })
+}
+
+/// A text of others on one line of a terminal: what would steer it, or turn the direction of writing (UAX #9 §2), is replaced.
+fn plain(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || TURNS.contains(&c), "\u{fffd}")
 }
 
 /// The word that JSON has for a value, spaces for underscores.
@@ -185,3 +190,9 @@ fn revocation_word(subject: &CertificateSubject) -> &'static str {
         RevocationMode::Required => "required",
     }
 }
+
+/// The characters that turn the direction of writing.
+const TURNS: [char; 12] = [
+    '\u{061c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
