@@ -97,14 +97,13 @@ fn materials(
 
 #[cfg(test)]
 mod tests {
-    use rustls_pki_types::CertificateDer;
-
+    use super::super::tests::chain;
     use super::*;
 
     #[test]
     fn what_is_agreed_on_hangs_on_no_issuer_that_was_fetched() {
         let own = Own::new(RootStore::new("none", []), Watched::default());
-        let fetched = Intermediates::new([CertificateDer::from(vec![1])]);
+        let fetched = Intermediates::new(chain("good").into_iter().skip(1));
         let watched = Watched {
             intermediates: Arc::new(Loaded::new(fetched, bytes::Bytes::from_static(b"fetched"))),
             ..Watched::default()

@@ -39,13 +39,13 @@ fn vectors() -> PathBuf {
 }
 
 /// The certificates of a vector: leaf, issuer.
-fn chain(name: &str) -> Vec<CertificateDer<'static>> {
+pub(super) fn chain(name: &str) -> Vec<CertificateDer<'static>> {
     let pem = std::fs::read(vectors().join(format!("chains/{name}.pem"))).unwrap();
     CertificateDer::pem_slice_iter(&pem).map(Result::unwrap).collect()
 }
 
 /// Lines that give log list and roots of the vectors.
-const MATERIALS: &str = "log-list log_list.json\nroots roots.pem\naudit off\n";
+pub(super) const MATERIALS: &str = "log-list log_list.json\nroots roots.pem\naudit off\n";
 
 /// What is said of these lines within `ct-verify`, and the plugin if it can be set up. Files are those of `folder`.
 fn set_up(
@@ -78,7 +78,7 @@ fn set_up(
 }
 
 /// The plugin of these lines, by the vectors, in August.
-fn plugin(lines: &str) -> CtVerify {
+pub(super) fn plugin(lines: &str) -> CtVerify {
     plugin_at(&vectors(), lines, AUGUST)
 }
 

@@ -14,6 +14,7 @@ pub mod digest;
 pub mod facts;
 pub mod inclusion;
 pub mod judge;
+pub mod lasting;
 pub mod log_key;
 pub mod log_list;
 mod log_list_json;

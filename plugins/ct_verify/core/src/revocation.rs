@@ -85,6 +85,12 @@ impl CrlSet {
         &self.identity
     }
 
+    /// thisUpdate and nextUpdate of each list that could be read.
+    pub(crate) fn dates(&self) -> impl Iterator<Item = (Moment, Option<Moment>)> {
+        let read = self.by_issuer.values().flatten().filter_map(|list| list.content.as_ref().ok());
+        read.map(|content| (content.this_update, content.next_update))
+    }
+
     /// Lists of the issuer with this name, without tag and length, that may cover a certificate whose lists are at these URLs.
     fn of<'a>(&'a self, issuer: &[u8], urls: &'a [String]) -> impl Iterator<Item = &'a Crl> {
         let lists = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default().iter();
@@ -318,4 +324,4 @@ pub const CRL_BYTES_MAX: usize = 64 << 20;
 pub const CRLS_MAX: usize = 16;
 /// A certificate that lives no longer than this needs no revocation, in seconds: seven days.
 pub const SHORT_LIVED_SECONDS: u64 = 7 * 86_400;
-const THIS_UPDATE_TOLERANCE_SECONDS: u64 = 300;
+pub(crate) const THIS_UPDATE_TOLERANCE_SECONDS: u64 = 300;
