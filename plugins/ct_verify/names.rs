@@ -100,3 +100,22 @@ fn validated(response: &Response) -> Option<bool> {
 const ASKED_MAX: Duration = Duration::from_secs(5);
 /// How many addresses of one host are looked at.
 const ADDRESSES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_an_answer_of_a_zone_served_here_is_validated_is_unknown() {
+        let answer = |authoritative, authentic_data| Response {
+            authoritative,
+            authentic_data,
+            ..Response::new(ResponseCode::NoError, "file")
+        };
+        assert_eq!(validated(&answer(true, false)), None);
+        assert_eq!(validated(&answer(false, false)), Some(false));
+        for authoritative in [true, false] {
+            assert_eq!(validated(&answer(authoritative, true)), Some(true));
+        }
+    }
+}
