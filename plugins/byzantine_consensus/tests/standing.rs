@@ -1,5 +1,7 @@
 //! What a replica says of itself: to whoever asks whether it is ready, in metrics, in the API; and that it answers while it learns.
 
+use std::time::{Duration, Instant};
+
 use hickory_proto::rr::RecordType;
 use pbft::Standing;
 
@@ -7,9 +9,15 @@ use super::four::{Four, until};
 use super::upstream::address;
 
 const NAME: &str = "www.example.org.";
+/// A view that comes to nothing on a busy machine is tried again after a pause.
+const LEARNED_MAX: Duration = Duration::from_secs(120);
 
 fn ready(four: &Four, id: u8) -> Result<(), String> {
     four.replica(id).chain.plugins()[0].ready()
+}
+
+fn executed(four: &Four, id: u8) -> u64 {
+    four.replica(id).consensus.node().status().replica.executed.0
 }
 
 fn standing(four: &Four, id: u8) -> Standing {
@@ -31,13 +39,15 @@ async fn replica_that_learns_answers_and_is_ready_when_it_votes() {
     let response = four.ask(3, NAME, RecordType::A).await;
     assert_eq!(response.answers.len(), 1, "{response:?}");
     // Somebody has to ask for something, or no slot ever shows how far the others are.
-    let mut number = 0;
+    let (mut number, began) = (0, Instant::now());
     while standing(&four, 3) == Standing::Learning {
         let name = format!("{number}.example.org.");
         four.all_see(&name, &address(&name, 1));
         four.ask(0, &name, RecordType::A).await;
+        // Who helps it wants to see that it follows: on a busy machine it may be late with what the others decide.
+        until("it follows", || executed(&four, 3) >= executed(&four, 0)).await;
         number += 1;
-        assert!(number < 1000, "it learns for ever");
+        assert!(began.elapsed() < LEARNED_MAX, "it learns for ever");
     }
     until("it is ready", || ready(&four, 3).is_ok()).await;
 }
