@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use certificate::ReplicaId;
 use clap::Args;
 use hickory_proto::rr::Name;
 use thiserror::Error;
@@ -243,12 +244,15 @@ impl Demo {
 
     async fn wait_until_ready(&mut self) -> Result<(), DemoError> {
         let deadline = Instant::now() + READY_MAX;
-        let admin: Vec<u16> = self.replicas.iter().map(|replica| replica.ports.admin).collect();
+        // Who misbehaves may be shut out before it is ready: there is work as soon as a quorum is there.
+        let misbehaves = |replica: &&Replica| self.adversaries.iter().any(|it| it.id == replica.id.0);
+        let honest = self.replicas.iter().filter(|replica| !misbehaves(replica));
+        let admin: Vec<(ReplicaId, u16)> = honest.map(|replica| (replica.id, replica.ports.admin)).collect();
         let mut missing = String::new();
         while Instant::now() < deadline {
             self.check_alive()?;
             missing.clear();
-            for (id, port) in admin.iter().enumerate() {
+            for (id, port) in &admin {
                 match timeout(Duration::from_secs(1), show::get(*port, "/ready")).await {
                     Ok(Ok((200, _))) => {}
                     Ok(Ok((_, body))) => missing += &format!("replica {id}: {} ", body.trim()),
