@@ -52,6 +52,11 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             self.fault(Fault::InvalidSignature { from, message: MessageType::PrePrepare, sequence });
             return;
         }
+        let is_null = proposal.header == SlotHeader::null(sequence, self.parameters.cluster_digest);
+        if is_null && fixed.is_none() && self.standing == Standing::Learning {
+            // Who learns may not have the new view that fixed it, and blames nobody for that.
+            return;
+        }
         let slot = self.slots.entry(sequence).or_default();
         slot.seen = Some(vote);
         if fixed.is_some() {
