@@ -258,7 +258,7 @@ enum Ending {
     Filling(u64),
     /// The connection breaks, once what came before is on its way.
     Cut { sent: bool },
-    /// Nothing more for now.
+    /// No more yet.
     Stalled(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
