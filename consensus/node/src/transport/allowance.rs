@@ -14,6 +14,24 @@ pub const ANSWER_BYTES_PER_WINDOW_MAX: usize = 32 * STATE_CHUNK_BYTES_MAX;
 /// See `ANSWER_BYTES_PER_WINDOW_MAX`.
 pub const ANSWER_WINDOW: Duration = Duration::from_millis(100);
 
+/// Streams on which a peer may fetch from us at once. More than an honest one needs: a stream that it gave up lives for another round trip.
+pub const FETCH_STREAMS_MAX: u8 = 8;
+
+/// Times that a peer may ask for content within `FETCH_WINDOW`.
+pub const FETCHES_PER_WINDOW_MAX: usize = 32;
+
+/// See `FETCHES_PER_WINDOW_MAX`.
+pub const FETCH_WINDOW: Duration = Duration::from_secs(1);
+
+/// Pieces of news that a node tells within `NEWS_WINDOW`; what is more is lost.
+pub const NEWS_TOLD_PER_WINDOW_MAX: usize = 32;
+
+/// Pieces of news that a peer is heard with in `NEWS_WINDOW`. Twice what an honest one tells: two windows of its own may fall into one of ours.
+pub const NEWS_HEARD_PER_WINDOW_MAX: usize = 2 * NEWS_TOLD_PER_WINDOW_MAX;
+
+/// See `NEWS_TOLD_PER_WINDOW_MAX`.
+pub const NEWS_WINDOW: Duration = Duration::from_secs(1);
+
 /// Whether a message is such an answer. A status is short, and says what else is missing. A view change that is handed on looks like one of our own,
 /// which no allowance may hold back; `pbft` sends so few to a peer at its own pace.
 pub(super) fn is_answer(message: &Message) -> bool {

@@ -15,7 +15,8 @@ use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use quinn::{Connection, ReadExactError, RecvStream, SendStream};
 use thiserror::Error;
 
-use super::connection::{LinkError, read_frame};
+use super::connection::read_frame;
+use super::link_error::LinkError;
 use crate::frame::FrameRules;
 
 /// The longest content that replicas hand one another, in bytes.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use peer_filter::{Kind, PeerFilter};
 use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, TokioRuntime, VarInt};
 
+use super::allowance::FETCH_STREAMS_MAX;
 use super::content::CONTENT_PIECE_BYTES;
-use super::fetch::FETCH_STREAMS_MAX;
 use super::guarded::Guarded;
 use super::ids::TaggedIds;
 use super::tls::Identities;

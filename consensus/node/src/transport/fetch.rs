@@ -12,23 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::CloseCode;
-use super::allowance::ANSWER_WINDOW;
-use super::connection::LinkError;
+use super::allowance::{ANSWER_WINDOW, FETCH_STREAMS_MAX};
 use super::content::{self, CONTENT_BYTES_MAX, CONTENT_PIECE_BYTES, ContentError, PIECE_TIMEOUT, Question};
+use super::link_error::{CloseCode, LinkError};
 use super::peers::{Peers, Shared};
-
-/// Fetches of the host that may be under way at once; others wait, within their time.
-pub const FETCHES_MAX: usize = 4;
-
-/// Streams on which a peer may fetch from us at once. More than an honest one needs: a stream that it gave up lives for another round trip.
-pub const FETCH_STREAMS_MAX: u8 = 8;
-
-/// Times that a peer may ask for content within `FETCH_WINDOW`.
-pub const FETCHES_PER_WINDOW_MAX: usize = 32;
-
-/// See `FETCHES_PER_WINDOW_MAX`.
-pub const FETCH_WINDOW: Duration = Duration::from_secs(1);
 
 /// When nobody has given the content for so long, one more peer is asked.
 const HEDGE_AFTER: Duration = Duration::from_millis(500);

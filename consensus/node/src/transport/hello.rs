@@ -4,11 +4,9 @@
 //! mistake, so each end says what it has and what it got.
 
 use certificate::codec::{Decode, DecodeError, Encode, Reader, Writer};
-use certificate::timestamp::Timestamp;
 use certificate::{Cluster, Digest, Epoch, ReplicaId};
-use thiserror::Error;
 
-use super::connection::LinkError;
+use super::link_error::{HelloError, LinkError};
 
 /// As the cluster file has it.
 const NAME_BYTES_MAX: usize = 63;
@@ -39,30 +37,6 @@ pub(crate) struct Hello {
     pub losses: u64,
 }
 
-/// Why a peer's Hello is refused.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub(crate) enum HelloError {
-    #[error(
-        "versions differ: ours greets with version {VERSION}, the peer's with version {theirs}; all replicas need the same release of quorate"
-    )]
-    Version { theirs: u8 },
-    #[error("clusters differ: ours is `{}` with id {}, the peer's is `{}` with id {}", ours.0, ours.1, theirs.0, theirs.1)]
-    Cluster { ours: (String, Digest), theirs: (String, Digest) },
-    #[error("epochs differ: ours is {ours}, the peer's is {theirs}")]
-    Epoch { ours: Epoch, theirs: Epoch },
-    #[error(
-        "cluster files differ at epoch {epoch}: the digest of ours is {ours}, of the peer's {theirs}; all replicas need the same file"
-    )]
-    File { epoch: Epoch, ours: Digest, theirs: Digest },
-    #[error("the key is that of replica {proven}, but the peer says that it is replica {claimed}")]
-    Replica { proven: ReplicaId, claimed: ReplicaId },
-    #[error(
-        "the log of replica {replica} began at {began}, but one that began at {later} was met since: an earlier state folder was brought back, which \
-         does not hold what the replica has signed; move that folder away, and the replica learns"
-    )]
-    EarlierLog { replica: ReplicaId, began: Timestamp, later: Timestamp },
-}
-
 impl Hello {
     pub(crate) fn new(cluster: &Cluster, me: ReplicaId, log_began: u64, instance: u64) -> Hello {
         Hello {
@@ -83,7 +57,7 @@ impl Hello {
     pub(crate) fn read(bytes: &[u8]) -> Result<Hello, LinkError> {
         let version = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first());
         match version {
-            Some(&theirs) if theirs != VERSION => Err(HelloError::Version { theirs }.into()),
+            Some(&theirs) if theirs != VERSION => Err(HelloError::Version { ours: VERSION, theirs }.into()),
             Some(_) | None => Ok(Hello::from_bytes(bytes)?),
         }
     }

@@ -11,13 +11,13 @@ use quinn::Connection;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::CloseCode;
-use super::allowance::Allowance;
-use super::connection::{Class, LinkError, SendQueue};
+use super::allowance::{
+    Allowance, FETCH_WINDOW, FETCHES_PER_WINDOW_MAX, NEWS_HEARD_PER_WINDOW_MAX, NEWS_WINDOW,
+};
+use super::class::Class;
 use super::dial::{Origin, replaces};
-use super::fetch::{FETCH_WINDOW, FETCHES_PER_WINDOW_MAX};
-use super::hello::HelloError;
-use super::news::{NEWS_HEARD_PER_WINDOW_MAX, NEWS_WINDOW};
+use super::link_error::{CloseCode, HelloError, LinkError};
+use super::send_queue::SendQueue;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
 use crate::status::PeerState;

@@ -1,36 +1,18 @@
 //! News: short, for all, and nothing hangs on it. On a stream of its own behind consensus and bulk; what does not fit is lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use certificate::ReplicaId;
 use quinn::{Connection, RecvStream};
 use tracing::{debug, error};
 
-use super::connection::{self, LinkError};
+use super::class::NEWS_RULES;
+use super::connection;
+use super::link_error::LinkError;
 use super::peers::{Peers, Shared};
 use crate::clock;
-use crate::frame::FrameRules;
-
-/// The longest piece of news, in bytes.
-pub const NEWS_BYTES_MAX: usize = 16 << 10;
-
-/// Pieces of news that a node tells within `NEWS_WINDOW`; what is more is lost.
-pub const NEWS_TOLD_PER_WINDOW_MAX: usize = 32;
-
-/// Pieces of news that a peer is heard with in `NEWS_WINDOW`. Twice what an honest one tells: two windows of its own may fall into one of ours.
-pub const NEWS_HEARD_PER_WINDOW_MAX: usize = 2 * NEWS_TOLD_PER_WINDOW_MAX;
-
-/// See `NEWS_TOLD_PER_WINDOW_MAX`.
-pub const NEWS_WINDOW: Duration = Duration::from_secs(1);
-
-/// Pieces of news to one peer that may wait to be sent; what is more is lost.
-pub const QUEUED_NEWS_MAX: usize = 64;
-
-/// How news stands on its stream.
-pub(crate) const NEWS_RULES: FrameRules =
-    FrameRules { message_bytes_max: NEWS_BYTES_MAX, compression: false };
 
 impl Peers {
     /// Tells all connected peers, at best.

@@ -17,20 +17,22 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
-use super::CloseCode;
-use super::allowance::{Allowance, is_answer};
-use super::connection::{self, Class, ClassRules, Greeted, LinkError};
+use super::allowance::{Allowance, NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW, is_answer};
+use super::class::{Class, ClassRules};
+use super::connection::{self, Greeted};
 use super::dial::{BACK_OFF_LEAST, BackOff};
 use super::endpoint::{listen, transport_config};
-use super::fetch::FETCHES_MAX;
 use super::hello::Hello;
 use super::link::Link;
-use super::news::{NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW};
+use super::link_error::{CloseCode, LinkError};
 use super::tls::{Identities, SERVER_NAME};
 use crate::counters::LiveCounters;
 use crate::host::{Host, HostCell};
 use crate::inbox::Inbox;
 use crate::status::PeerState;
+
+/// Fetches of the host that may be under way at once; others wait, within their time.
+pub const FETCHES_MAX: usize = 4;
 
 /// Handshakes that may be under way at once.
 const HANDSHAKES_MAX: usize = 64;

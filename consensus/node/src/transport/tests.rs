@@ -12,8 +12,10 @@ use peer_filter::Mode;
 use quinn::{ConnectionError, Endpoint};
 use tokio::runtime::Handle;
 
-use super::connection::{self, Class, HELLO_RULES, LinkError};
+use super::class::Class;
+use super::connection::{self, HELLO_RULES};
 use super::hello::Hello;
+use super::link_error::LinkError;
 use super::raw::{close_of, dial, greeted};
 use super::tls::Identities;
 use super::*;

@@ -7,10 +7,12 @@ use certificate::codec::Decode;
 use pbft::Message;
 use quinn::RecvStream;
 
-use super::CloseCode;
-use super::connection::{self, Class, Greeted, LinkError, QueuedFrames, SendQueue};
+use super::class::Class;
+use super::connection::{self, Greeted};
 use super::dial::Origin;
+use super::link_error::{CloseCode, LinkError};
 use super::peers::Shared;
+use super::send_queue::{QueuedFrames, SendQueue};
 use crate::clock;
 
 impl Shared {

@@ -7,8 +7,8 @@ use certificate::ReplicaId;
 use pbft::Recipients;
 use quinn::SendStream;
 
-use super::super::connection::{self, Class};
-use super::super::news::NEWS_RULES;
+use super::super::class::{Class, NEWS_RULES};
+use super::super::connection;
 use super::super::raw::{close_of, greeted};
 use super::super::{
     CloseCode, NEWS_BYTES_MAX, NEWS_HEARD_PER_WINDOW_MAX, NEWS_TOLD_PER_WINDOW_MAX, NEWS_WINDOW,
