@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use certificate::codec::Encode;
 use certificate::{Cluster, ReplicaId};
-use pbft::{Application, Event, Fault, Message, Ready, Recipients, Record, Replica};
+use pbft::{Event, Fault, Message, Ready, Recipients, Record};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
@@ -20,8 +20,8 @@ use crate::handle::{Inner, NodeHandle};
 use crate::host::HostCell;
 use crate::inbox::{Inbox, Next};
 use crate::inquiry::Inquiries;
-use crate::keyring::ClusterKeys;
 use crate::log::{LogError, RECORD_BYTES_MAX, Wal};
+use crate::recall::AnyReplica;
 use crate::reputation::Keeper;
 use crate::status::NodeStatus;
 use crate::transport::{CloseCode, Peers};
@@ -37,12 +37,6 @@ const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 pub(crate) const TEND_EVERY: Duration = Duration::from_secs(1);
 
 const _: () = assert!(pbft::RECORD_BYTES_MAX <= RECORD_BYTES_MAX, "the log takes every record of a replica");
-
-/// Any application.
-pub(crate) type AnyApplication = Arc<dyn Application + Send + Sync>;
-
-/// The state machine as the driver runs it.
-pub(crate) type AnyReplica = Replica<AnyApplication, ClusterKeys>;
 
 /// What the driver works with.
 pub(crate) struct Driver {

@@ -8,6 +8,7 @@ pub mod adversary;
 mod began;
 mod chronicle;
 mod clock;
+mod config;
 mod counters;
 mod driver;
 pub mod evidence;
@@ -33,13 +34,14 @@ mod tests;
 mod transport;
 mod warden;
 
+pub use config::{NodeConfig, StartError, identify};
 pub use counters::Counters;
 pub use detector;
 pub use genesis::{InitialiseError, initialise, initialise_sized};
 pub use handle::NodeHandle;
 pub use host::Host;
 pub use inbox::{Busy, HOST_EVENTS_MAX, PEER_BYTES_MAX, PEER_MESSAGES_MAX};
-pub use node::{Node, NodeConfig, StartError, identify};
+pub use node::Node;
 pub use peer_filter::{
     FilterError, FilterStatistics, Kind as FilterKind, Mode as FilterMode, ModeError as FilterModeError,
 };

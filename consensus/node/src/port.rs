@@ -11,7 +11,7 @@ use peer_filter::{Kind, PeerFilter};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::node::{NodeConfig, StartError, check_key};
+use crate::config::{NodeConfig, StartError, check_key};
 use crate::reputation;
 use crate::transport::{SocketError, filtered_socket, load_filter};
 use crate::warden::shut_out_already;

@@ -10,10 +10,12 @@ use tracing::warn;
 
 use crate::began;
 use crate::clock::wall_ms;
-use crate::driver::{AnyApplication, AnyReplica};
+use crate::config::{AnyApplication, NodeConfig, StartError};
 use crate::keyring::ClusterKeys;
 use crate::log::{LogError, Recovered, Storage, Wal};
-use crate::node::{NodeConfig, StartError};
+
+/// The state machine as the driver runs it.
+pub(crate) type AnyReplica = Replica<AnyApplication, ClusterKeys>;
 
 /// Reads the log back. Where no segment has its name yet, a learner's log is begun: its first record is in the segment before that has a name,
 /// so a start that is cut off leaves a learner or, again, nothing.

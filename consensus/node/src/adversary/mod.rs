@@ -20,9 +20,8 @@ use std::time::Duration;
 use certificate::{Domain, MessageType, ReplicaId, Replicas};
 use pbft::{Keyring, Message, PrePrepare, Recipients, Vote};
 
-use crate::driver::AnyApplication;
+use crate::config::{AnyApplication, NodeConfig, StartError};
 use crate::keyring::ClusterKeys;
-use crate::node::{NodeConfig, StartError};
 
 pub(crate) use voice::Voice;
 
