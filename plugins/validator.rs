@@ -30,6 +30,16 @@ pub struct Task {
     pub subject: Vec<u8>,
 }
 
+/// What was decided, and how widely it was looked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// What the replicas agreed on; `groups` are the upstream groups of those that said it.
+    pub leaf: Leaf,
+    /// To how many upstream groups those belong that were heard, those among them that said something else or could not judge. Groups are
+    /// those of the cluster file: replicas that share one look from one place.
+    pub groups_heard: u32,
+}
+
 /// Where content is had by its SHA-256, when this replica does not have it.
 #[async_trait]
 pub trait Library: Send + Sync {
@@ -60,7 +70,7 @@ pub trait Validator: Send + Sync + 'static {
     async fn observe(&self, task: &Task, now_ms: u64, library: &dyn Library) -> Statement;
 
     /// An operation was decided, in the order of the log. After a restart, or when this replica was behind, some may never come.
-    fn decided(&self, task: &Task, leaf: &Leaf);
+    fn decided(&self, task: &Task, decision: &Decision);
 
     /// What a decision says, as JSON for the client that asked: stands under `validation` beside `certificate`.
     fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value;

@@ -18,7 +18,7 @@ use tracing::{debug, error, warn};
 
 use super::consensus::{Consensus, wall_ms};
 use super::judge;
-use crate::validator::{CONTENT_BYTES_MAX, Library, NEWS_BYTES_MAX, Task, Validator};
+use crate::validator::{CONTENT_BYTES_MAX, Decision, Library, NEWS_BYTES_MAX, Task, Validator};
 
 /// Decisions that wait for the validator, in slots; what comes on top is not told.
 const TOLD_SLOTS_MAX: usize = 1024;
@@ -104,12 +104,13 @@ pub async fn tell(consensus: Weak<Consensus>) {
     });
     let Some(mut queue) = queue else { return };
     while let Some(judged) = queue.recv().await {
-        let Some(validator) = consensus.upgrade().and_then(|consensus| consensus.validator()) else {
-            continue;
-        };
-        for (task, leaf) in &judged {
+        let Some(consensus) = consensus.upgrade() else { continue };
+        let Some(validator) = consensus.validator() else { continue };
+        for (task, leaf) in judged {
+            let groups_heard = consensus.cluster.groups_of(leaf.observers).count_ones();
+            let decision = Decision { leaf, groups_heard };
             // One fault must not keep the validator from all that is decided from then on.
-            if catch_unwind(AssertUnwindSafe(|| validator.decided(task, leaf))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| validator.decided(&task, &decision))).is_err() {
                 error!(kind = ?task.kind, "the validator panicked when it was told a decision");
             }
         }

@@ -18,6 +18,7 @@ use transparency::operation::{
     Agreed, Answer, CLOCK_DIFFERENCE_MINUTES_MAX, CertificateSubject, InputKind, InputSubject, ProbeSubject,
     Seen, ValidateSubject,
 };
+use transparency::score::Networks;
 use transparency::{Moment, Question, judge};
 
 use super::aside::with_room;
@@ -25,7 +26,7 @@ use super::content::Contents;
 use super::explain::explain;
 use super::handler::Core;
 use super::inputs::{Input, Materials};
-use crate::validator::{CONTENT_BYTES_MAX, Library, MISSING_MAX, Refusal, Task, Validator};
+use crate::validator::{CONTENT_BYTES_MAX, Decision, Library, MISSING_MAX, Refusal, Task, Validator};
 
 #[async_trait]
 impl Validator for Core {
@@ -54,11 +55,12 @@ impl Validator for Core {
         statement.unwrap_or_else(|why| Statement::cannot_judge(&why))
     }
 
-    fn decided(&self, task: &Task, leaf: &Leaf) {
+    fn decided(&self, task: &Task, decision: &Decision) {
+        let leaf = &decision.leaf;
         match task.kind {
             OperationKind::Validate => {
                 if let Ok(ValidateSubject::Probe(subject)) = ValidateSubject::decode(&task.subject) {
-                    self.probe_decided(&subject, leaf);
+                    self.probe_decided(&subject, decision);
                 }
             }
             OperationKind::UpdateInputs => {
@@ -205,7 +207,7 @@ impl Core {
         Ok(verdict(PROBE_TTL_SECONDS, seen.encode()))
     }
 
-    fn probe_decided(&self, subject: &ProbeSubject, leaf: &Leaf) {
+    fn probe_decided(&self, subject: &ProbeSubject, Decision { leaf, groups_heard }: &Decision) {
         let background = self.background();
         let prober = background.as_ref().and_then(|background| background.prober());
         let (Some(prober), Ok(target)) = (prober, subject.target.parse::<Target>()) else { return };
@@ -223,6 +225,7 @@ impl Core {
         }
         prober.told(&target, u64::from(subject.slot), decided);
     }
+                networks,
 
     /// Content that is here: of our own, in force, or handed in.
     pub(super) fn held(&self, digest: &Sha256) -> Option<Bytes> {

@@ -10,7 +10,7 @@ use certificate::leaf::Leaf;
 use certificate::{Digest, OperationKind, ReplicaId};
 use serde_json::{Value, json};
 
-use crate::validator::{Library, Refusal, Task, Validator};
+use crate::validator::{Decision, Library, Refusal, Task, Validator};
 
 /// A validator. The subject of each task is the digest of its content.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub struct Toy {
     /// News for the peers, each told once.
     pub news: Mutex<VecDeque<Bytes>>,
     /// What it was told that was decided.
-    pub decided: Mutex<Vec<(Task, Leaf)>>,
+    pub decided: Mutex<Vec<(Task, Decision)>>,
     /// What peers told it.
     pub told: Mutex<Vec<(ReplicaId, Vec<u8>)>>,
 }
@@ -92,10 +92,10 @@ impl Validator for Toy {
         }
     }
 
-    fn decided(&self, task: &Task, leaf: &Leaf) {
+    fn decided(&self, task: &Task, decision: &Decision) {
         let fails = self.fails_at.lock().unwrap().as_ref() == Some(task);
         assert!(!fails, "a fault of the validator");
-        self.decided.lock().unwrap().push((task.clone(), leaf.clone()));
+        self.decided.lock().unwrap().push((task.clone(), decision.clone()));
     }
 
     fn explain(&self, _task: &Task, leaf: &Leaf) -> Value {

@@ -25,7 +25,7 @@ use crate::byzantine_consensus::consensus::{Consensus, wall_ms};
 use crate::byzantine_consensus::judge::operation_of;
 use crate::byzantine_consensus::validations;
 use crate::metrics::Metrics;
-use crate::validator::{Task, Validator};
+use crate::validator::{Decision, Task, Validator};
 
 const CONTENT: &[u8] = b"a certificate";
 
@@ -126,7 +126,9 @@ async fn what_one_replica_wishes_is_decided_for_all() {
         until(&format!("replica {id} is told"), || toy.knows(&wish)).await;
     }
     let decided = toys[1].decided.lock().unwrap().clone();
-    assert_eq!((decided[0].1.class, decided[0].1.verdict.as_slice()), (Class::Strong, &b"accepted"[..]));
+    let Decision { leaf, groups_heard } = &decided[0].1;
+    assert_eq!((leaf.class, leaf.verdict.as_slice()), (Class::Strong, &b"accepted"[..]));
+    assert_eq!(*groups_heard, four.setting.cluster.groups_of(leaf.observers).count_ones());
     let again = || toys[1].decided.lock().unwrap().len() > 1;
     until("a wish that is granted already is told so again", again).await;
     let decided = toys[1].decided.lock().unwrap().clone();

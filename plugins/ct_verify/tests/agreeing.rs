@@ -20,7 +20,7 @@ use transparency::{Conclusion, Moment};
 use super::{MATERIALS, august_ms, chain, plugin, vectors};
 use crate::ct_verify::CtVerify;
 use crate::plugin::Plugin;
-use crate::validator::{Library, Task, Validator};
+use crate::validator::{Decision, Library, Task, Validator};
 
 /// What peers hold, and what they were asked for.
 #[derive(Default)]
@@ -52,13 +52,13 @@ pub fn update(kind: InputKind, digest: Sha256) -> Task {
     Task { kind: OperationKind::UpdateInputs, subject: InputSubject { kind, digest }.encode() }
 }
 
-/// A decision that the others came to.
-pub fn decision(task: &Task, class: Class, verdict: Vec<u8>, time_ms: u64) -> Leaf {
+/// A decision that the others came to: four networks were heard, three say so.
+pub fn decision(task: &Task, class: Class, verdict: Vec<u8>, time_ms: u64) -> Decision {
     let subject = match task.kind {
         OperationKind::Validate => Subject::Validate(task.subject.clone()),
         _ => Subject::UpdateInputs(task.subject.clone()),
     };
-    Leaf {
+    let leaf = Leaf {
         subject,
         class,
         policy: Policy::Strong,
@@ -69,10 +69,11 @@ pub fn decision(task: &Task, class: Class, verdict: Vec<u8>, time_ms: u64) -> Le
         time_ms,
         not_after_ms: time_ms + 60_000,
         support: ReplicaSet::EMPTY,
-        groups: 0,
+        groups: 0b1011,
         observers: ReplicaSet::EMPTY,
         verdict,
-    }
+    };
+    Decision { leaf, groups_heard: 4 }
 }
 
 /// The cluster puts an input in force.
@@ -398,7 +399,7 @@ async fn decision_is_explained_with_what_it_was_about() {
     let plugin = settled();
     let task = composed(&plugin, "bad-flipped");
     let Said::Verdict(verdict) = observe(&plugin, &task, &Peers::default()).await.said else { panic!() };
-    let told = plugin.core.explain(&task, &decision(&task, Class::Strong, verdict, august_ms()));
+    let told = plugin.core.explain(&task, &decision(&task, Class::Strong, verdict, august_ms()).leaf);
     assert_eq!(told["verdict"]["verdict"], "invalid");
     assert_eq!(told["verdict"]["reasons"][0], "sct_invalid_signature");
     assert_eq!(told["subject"]["name"], "bad-flipped.example.org");

@@ -28,7 +28,8 @@ pub struct Score {
 }
 
 /// From how many networks the certificate was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Networks {
     /// Networks that saw the same, ours among them.
     pub agreeing: u32,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use transparency::digest::Sha256;
+use transparency::score::Networks;
 
 use super::outcome::{Decided, Outcome, Said, Seen, outcome};
 use crate::served::{Report, Warning};
@@ -80,6 +82,17 @@ impl Memory {
         outcome(*slot, decided, self.seen.get(slot), newest_first.map(|(_, decided)| *decided))
     }
 
+    /// From how many networks the certificate with this digest was seen, if the newest decision is of a slot that is [`kept`] and says that it was served.
+    pub fn networks(&self, leaf: &Sha256, now: u64) -> Option<Networks> {
+        let (slot, decided) = self.decided.iter().next_back()?;
+        match decided {
+            Decided::Agreed { essence, networks, .. } if essence.leaf_sha256 == *leaf && kept(*slot, now) => {
+                Some(*networks)
+            }
+            _ => None,
+        }
+    }
+
     pub fn to_json(&self) -> Value {
         json!({
             "outcome": self.outcome(),
@@ -107,7 +120,6 @@ pub const SLOTS_KEPT: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    use transparency::digest::Sha256;
     use transparency::{Conclusion, Moment};
 
     use super::super::outcome::Essence;
@@ -125,7 +137,8 @@ mod tests {
     fn news(memory: &mut Memory, slot: u64, ours: u8, theirs: u8) -> Option<bool> {
         let (at, addresses, essence_of_ours) = (Moment::from_seconds(0), Vec::new(), essence(ours));
         memory.seen.insert(slot, Seen { slot, at, addresses, essence: essence_of_ours });
-        memory.decide(slot, Decided::Agreed { essence: essence(theirs), strong: true });
+        let networks = Networks { agreeing: 4, looked: 4 };
+        memory.decide(slot, Decided::Agreed { essence: essence(theirs), strong: true, networks });
         memory.news().map(|outcome| outcome.is_grave())
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use transparency::digest::Sha256;
+use transparency::score::Networks;
 use transparency::{Conclusion, Moment};
 
 /// What is compared between replicas. Addresses are not: they differ by where one stands.
@@ -42,6 +43,8 @@ pub enum Decided {
         essence: Essence,
         /// Whether a whole quorum saw it.
         strong: bool,
+        /// From how many networks it was seen, and from how many was looked: upstream groups, in which replicas that share one count once.
+        networks: Networks,
     },
     /// They saw different things.
     NoAgreement,
@@ -175,7 +178,7 @@ mod tests {
     }
 
     fn agreed(essence: Essence) -> Decided {
-        Decided::Agreed { essence, strong: true }
+        Decided::Agreed { essence, strong: true, networks: Networks { agreeing: 4, looked: 4 } }
     }
 
     const VALID: Conclusion = Conclusion::Valid;

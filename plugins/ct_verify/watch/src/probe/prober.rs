@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use transparency::Moment;
 use transparency::digest::Sha256;
+use transparency::score::Networks;
 
 use super::memory::{Memory, kept};
 use super::outcome::{Decided, Essence, Outcome, Seen};
@@ -159,6 +160,16 @@ impl Prober {
         let state = lock(&self.state);
         let of_host = state.targets.iter().filter(|(target, _)| target.host() == host);
         of_host.filter_map(|(_, memory)| memory.report()?.key_sha256).collect()
+    }
+
+    /// From how many networks the certificate with this digest was seen at servers of this name, by the newest decision: that of the port where
+    /// most saw it. `None` when the cluster saw another one last, or decided nothing of late.
+    pub fn networks(&self, host: &str, leaf: &Sha256) -> Option<Networks> {
+        let now = self.config.slots.slot(self.context.now());
+        let state = lock(&self.state);
+        let of_host = state.targets.iter().filter(|(target, _)| target.host() == host);
+        let all = of_host.filter_map(|(_, memory)| memory.networks(leaf, now));
+        all.max_by_key(|networks| (networks.agreeing, std::cmp::Reverse(networks.looked)))
     }
 
     /// Whether a decision of this target and slot is of use: the target is looked at here, and the slot is that of now or one of the last few

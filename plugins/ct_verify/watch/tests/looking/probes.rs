@@ -10,6 +10,7 @@ use ct_watch::probe::{Decided, Essence, Outcome, ProbeConfig, ProbeError, Prober
 use ct_watch::served::{Looking, Protocol, Target};
 use transparency::Conclusion;
 use transparency::digest::Sha256;
+use transparency::score::Networks;
 
 use crate::peers::{HOST, Trusting, context, here, looking, serve_tls, target, tlsa};
 
@@ -52,7 +53,7 @@ impl Case {
 }
 
 fn strong(essence: Essence) -> Decided {
-    Decided::Agreed { essence, strong: true }
+    Decided::Agreed { essence, strong: true, networks: Networks { agreeing: 3, looked: 4 } }
 }
 
 #[tokio::test]
@@ -208,4 +209,27 @@ async fn a_decision_that_comes_again_is_counted_once() {
     case.prober.round().await;
     (0..3).for_each(|_| case.prober.told(&case.target, case.slot(), strong(case.essence())));
     assert_eq!(case.prober.outcomes(), [("corroborated", 1)].into());
+}
+
+#[tokio::test]
+async fn networks_are_those_of_the_newest_decision_on_that_certificate() {
+    let case = Case::simple().await;
+    case.prober.round().await;
+    let (leaf, seen) = (Sha256::of(case.issued.der()), case.essence());
+    let networks = |host: &str, leaf: &Sha256| {
+        let found = case.prober.networks(host, leaf)?;
+        Some((found.agreeing, found.looked))
+    };
+    assert_eq!(networks(HOST, &leaf), None, "nothing is decided");
+    case.prober.told(&case.target, case.slot(), strong(seen));
+    assert_eq!(networks(HOST, &leaf), Some((3, 4)));
+    assert_eq!(networks(HOST, &Sha256([1; 32])), None, "another certificate");
+    assert_eq!(networks("other.example.org", &leaf), None);
+    case.clock.advance(600);
+    case.prober.told(&case.target, case.slot(), Decided::NoAgreement);
+    assert_eq!(networks(HOST, &leaf), None, "the newest decision counts");
+    case.prober.told(&case.target, case.slot(), strong(seen));
+    assert_eq!(networks(HOST, &leaf), Some((3, 4)));
+    case.clock.advance(600 * SLOTS_KEPT as u64);
+    assert_eq!(networks(HOST, &leaf), None, "what was decided long ago says nothing of now");
 }
