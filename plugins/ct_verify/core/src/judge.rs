@@ -5,6 +5,7 @@ use rustls_pki_types::CertificateDer;
 use crate::chain::{CHAIN_MAX, Candidate, ChainVerdict, Issuer, Purpose, Trust, check_chain, find_issuer};
 use crate::digest::Sha256;
 use crate::facts::Facts;
+use crate::findings::sort;
 use crate::inclusion::{Audited, Inclusion};
 use crate::log_list::LogList;
 use crate::moment::Moment;
@@ -12,7 +13,7 @@ use crate::policy::{Policy, suspected_backdating};
 use crate::reason::{Reason, Severity};
 use crate::revocation::{CrlSet, RevocationMode, RevocationStatus, check_revocation};
 use crate::roots::{Intermediates, RootKind, RootStore};
-use crate::score::{Grounds, Networks, Score, score};
+use crate::score::{Networks, Score};
 use crate::sct_check::{SctList, SctStatus, SctVerdict, check_scts};
 use crate::skeleton::Skeleton;
 use crate::verdict::{CtOutcome, CtVerdict, Inputs, Subject, Verdict, conclude};
@@ -53,6 +54,11 @@ pub struct Pinned<'a> {
 
 /// Judges a certificate for a time. Equal arguments give equal verdicts.
 pub fn judge(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdict {
+    judge_pinned(question, pinned, now).with_findings(question.audited, question.networks)
+}
+
+/// The judgement without what was found out beside what is pinned; it has no score yet.
+fn judge_pinned(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdict {
     let mut reasons = Vec::new();
     let chain = &question.chain[..question.chain.len().min(CHAIN_MAX)];
     if chain.len() < question.chain.len() {
@@ -74,26 +80,12 @@ pub fn judge(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment) -> Verdi
     let lists = (pinned.crls, pinned.revocation);
     let whole = chain_verdict.root_kind.map(|_| trust);
     let revocation = check_revocation(candidate, (issuer.as_ref(), whole), lists, now, &mut reasons);
-    let counted: Vec<Inclusion> = ct.scts.iter().filter(|sct| sct.counts).map(|sct| sct.inclusion).collect();
-    let policy_met = match ct.outcome {
-        CtOutcome::Compliant => Some(true),
-        CtOutcome::NotCompliant => Some(false),
-        _ => None,
-    };
-    let score = score(&Grounds {
-        chain_valid: chain_verdict.x509_chain_valid,
-        policy_met,
-        inclusions: &counted,
-        revocation,
-        networks: question.networks,
-        reasons: &reasons,
-    });
     verdict(
         question,
         pinned,
         now,
         reasons,
-        Found { chain: chain_verdict, ct, revocation, score, facts: Some(facts) },
+        Found { chain: chain_verdict, ct, revocation, facts: Some(facts) },
     )
 }
 
@@ -122,19 +114,15 @@ fn judge_scts(
     let mut scts = check_scts(candidate.leaf, issuer.map(Issuer::key_hash), list, now, &mut found);
     let mut counted = crate::policy::Counted::default();
     if let SctList::Checked(scts) = &mut scts {
-        take_in_audits(scts, question.audited);
         counted = pinned.policy.count(scts, candidate.facts.lifetime_seconds());
         found.extend(suspected_backdating(scts).into_iter().map(Reason::BackdatingSuspected));
         found.extend(outside_spans(scts, list, candidate.facts.not_after));
-        found.extend(broken_promises(scts));
     }
     let compliant = matches!(scts, SctList::Checked(_)) && counted.missing.is_empty();
     found.extend(counted.missing);
     let outcome = match (excuse(question, pinned, chain), stale(list, now)) {
         (Some((outcome, reason)), _) | (None, Some((outcome, reason))) => {
-            found.retain(|reason| {
-                reason.severity() == Severity::Notice || matches!(reason, Reason::BrokenPromise(_))
-            });
+            found.retain(|reason| reason.severity() == Severity::Notice);
             found.push(reason);
             outcome
         }
@@ -151,7 +139,7 @@ fn judge_scts(
         log_states: each.iter().map(|sct| sct.log_state).collect(),
         counted_logs: counted.logs.len(),
         operators: counted.operators,
-        inclusion: least_inclusion(&each),
+        inclusion: Inclusion::NotChecked,
         sct_status: scts,
         scts: each,
     }
@@ -176,18 +164,6 @@ fn stale(list: &LogList, now: Moment) -> Option<(CtOutcome, Reason)> {
     future.then_some((CtOutcome::ListStale, Reason::LogListFuture(made)))
 }
 
-fn take_in_audits(scts: &mut [SctVerdict], audited: &[Audited]) {
-    for sct in scts.iter_mut().filter(|sct| sct.status == SctStatus::Valid) {
-        let findings = audited.iter().filter(|finding| Some(finding.leaf) == sct.leaf_hash);
-        sct.inclusion = findings.map(|finding| finding.inclusion).max().unwrap_or_default();
-    }
-}
-
-fn broken_promises(scts: &[SctVerdict]) -> impl Iterator<Item = Reason> {
-    let broken = scts.iter().enumerate().filter(|(_, sct)| sct.inclusion == Inclusion::BrokenPromise);
-    broken.map(|(position, _)| Reason::BrokenPromise(position))
-}
-
 /// Timestamps of logs that are for certificates which expire at another time: odd, but no browser minds.
 fn outside_spans(scts: &[SctVerdict], list: &LogList, not_after: Moment) -> impl Iterator<Item = Reason> {
     let outside = move |sct: &SctVerdict| {
@@ -199,21 +175,11 @@ fn outside_spans(scts: &[SctVerdict], list: &LogList, not_after: Moment) -> impl
     found.map(|(position, _)| Reason::OutsideTemporalInterval(position))
 }
 
-/// The least that is known of the promises that count; a broken one is worse than all.
-fn least_inclusion(scts: &[SctVerdict]) -> Inclusion {
-    let counted = || scts.iter().filter(|sct| sct.counts).map(|sct| sct.inclusion);
-    if scts.iter().any(|sct| sct.inclusion == Inclusion::BrokenPromise) {
-        return Inclusion::BrokenPromise;
-    }
-    counted().min().unwrap_or_default()
-}
-
 /// What was found, on the way into a verdict.
 struct Found {
     chain: ChainVerdict,
     ct: CtVerdict,
     revocation: RevocationStatus,
-    score: Score,
     facts: Option<Facts>,
 }
 
@@ -222,7 +188,6 @@ fn unread(question: &Question<'_>, pinned: &Pinned<'_>, now: Moment, reasons: Ve
         chain: ChainVerdict::default(),
         ct: CtVerdict::empty(CtOutcome::Unread),
         revocation: RevocationStatus::NotChecked,
-        score: Score::default(),
         facts: None,
     };
     verdict(question, pinned, now, reasons, found)
@@ -235,7 +200,7 @@ fn verdict(
     mut reasons: Vec<Reason>,
     found: Found,
 ) -> Verdict {
-    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity()));
+    sort(&mut reasons);
     let prints: Vec<Sha256> = question.chain.iter().map(|certificate| Sha256::of(certificate)).collect();
     Verdict {
         verdict: conclude(&reasons),
@@ -256,7 +221,7 @@ fn verdict(
         chain: found.chain,
         ct: found.ct,
         revocation: found.revocation,
-        score: found.score,
+        score: Score::default(),
         certificate: found.facts,
     }
 }

@@ -12,6 +12,7 @@ pub mod dane;
 mod der;
 pub mod digest;
 pub mod facts;
+mod findings;
 pub mod inclusion;
 pub mod judge;
 pub mod lasting;

@@ -5,7 +5,7 @@
 use thiserror::Error;
 
 use crate::digest::Sha256;
-use crate::inclusion::{Audited, Inclusion, audit_absence};
+use crate::inclusion::{Inclusion, audit_absence};
 use crate::merkle::{self, ProofError, hash_children, hash_leaf};
 use crate::moment::Moment;
 use crate::precertificate::{LogEntry, PRECERT_ENTRY, X509_ENTRY};
@@ -184,15 +184,14 @@ pub fn audit<'t>(
     promise: &Promise,
     head: &TreeHead,
     tile: &dyn Fn(TileId) -> Option<&'t [u8]>,
-) -> Result<Audited, TileError> {
+) -> Result<Inclusion, TileError> {
     if head.size <= promise.index {
-        return Ok(audit_absence(&promise.leaf, promise.promised, promise.mmd_seconds, head));
+        return Ok(audit_absence(promise.promised, promise.mmd_seconds, head));
     }
     let found = node_hash(0, promise.index, head.size, tile)?;
     let path = inclusion_path(promise.index, head.size, tile)?;
     merkle::verify_inclusion(&found, promise.index, head.size, &path, &head.root)?;
-    let inclusion = if found == promise.leaf { Inclusion::Proved } else { Inclusion::BrokenPromise };
-    Ok(Audited { leaf: promise.leaf, inclusion })
+    Ok(if found == promise.leaf { Inclusion::Proved } else { Inclusion::BrokenPromise })
 }
 
 /// One entry of a data tile.

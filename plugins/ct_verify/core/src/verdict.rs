@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::chain::{ChainVerdict, Purpose, name_reason};
 use crate::digest::Sha256;
 use crate::facts::Facts;
+use crate::findings::sort;
 use crate::inclusion::Inclusion;
 use crate::log_list::LogListIdentity;
 use crate::moment::Moment;
@@ -139,7 +140,7 @@ impl Verdict {
         // Of a certificate that cannot be read, nothing more is said.
         if let Some(reason) = verdict.certificate.as_ref().and_then(|_| name_reason(leaf, name)) {
             verdict.reasons.push(reason);
-            verdict.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity()));
+            sort(&mut verdict.reasons);
             verdict.chain.x509_chain_valid = false;
             verdict.verdict = conclude(&verdict.reasons);
             verdict.score = Score::default();

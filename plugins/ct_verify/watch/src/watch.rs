@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use transparency::digest::Sha256;
+use transparency::digest::{LogId, Sha256};
 use transparency::inclusion::Audited;
 use transparency::log_list::CtLog;
 use transparency::tree_head::TreeHead;
@@ -118,9 +118,9 @@ impl Watch {
         self.logs.as_ref().is_some_and(|(logs, _)| logs.audit(promised))
     }
 
-    /// What was found out about the promises of these leaves; nothing about those that nobody looked into.
-    pub fn audited(&self, leaves: &[Sha256]) -> Vec<Audited> {
-        self.logs.as_ref().map_or_else(Vec::new, |(logs, _)| logs.auditor().audited(leaves))
+    /// What was found out about these promises, each a log and a leaf; nothing about those that nobody looked into.
+    pub fn audited(&self, promises: &[(LogId, Sha256)]) -> Vec<Audited> {
+        self.logs.as_ref().map_or_else(Vec::new, |(logs, _)| logs.auditor().audited(promises))
     }
 
     /// The newest verified head of each log.

@@ -1,6 +1,6 @@
 //! Promises of logs, and what became of each: asked once the log's head is known, until it is kept or broken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -123,13 +123,14 @@ impl Auditor {
         due.iter().take(AUDITS_A_ROUND_MAX).map(|entry| entry.promised).collect()
     }
 
-    /// What was found out about the promises of these leaves; nothing about those that nobody looked into.
-    pub fn audited(&self, leaves: &[Sha256]) -> Vec<Audited> {
-        let wanted: BTreeSet<&Sha256> = leaves.iter().collect();
+    /// What was found out about these promises, each a log and a leaf; nothing about those that nobody looked into.
+    pub fn audited(&self, promises: &[(LogId, Sha256)]) -> Vec<Audited> {
         let entries = self.entries();
-        let found = entries.values().filter(|entry| wanted.contains(&entry.promised.leaf));
-        let found = found.filter(|entry| entry.inclusion != Inclusion::NotChecked);
-        found.map(|entry| Audited { leaf: entry.promised.leaf, inclusion: entry.inclusion }).collect()
+        let found = promises.iter().filter_map(|(log, leaf)| {
+            let inclusion = entries.get(&(*log, *leaf))?.inclusion;
+            (inclusion != Inclusion::NotChecked).then_some(Audited { log: *log, leaf: *leaf, inclusion })
+        });
+        found.collect()
     }
 
     /// How many promises there are of each state.
@@ -204,15 +205,15 @@ pub(crate) async fn look_into(
         let tiles = asked.tiles(index, head).await?;
         let audited = tile::audit(&promise, head, &|id| tiles.get(&id).map(|bytes| &bytes[..]));
         return match audited {
-            Ok(audited) => Ok(Finding::Inclusion(audited.inclusion)),
+            Ok(inclusion) => Ok(Finding::Inclusion(inclusion)),
             Err(TileError::Proof(error)) => Err(error.into()),
             Err(TileError::Tile(_)) => Err(AskError::Answer("a tile").into()),
         };
     }
     if let Some((index, path)) = asked.inclusion_proof(&promised.leaf, head.size).await? {
-        return Ok(Finding::Inclusion(audit_proof(&promised.leaf, index, &path, head)?.inclusion));
+        return Ok(Finding::Inclusion(audit_proof(&promised.leaf, index, &path, head)?));
     }
-    let absence = audit_absence(&promised.leaf, promised.promised, mmd_seconds, head).inclusion;
+    let absence = audit_absence(promised.promised, mmd_seconds, head);
     if absence != Inclusion::BrokenPromise {
         return Ok(Finding::Inclusion(absence));
     }

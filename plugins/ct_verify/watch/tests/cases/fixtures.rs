@@ -90,7 +90,7 @@ async fn growth_and_promise_of_a_log_by_rfc_6962_are_shown_by_its_proofs() {
     let log = watched.log.key.id();
     stand.auditor.take(Promised { log, leaf, index: None, promised: stand.clock.now() });
     watched.look().await;
-    assert_eq!(stand.auditor.audited(&[leaf])[0].inclusion, Inclusion::Proved);
+    assert_eq!(stand.auditor.audited(&[(log, leaf)])[0].inclusion, Inclusion::Proved);
     // Two hours after the last head; the merge delay is a day.
     assert_eq!(watched.condition(), Condition::Ok);
 }

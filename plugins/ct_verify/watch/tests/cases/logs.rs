@@ -52,7 +52,11 @@ impl Scene {
     }
 
     fn inclusion(&self, leaf: Sha256) -> Option<Inclusion> {
-        self.stand.auditor.audited(&[leaf]).first().map(|audited| audited.inclusion)
+        self.stand
+            .auditor
+            .audited(&[(self.watched.log.key.id(), leaf)])
+            .first()
+            .map(|audited| audited.inclusion)
     }
 
     fn restart(self) -> Self {
