@@ -211,12 +211,14 @@ impl Core {
         let background = self.background();
         let prober = background.as_ref().and_then(|background| background.prober());
         let (Some(prober), Ok(target)) = (prober, subject.target.parse::<Target>()) else { return };
+        let networks = Networks { agreeing: leaf.groups.count_ones(), looked: *groups_heard };
         let decided = match (leaf.class, Seen::decode(&leaf.verdict)) {
             (Class::NoAgreement, _) => ProbeDecided::NoAgreement,
             (Class::Failure, _) | (_, Err(_)) => return,
             (class, Ok(Seen { leaf, key, chain })) => ProbeDecided::Agreed {
                 essence: Essence { leaf_sha256: leaf, key_sha256: key, conclusion: chain },
                 strong: class == Class::Strong,
+                networks,
             },
         };
         // Replicas that saw different things may agree when they are asked again.
@@ -225,7 +227,6 @@ impl Core {
         }
         prober.told(&target, u64::from(subject.slot), decided);
     }
-                networks,
 
     /// Content that is here: of our own, in force, or handed in.
     pub(super) fn held(&self, digest: &Sha256) -> Option<Bytes> {
