@@ -1,14 +1,16 @@
 //! The bodies of what a new view fixed: its primary names digests, and whoever lacks a batch asks one peer after the other.
 //!
-//! At least one honest replica has each: it voted for it, and keeps what it voted for until the slot is behind a stable checkpoint.
+//! At least one honest replica has each: it voted for it, and keeps what it voted for until the slot is behind a stable checkpoint. What was not judged is
+//! passed on by nobody.
 
 use std::sync::Arc;
 
 use certificate::{Digest, ReplicaId, Sequence, SlotHeader};
 
+use crate::log::Slot;
 use crate::parameters::doubled;
 use crate::replica::Replica;
-use crate::{Application, Batch, Fault, Keyring, Message, Vote, judge};
+use crate::{Application, Batch, Fault, Keyring, Message, PrePrepare, Vote, judge};
 
 /// The next peer is asked after so long, in milliseconds.
 const ASK_BODY_MS: u64 = 20;
@@ -36,6 +38,16 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         for Vote { sequence, digest, .. } in lacking {
             self.send_one(peer, Message::FetchBatch { sequence, digest });
         }
+    }
+
+    /// The header and body of what a view fixed, if they are here. What still waited to be judged is so now: the primary of a view that was given
+    /// up may have sent any body beside the header, and whoever placed that would blame the new primary for it.
+    pub(crate) fn body_at_hand(&self, slot: &Slot, digest: Digest) -> Option<(SlotHeader, Arc<Batch>)> {
+        slot.body(digest).or_else(|| {
+            let PrePrepare { header, batch, .. } = slot.waiting.as_ref()?;
+            let holds = header.digest() == digest && judge::bound(header, batch, &self.application).is_some();
+            holds.then(|| (header.clone(), batch.clone()))
+        })
     }
 
     /// A body came that was asked for.

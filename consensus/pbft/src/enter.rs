@@ -321,7 +321,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             let null = SlotHeader::null(sequence, cluster_digest);
             if null.digest() == vote.digest {
                 self.place(vote, null, Arc::default());
-            } else if let Some((header, batch)) = slot.body(vote.digest) {
+            } else if let Some((header, batch)) = self.body_at_hand(slot, vote.digest) {
                 self.place(vote, header, batch);
             } else {
                 self.views.lacking.insert(sequence);

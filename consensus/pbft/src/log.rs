@@ -108,11 +108,12 @@ impl Slot {
         accepted.chain(&self.waiting).chain(&self.shelved)
     }
 
-    /// The header and body of a digest, if they are here.
+    /// The header and body of a digest, if they are here and were judged: of what waits nobody knows yet whether the two belong together.
     pub(crate) fn body(&self, digest: Digest) -> Option<(SlotHeader, Arc<Batch>)> {
         let decided = self.decided.as_ref().map(|decision| (&decision.slot.header, &decision.slot.batch));
-        let proposals = self.proposals().map(|proposal| (&proposal.header, &proposal.batch));
-        let found = decided.into_iter().chain(proposals).find(|(header, _)| header.digest() == digest)?;
+        let accepted = self.accepted.iter().chain(&self.earlier).map(|accepted| &accepted.proposal);
+        let judged = accepted.chain(&self.shelved).map(|proposal| (&proposal.header, &proposal.batch));
+        let found = decided.into_iter().chain(judged).find(|(header, _)| header.digest() == digest)?;
         Some((found.0.clone(), found.1.clone()))
     }
 

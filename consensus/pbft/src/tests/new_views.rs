@@ -511,6 +511,38 @@ fn body_is_given_to_whoever_asks_whether_accepted_earlier_or_decided() {
     assert_eq!(bench.hear(3, Message::FetchBatch { sequence: Sequence(1), digest: A }).send, []);
 }
 
+/// A bench that gave view 0 up, and was then sent by its primary what the others prepared there: that header, over another batch.
+fn misled() -> (Bench, PrePrepare, [ViewChange; 3]) {
+    let mut bench = Bench::new(1);
+    let (proposal, other) = (bench.proposal(7), bench.proposal(8));
+    let others = [0, 2, 3].map(|of| claiming(of, 2, vec![claims_prepared(0, 1, proposal.header.digest())]));
+    for message in &others {
+        bench.hear_view_change(message);
+    }
+    let garbled = bench.signed(0, proposal.header.clone(), (*other.batch).clone());
+    assert_eq!(bench.hear(0, Message::PrePrepare(garbled)).faults, [], "it is kept for its body, not judged");
+    (bench, proposal, others)
+}
+
+#[test]
+fn garbage_of_a_primary_of_old_is_not_held_against_the_one_that_fixed_the_slot() {
+    let (mut bench, proposal, others) = misled();
+    let ready = bench.hear_new_view(&begins(&parameters(1, 4, 1), 2, &others.each_ref()));
+    assert_eq!(ready.faults, []);
+    let digest = proposal.header.digest();
+    assert_eq!(asked(&ready), [(Recipients::One(ReplicaId(0)), digest)], "the body is asked for");
+    let ready = bench.hear(3, Message::Batch { header: proposal.header, batch: proposal.batch });
+    assert_eq!(sent(&ready, Prepare), [vote(Prepare, 2, 1, digest, 1)]);
+}
+
+#[test]
+fn body_that_nobody_has_judged_is_not_passed_on() {
+    let (mut bench, proposal, _) = misled();
+    bench.now += 100;
+    let (sequence, digest) = (Sequence(1), proposal.header.digest());
+    assert_eq!(bench.hear(3, Message::FetchBatch { sequence, digest }).send, []);
+}
+
 #[test]
 fn other_digest_of_the_new_primary_for_what_it_fixed_is_evidence() {
     let (mut bench, proposal, _) = lacking();
