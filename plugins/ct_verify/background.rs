@@ -7,7 +7,7 @@ use std::time::Duration;
 use ct_watch::config::Source;
 use ct_watch::logs::Promised;
 use ct_watch::monitor::{Monitor, MonitorConfig, Rates, Zone, Zones};
-use ct_watch::probe::{ProbeConfig, Prober, SLOT_SECONDS, Slots};
+use ct_watch::probe::{ProbeConfig, Prober, Slots};
 use ct_watch::served::{Looking, Materials as ProbeMaterials, Target};
 use ct_watch::{Watch, WatchConfig};
 use rustls::RootCertStore;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub zones: Vec<Zone>,
     pub certspotter: Option<PathBuf>,
     pub probes: Vec<Target>,
+    /// In slots of which length servers are looked at, in seconds.
+    pub probe_period: u32,
     /// Whether the chain of the block answers for all names.
     pub resolves_all: bool,
 }
@@ -135,10 +137,11 @@ fn start_prober(
     let mut targets = core.plan.probes.clone();
     targets.sort_unstable();
     targets.dedup();
+    let slots = Slots::new(u64::from(core.plan.probe_period));
     let config = ProbeConfig {
         targets,
-        slots: Slots::new(SLOT_SECONDS),
-        looking: Looking::new(core.plan.allow_private, LOOK_MAX),
+        slots,
+        looking: Looking::new(core.plan.allow_private, slots.look_max()),
         seed: rand::random(),
     };
     let materials = Arc::new(Hands(Arc::downgrade(core)));
@@ -199,6 +202,4 @@ async fn tell(core: Weak<Core>, watch: Weak<Watch>) {
     }
 }
 
-/// How long one look at a server may take.
-const LOOK_MAX: Duration = Duration::from_secs(10);
 const TELL_EVERY: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use corefile::Span;
 use corefile::options::{
-    Mismatch, Options, Value, duration, integer, network_zones, on_off, one_of, path, text,
+    Mismatch, Options, Value, duration, integer, network_zones, on_off, one_of, path, seconds, text,
 };
 use ct_watch::config::REFRESH_DEFAULT;
 use ct_watch::monitor::Zone;
@@ -13,6 +13,7 @@ use ct_watch::probe::TARGETS_MAX;
 use ct_watch::served::Target;
 use hickory_proto::rr::Name;
 use transparency::Policy;
+use transparency::operation::PERIOD_SECONDS;
 use transparency::revocation::RevocationMode;
 use transparency::rrset::CERTIFICATES_PER_ANSWER_MAX;
 
@@ -35,6 +36,8 @@ pub struct Words {
     pub zones: Vec<Zone>,
     pub certspotter: Option<PathBuf>,
     pub probes: Vec<Target>,
+    /// In seconds.
+    pub probe_period: u32,
     pub state: Option<(PathBuf, Span)>,
     pub certificates: usize,
     pub verdicts: u64,
@@ -65,6 +68,7 @@ pub fn read(options: &mut Options<'_>) -> Words {
     let allow_private = options.flag("allow-private");
     let log_list = options.property("log-list", |line| read_place(line, allow_private, "a log list"));
     let zones = read_monitor(options, audit, log_list.is_some());
+    let probes = options.values("probe", 1..=TARGETS_MAX, target());
     Words {
         modes: read_modes(options),
         log_list,
@@ -84,7 +88,8 @@ pub fn read(options: &mut Options<'_>) -> Words {
         audit,
         certspotter: read_certspotter(options, !zones.is_empty()),
         zones,
-        probes: options.values("probe", 1..=TARGETS_MAX, target()),
+        probe_period: read_probe_period(options, !probes.is_empty()),
+        probes,
         state: options.property("state", |line| {
             let span = line.peek().map_or_else(|| line.span().clone(), |word| word.span.clone());
             line.required(path()).map(|path| (path, span))
@@ -205,6 +210,22 @@ fn read_certspotter(options: &mut Options<'_>, has_zones: bool) -> Option<PathBu
     })
 }
 
+fn read_probe_period(options: &mut Options<'_>, has_probes: bool) -> u32 {
+    let read = options.property("probe-period", |line| {
+        let span = line.span().clone();
+        let period = line.required(seconds(PERIOD_SECONDS))?;
+        if !has_probes {
+            line.error_with_hint(
+                &span,
+                "expected a `probe` line, found none",
+                "it says which servers are looked at",
+            );
+        }
+        Some(period)
+    });
+    read.unwrap_or(PROBE_PERIOD_SECONDS)
+}
+
 fn read_crls(options: &mut Options<'_>) -> Vec<Place> {
     let read = options.property("crl", |line| {
         let mut places = Vec::new();
@@ -292,7 +313,9 @@ const VERDICTS: u64 = 10_000;
 const VERDICTS_MAX: u64 = 1_000_000;
 /// The most certificates of one RRset that can be asked for.
 const CERTIFICATES_MAX: usize = 64;
-const REFRESH_MIN: Duration = Duration::from_secs(60);
+const REFRESH_MIN: Duration = Duration::from_secs(10);
 const REFRESH_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// How long a slot is in which servers are looked at, in seconds.
+const PROBE_PERIOD_SECONDS: u32 = 600;
 const HOSTS_MAX: usize = 256;
 const CRLS_MAX: usize = 256;

@@ -18,9 +18,10 @@ pub fn explain(task: &Task, leaf: &Leaf) -> Value {
             Ok(ValidateSubject::Certificate(subject)) => {
                 json!({ "subject": certificate(&subject), "verdict": Agreed::decode(&leaf.verdict).ok() })
             }
-            Ok(ValidateSubject::Probe(ProbeSubject { target, slot })) => {
+            Ok(ValidateSubject::Probe(ProbeSubject { target, period_seconds, slot })) => {
                 let seen = Seen::decode(&leaf.verdict).ok();
-                json!({ "subject": { "target": target, "slot": slot }, "seen": seen })
+                let subject = json!({ "target": target, "period_seconds": period_seconds, "slot": slot });
+                json!({ "subject": subject, "seen": seen })
             }
             Err(_) => Value::Null,
         },

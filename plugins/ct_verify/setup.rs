@@ -122,6 +122,7 @@ fn plan(words: &Words, files: &Files, block: &Block<'_>) -> Plan {
         zones: words.zones.clone(),
         certspotter: words.certspotter.as_ref().map(|path| block.root.join(path)),
         probes: words.probes.clone(),
+        probe_period: words.probe_period,
         resolves_all: block.zones.iter().any(hickory_proto::rr::Name::is_root),
     }
 }

@@ -200,17 +200,24 @@ impl Core {
         let background = self.background();
         let prober = background.as_ref().and_then(|background| background.prober());
         let prober = prober.ok_or("no server is looked at here")?;
+        let period = self.plan.probe_period;
+        if subject.period_seconds != period {
+            return Err(format!("another probe period here: {period} s"));
+        }
         let target: Target = subject.target.parse().map_err(|_| "not a target")?;
         let seen = prober.seen(&target, u64::from(subject.slot)).ok_or("nothing was seen there")?;
         let Essence { leaf_sha256, key_sha256, conclusion } = seen.essence;
         let seen = Seen { leaf: leaf_sha256, key: key_sha256, chain: conclusion };
-        Ok(verdict(PROBE_TTL_SECONDS, seen.encode()))
+        Ok(verdict(period * PROBE_TTL_PERIODS, seen.encode()))
     }
 
     fn probe_decided(&self, subject: &ProbeSubject, Decision { leaf, groups_heard }: &Decision) {
         let background = self.background();
         let prober = background.as_ref().and_then(|background| background.prober());
         let (Some(prober), Ok(target)) = (prober, subject.target.parse::<Target>()) else { return };
+        if subject.period_seconds != self.plan.probe_period {
+            return;
+        }
         let networks = Networks { agreeing: leaf.groups.count_ones(), looked: *groups_heard };
         let decided = match (leaf.class, Seen::decode(&leaf.verdict)) {
             (Class::NoAgreement, _) => ProbeDecided::NoAgreement,
@@ -264,5 +271,5 @@ pub(super) fn verdict(ttl: u32, bytes: Vec<u8>) -> Statement {
 
 /// For how long a verdict on a certificate holds, in seconds: as long as its minute is near enough to clocks.
 const CERTIFICATE_TTL_SECONDS: u32 = CLOCK_DIFFERENCE_MINUTES_MAX * 60;
-/// For how long what was seen at a server holds, in seconds: until the next look is over.
-const PROBE_TTL_SECONDS: u32 = 1200;
+/// For how long what was seen at a server holds, in slots: until the next look is over.
+const PROBE_TTL_PERIODS: u32 = 2;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use certificate::OperationKind;
 use ct_watch::inputs::Loaded;
+use ct_watch::served::Target;
 use transparency::Moment;
 use transparency::digest::Sha256;
 use transparency::operation::{InputKind, InputSubject, ProbeSubject, ValidateSubject};
@@ -152,8 +153,9 @@ impl Core {
         let Some(slot) = prober.settled_slot(now).and_then(|slot| u32::try_from(slot).ok()) else {
             return Vec::new();
         };
-        let subjects =
-            prober.targets().iter().map(|target| ProbeSubject { target: target.to_string(), slot });
+        let period_seconds = self.plan.probe_period;
+        let subject = |target: &Target| ProbeSubject { target: target.to_string(), period_seconds, slot };
+        let subjects = prober.targets().iter().map(subject);
         let open = subjects.filter(|subject| !self.wishes.is_probe_agreed(subject));
         let task = |subject| {
             let subject = ValidateSubject::Probe(subject).encode()?;

@@ -388,7 +388,7 @@ async fn nonsense_is_not_judged() {
         assert!(why_not(&observe(&plugin, &task, &Peers::default()).await).starts_with("not the subject"));
         plugin.core.decided(&task, &decision(&task, Class::Strong, b"accepted".to_vec(), august_ms()));
     }
-    let probe = ProbeSubject { target: "www.example.org:443".to_owned(), slot: 1 };
+    let probe = ProbeSubject { target: "www.example.org:443".to_owned(), period_seconds: 600, slot: 1 };
     let subject = ValidateSubject::Probe(probe).encode().unwrap();
     let task = Task { kind: OperationKind::Validate, subject };
     assert_eq!(why_not(&observe(&plugin, &task, &Peers::default()).await), "no server is looked at here");

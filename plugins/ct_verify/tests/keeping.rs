@@ -11,7 +11,7 @@ use transparency::Conclusion;
 use transparency::digest::Sha256;
 use transparency::operation::{InputKind, ProbeSubject, Seen, ValidateSubject};
 
-use super::agreeing::{decision, put};
+use super::agreeing::{Peers, decision, observe, put, why_not};
 use super::{MATERIALS, august_ms, cert, chain as certificates, plugin_at, vectors};
 use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
@@ -109,7 +109,7 @@ async fn decision_on_a_slot_to_come_or_without_agreement_ends_no_wish() {
     let (plugin, chain) = started_with(folder.path(), "probe www.example.org:443", []);
     let slot = u32::try_from(august_ms() / 600_000).unwrap() - 1;
     let task = |slot| {
-        let subject = ProbeSubject { target: "www.example.org:443".to_owned(), slot };
+        let subject = ProbeSubject { target: "www.example.org:443".to_owned(), period_seconds: 600, slot };
         Task { kind: OperationKind::Validate, subject: ValidateSubject::Probe(subject).encode().unwrap() }
     };
     let seen = Seen { leaf: Sha256([1; 32]), key: Sha256([2; 32]), chain: Conclusion::Valid };
@@ -125,6 +125,31 @@ async fn decision_on_a_slot_to_come_or_without_agreement_ends_no_wish() {
     assert!(is_wished(20_000));
     decide(slot, Class::Strong, seen.encode());
     assert!(!is_wished(30_000));
+    chain.stop();
+}
+
+#[tokio::test]
+async fn probe_of_another_period_is_not_judged_and_ends_no_wish() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, chain) = started_with(folder.path(), "probe www.example.org:443\nprobe-period 1m", []);
+    let slot = u32::try_from(august_ms() / 60_000).unwrap() - 1;
+    let task = |period_seconds| {
+        let subject = ProbeSubject { target: "www.example.org:443".to_owned(), period_seconds, slot };
+        Task { kind: OperationKind::Validate, subject: ValidateSubject::Probe(subject).encode().unwrap() }
+    };
+    let peers = Peers::default();
+    assert_eq!(why_not(&observe(&plugin, &task(600), &peers).await), "another probe period here: 60 s");
+    assert_eq!(why_not(&observe(&plugin, &task(60), &peers).await), "nothing was seen there");
+    let seen = Seen { leaf: Sha256([1; 32]), key: Sha256([2; 32]), chain: Conclusion::Valid }.encode();
+    let mut after_ms = 0;
+    let mut is_wished_after = |period| {
+        let decided = task(period);
+        plugin.core.decided(&decided, &decision(&decided, Class::Strong, seen.clone(), august_ms()));
+        after_ms += 10_000;
+        plugin.core.wishes(august_ms() + after_ms).contains(&task(60))
+    };
+    assert!(is_wished_after(600));
+    assert!(!is_wished_after(60));
     chain.stop();
 }
 

@@ -18,12 +18,13 @@ fn every_option_is_accepted() {
         policy custom min_logs=3 long_after=90d\nroots mozilla roots.pem\nprivate-roots roots.pem\n\
         intermediates roots.pem\nrevocation require\ncrl current.crl http://crl.example.org/a.crl\nrefresh 1h\n\
         fetch crl.example.org *.example.net\nallow-private\naudit on\nmonitor example.org issuer \"Alder CA\"\n\
-        monitor example.net\ncertspotter hooks\nprobe www.example.org mail.example.org:25\nstate state\n\
+        monitor example.net\ncertspotter hooks\nprobe www.example.org mail.example.org:25\nprobe-period 1m\nstate state\n\
         certificates 8\nverdict-cache 100";
     let (messages, plugin, _) = set_up(folder.path(), lines, at(super::AUGUST));
     assert_eq!(messages, [""; 0]);
     let core = &plugin.unwrap().core;
     assert_eq!(core.settings.certificates, 8);
+    assert_eq!(core.plan.probe_period, 60);
     assert_eq!((core.plan.zones.len(), core.plan.probes.len(), core.plan.crls.len()), (2, 2, 2));
     assert!(!folder.path().join("state").exists(), "nothing is opened");
 }
@@ -46,6 +47,14 @@ fn what_is_wrong_is_said_where_it_stands() {
         ("refresh 1s", "Corefile:3:9: error: ct-verify: refresh: expected"),
         ("fetch https://crl.example.org", "Corefile:3:7: error: ct-verify: fetch: expected a host"),
         ("probe 192.0.2.1", "Corefile:3:7: error: ct-verify: probe: expected a host and perhaps a port"),
+        (
+            "probe www.example.org\nprobe-period 10m1ms",
+            "Corefile:4:14: error: ct-verify: probe-period: expected a time from 10 to 86400 seconds, got `10m1ms`",
+        ),
+        (
+            "probe-period 1m",
+            "Corefile:3:1: error: ct-verify: probe-period: expected a `probe` line, found none",
+        ),
         (
             "monitor example.org",
             "Corefile:3:1: error: ct-verify: monitor: expected `audit on`, found `audit off`",

@@ -7,18 +7,14 @@ use certificate::{OperationKind, Remark};
 use serde::Serialize;
 use serde_json::{Value, json};
 use transparency::digest::Sha256;
-use transparency::moment::Moment;
 use transparency::operation::{
-    Agreed, Answer, CertificateSubject, InputSubject, SLOT_MINUTES, Seen, ValidateSubject,
+    Agreed, Answer, CertificateSubject, InputSubject, ProbeSubject, Seen, ValidateSubject,
 };
 
 /// What a leaf that answers no question is about.
 enum About {
     Certificate(CertificateSubject),
-    Server {
-        target: String,
-        from: Moment,
-    },
+    Server(ProbeSubject),
     Input(InputSubject),
     /// Of another release, or of a plugin that is not known here.
     Unknown(OperationKind),
@@ -84,7 +80,10 @@ pub fn subject_lines(subject: &CertificateSubject) -> Vec<(&'static str, String)
 pub fn to_json(leaf: &Leaf) -> Value {
     let about = match about(leaf) {
         About::Certificate(subject) => certificate_json(&subject),
-        About::Server { target, from } => json!({ "kind": "server", "target": target, "from": from }),
+        About::Server(probe) => {
+            let (from, seconds) = (probe.begin(), probe.period_seconds);
+            json!({ "kind": "server", "target": probe.target, "from": from, "seconds": seconds })
+        }
         About::Input(subject) => {
             json!({ "kind": "input", "input": subject.kind.word(), "digest": subject.digest })
         }
@@ -122,10 +121,7 @@ fn about(leaf: &Leaf) -> About {
     let known = match kind {
         OperationKind::Validate => match ValidateSubject::decode(&bytes) {
             Ok(ValidateSubject::Certificate(subject)) => Some(About::Certificate(subject)),
-            Ok(ValidateSubject::Probe(probe)) => {
-                let from = Moment::from_seconds(i64::from(probe.slot) * i64::from(SLOT_MINUTES) * 60);
-                Some(About::Server { target: probe.target, from })
-            }
+            Ok(ValidateSubject::Probe(probe)) => Some(About::Server(probe)),
             Err(_) => None,
         },
         OperationKind::UpdateInputs => InputSubject::decode(&bytes).ok().map(About::Input),
@@ -144,7 +140,7 @@ fn said(leaf: &Leaf) -> Said {
         About::Certificate(_) => {
             Agreed::decode(&leaf.verdict).ok().map(|agreed| Said::Verdict(agreed.into()))
         }
-        About::Server { .. } => Seen::decode(&leaf.verdict).ok().map(Said::Seen),
+        About::Server(_) => Seen::decode(&leaf.verdict).ok().map(Said::Seen),
         About::Input(_) => Answer::decode(&leaf.verdict).map(Said::Answer),
         About::Unknown(_) => None,
     };
@@ -154,8 +150,9 @@ fn said(leaf: &Leaf) -> Said {
 fn about_lines(about: &About) -> Vec<(&'static str, String)> {
     match about {
         About::Certificate(subject) => subject_lines(subject),
-        About::Server { target, from } => {
-            vec![("about", format!("server {target}, looked at in the ten minutes from {from}"))]
+        About::Server(probe) => {
+            let (target, from, seconds) = (&probe.target, probe.begin(), probe.period_seconds);
+            vec![("about", format!("server {target}, looked at within {seconds} s from {from}"))]
         }
         About::Input(subject) => {
             vec![("about", format!("input {}, sha256 {}", subject.kind.word(), subject.digest))]

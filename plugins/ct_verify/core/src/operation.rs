@@ -3,6 +3,11 @@
 //!
 //! One encoding for each value: what decodes encodes to the same bytes. What an operation names by digest, `content.rs` encodes; what
 //! replicas say of it is in `agreed.rs`.
+//!
+//! A server is written as the byte 2, the target (a byte with its length, then its text), the length of a slot in seconds and the number of the
+//! slot, each as four bytes, the highest first. So replicas that count time otherwise speak of something else.
+
+use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
@@ -38,12 +43,14 @@ pub struct CertificateSubject {
     pub lists: Option<Sha256>,
 }
 
-/// A server that replicas looked at, each from where it stands.
+/// A server that replicas looked at, each from where it stands. Time is counted in slots of equal length from 1970 on; each looks once a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSubject {
     /// `name:port`, printable ASCII. At most [`NAME_BYTES_MAX`] bytes.
     pub target: String,
-    /// In which ten minutes: minutes since 1970 divided by ten.
+    /// How long a slot is, in seconds; one of [`PERIOD_SECONDS`].
+    pub period_seconds: u32,
+    /// In which slot: seconds since 1970 divided by that length.
     pub slot: u32,
 }
 
@@ -113,14 +120,14 @@ impl CertificateSubject {
 }
 
 impl ProbeSubject {
-    /// The slot that this moment lies in.
-    pub fn slot(moment: Moment) -> u32 {
-        CertificateSubject::minute(moment) / SLOT_MINUTES
+    /// When the slot begins.
+    pub fn begin(&self) -> Moment {
+        Moment::from_seconds(i64::from(self.slot) * i64::from(self.period_seconds))
     }
 }
 
 impl ValidateSubject {
-    /// The subject as bytes, at most [`SUBJECT_BYTES_MAX`]; `None` when a text is longer than it may be.
+    /// The subject as bytes, at most [`SUBJECT_BYTES_MAX`]; `None` when a text or a slot is longer than it may be.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(256);
         match self {
@@ -128,6 +135,8 @@ impl ValidateSubject {
             ValidateSubject::Probe(subject) => {
                 out.push(PROBE);
                 push_text(&mut out, &subject.target)?;
+                PERIOD_SECONDS.contains(&subject.period_seconds).then_some(())?;
+                out.extend(subject.period_seconds.to_be_bytes());
                 out.extend(subject.slot.to_be_bytes());
             }
         }
@@ -150,8 +159,12 @@ impl ValidateSubject {
                 if target.is_empty() {
                     return Err(SubjectError("without a target"));
                 }
+                let period_seconds = wire.array().map(u32::from_be_bytes).ok_or(ENDS_EARLY)?;
+                if !PERIOD_SECONDS.contains(&period_seconds) {
+                    return Err(SubjectError("with slots too short or too long"));
+                }
                 let slot = wire.array().map(u32::from_be_bytes).ok_or(ENDS_EARLY)?;
-                ValidateSubject::Probe(ProbeSubject { target, slot })
+                ValidateSubject::Probe(ProbeSubject { target, period_seconds, slot })
             }
             _ => return Err(SubjectError("of an unknown kind")),
         };
@@ -254,8 +267,8 @@ const PROBE: u8 = 2;
 /// Stands for no digest.
 const NONE: Sha256 = Sha256([0; 32]);
 const ENDS_EARLY: SubjectError = SubjectError("ends early");
-/// How many minutes a slot has in which servers are looked at.
-pub const SLOT_MINUTES: u32 = 10;
+/// How long a slot may be in which servers are looked at, in seconds: ten seconds to a day.
+pub const PERIOD_SECONDS: RangeInclusive<u32> = 10..=86_400;
 /// The longest name or target, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 /// The longest policy, in bytes as text.
@@ -284,7 +297,7 @@ mod tests {
     }
 
     fn probe() -> ProbeSubject {
-        ProbeSubject { target: "mail.example.org:25".to_owned(), slot: 2_900_000 }
+        ProbeSubject { target: "mail.example.org:25".to_owned(), period_seconds: 600, slot: 2_900_000 }
     }
 
     #[test]
@@ -356,10 +369,26 @@ mod tests {
     }
 
     #[test]
+    fn slots_that_are_too_short_or_too_long_have_no_encoding() {
+        let bytes = ValidateSubject::Probe(probe()).encode().unwrap();
+        let at = bytes.len() - 8;
+        assert_eq!(bytes[at..], [0, 0, 2, 88, 0, 44, 64, 32], "length, then number");
+        for (period_seconds, is_fine) in [(0, false), (9, false), (10, true), (86_400, true), (86_401, false)]
+        {
+            let subject = ValidateSubject::Probe(ProbeSubject { period_seconds, ..probe() });
+            assert_eq!(subject.encode().is_some(), is_fine, "{period_seconds}");
+            let written = [&bytes[..at], &period_seconds.to_be_bytes(), &bytes[at + 4..]].concat();
+            assert_eq!(ValidateSubject::decode(&written).is_ok(), is_fine, "{period_seconds}");
+        }
+    }
+
+    #[test]
     fn a_subject_names_its_minute_and_its_slot() {
         let moment: Moment = "2026-08-01T00:19:59Z".parse().unwrap();
         let subject = CertificateSubject { at_minutes: CertificateSubject::minute(moment), ..certificate() };
         assert_eq!(subject.at().to_string(), "2026-08-01T00:19:00Z");
-        assert_eq!(u64::from(ProbeSubject::slot(moment)) * 600, moment.seconds() - 599);
+        assert_eq!(ProbeSubject { slot: 2_976_338, ..probe() }.begin().to_string(), "2026-08-04T00:20:00Z");
+        let last = ProbeSubject { period_seconds: 86_400, slot: u32::MAX, ..probe() };
+        assert_eq!(last.begin().seconds(), 86_400 * u64::from(u32::MAX));
     }
 }

@@ -10,4 +10,4 @@ mod slots;
 pub use memory::SLOTS_KEPT;
 pub use outcome::{Decided, Essence, Outcome, Seen};
 pub use prober::{ProbeConfig, ProbeError, Prober, TARGETS_MAX};
-pub use slots::{SLOT_SECONDS, Slots};
+pub use slots::Slots;

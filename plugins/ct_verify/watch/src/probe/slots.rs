@@ -1,5 +1,7 @@
 //! Slots: the spans of time in which every replica takes one look at each target.
 
+use std::time::Duration;
+
 use transparency::Moment;
 use transparency::digest::Sha256;
 
@@ -13,6 +15,16 @@ impl Slots {
     /// Slots of this length in seconds; at least one.
     pub fn new(seconds: u64) -> Self {
         Slots { seconds: seconds.max(1) }
+    }
+
+    /// How long a slot is, in seconds.
+    pub fn seconds(self) -> u64 {
+        self.seconds
+    }
+
+    /// How long a look may take: as long as the second fifth of a slot lasts, and at most [`LOOK_MAX`].
+    pub fn look_max(self) -> Duration {
+        Duration::from_millis(self.seconds.saturating_mul(1000) / 5).min(LOOK_MAX)
     }
 
     /// The slot that this moment is in.
@@ -45,8 +57,8 @@ impl Slots {
     }
 }
 
-/// How long a slot is: ten minutes.
-pub const SLOT_SECONDS: u64 = 600;
+/// How long a look may take in slots that are long enough.
+pub const LOOK_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +66,7 @@ mod tests {
 
     #[test]
     fn looks_are_due_in_the_first_fifth_and_not_all_at_once() {
-        let slots = Slots::new(SLOT_SECONDS);
+        let slots = Slots::new(600);
         let due: Vec<u64> = (0..100)
             .map(|seed| slots.due(7, "www.example.org:443", seed).milliseconds() - 4_200_000)
             .collect();
@@ -64,9 +76,16 @@ mod tests {
 
     #[test]
     fn a_slot_is_settled_when_two_fifths_are_over() {
-        let slots = Slots::new(SLOT_SECONDS);
+        let slots = Slots::new(600);
         assert_eq!(slots.settled(Moment::from_seconds(600 * 9 + 239)), Some(8));
         assert_eq!(slots.settled(Moment::from_seconds(600 * 9 + 240)), Some(9));
         assert_eq!(slots.settled(Moment::from_seconds(10)), None);
+    }
+
+    #[test]
+    fn what_is_seen_is_seen_before_the_slot_is_settled() {
+        for (seconds, expected) in [(10, 2), (50, 10), (86_400, 10)] {
+            assert_eq!(Slots::new(seconds).look_max(), Duration::from_secs(expected), "{seconds}");
+        }
     }
 }
