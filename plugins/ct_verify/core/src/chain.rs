@@ -117,8 +117,9 @@ pub(crate) fn check_chain(
 ) -> ChainVerdict {
     let Candidate { chain, leaf, facts } = candidate;
     let already = reasons.len();
-    let within_validity = facts.not_before <= now && now.seconds() <= facts.not_after.seconds();
-    if now < facts.not_before {
+    let has_begun = facts.not_before <= now.plus_seconds(NOT_BEFORE_TOLERANCE_SECONDS);
+    let within_validity = has_begun && now.seconds() <= facts.not_after.seconds();
+    if !has_begun {
         reasons.push(Reason::NotYetValid(facts.not_before));
     } else if !within_validity {
         reasons.push(Reason::Expired(facts.not_after));
@@ -315,6 +316,11 @@ pub const HELPERS_MAX: usize = 64;
 /// How many certificates with the issuer's name are tried.
 const ISSUER_CANDIDATES_MAX: usize = 8;
 const NAME_SHOWN_MAX: usize = 255;
+/// How far ahead of the judging clock a certificate may begin, in seconds: a minute.
+///
+/// Clusters judge for the begin of a minute, within which an authority of one's own may have issued the certificate. Deviates: RFC 5280 §6.1.3
+/// knows no tolerance. Timestamps, log lists and revocation lists are given more.
+pub(crate) const NOT_BEFORE_TOLERANCE_SECONDS: u64 = 60;
 /// 1.3.6.1.5.5.7.3.4.
 const EMAIL_PROTECTION: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x04];
 

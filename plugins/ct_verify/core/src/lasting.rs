@@ -2,7 +2,7 @@
 
 use rustls_pki_types::CertificateDer;
 
-use crate::chain::helpers;
+use crate::chain::{NOT_BEFORE_TOLERANCE_SECONDS, helpers};
 use crate::facts::Facts;
 use crate::judge::{LOG_LIST_FUTURE_TOLERANCE_SECONDS, Pinned};
 use crate::log_list::LOG_LIST_AGE_MAX_SECONDS;
@@ -23,7 +23,8 @@ pub fn holds_until(
     let helpers = helpers(chain, pinned.intermediates);
     for certificate in chain.first().into_iter().chain(&helpers) {
         if let Some(facts) = Skeleton::parse(certificate).ok().and_then(|read| Facts::read(&read).ok()) {
-            turns.extend([facts.not_before, facts.not_after]);
+            let begins = before(facts.not_before, NOT_BEFORE_TOLERANCE_SECONDS);
+            turns.extend([begins, facts.not_before, facts.not_after]);
         }
     }
     let promised = verdict.ct.scts.iter().filter_map(|sct| sct.timestamp);

@@ -16,6 +16,7 @@ mod findings;
 pub mod inclusion;
 pub mod judge;
 pub mod lasting;
+pub mod local;
 pub mod log_key;
 pub mod log_list;
 mod log_list_json;

@@ -3,7 +3,7 @@
 //! Says what each timestamp is; whether they suffice is for `policy.rs`. Offline, and the only costly step is one signature
 //! check a timestamp.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{LogId, Sha256};
 use crate::inclusion::Inclusion;
@@ -15,7 +15,7 @@ use crate::sct::{ListEntry, Sct, leaf_index, parse_extension};
 use crate::skeleton::Skeleton;
 
 /// What became of one timestamp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SctStatus {
     /// A log of the list signed it. Whether it counts depends on the state of that log.

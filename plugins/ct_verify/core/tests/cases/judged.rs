@@ -220,8 +220,15 @@ fn a_stale_list_makes_nothing_valid_and_nothing_invalid() {
     assert_eq!(count, 1);
 }
 
+/// When our own chains are judged.
+const AUGUST: &str = "2026-08-01T00:00:00Z";
+
 /// Judges one of our own chains, with what `change` does to what it is judged by.
 fn own_judged(id: &str, change: &dyn Fn(&mut Question<'_>, &mut Pinned<'_>)) -> Verdict {
+    judged_at(AUGUST.parse().unwrap(), id, change)
+}
+
+fn judged_at(at: Moment, id: &str, change: &dyn Fn(&mut Question<'_>, &mut Pinned<'_>)) -> Verdict {
     let folder = own();
     let (chain, roots) = (chain(folder.join(format!("chains/{id}.pem"))), roots(&folder.join("roots.pem")));
     let list = list(&folder.join("log_list.json"));
@@ -238,7 +245,7 @@ fn own_judged(id: &str, change: &dyn Fn(&mut Question<'_>, &mut Pinned<'_>)) -> 
         private_roots_need_logs: false,
     };
     change(&mut question, &mut pinned);
-    judge(&question, &pinned, "2026-08-01T00:00:00Z".parse().unwrap())
+    judge(&question, &pinned, at)
 }
 
 fn codes(verdict: &Verdict) -> Vec<&'static str> {
@@ -426,6 +433,33 @@ fn certificates_that_cannot_be_read_are_invalid() {
         question.chain = vec![question.chain[0].clone().into_owned(); 17].leak();
     });
     assert_eq!(verdict.reasons[0].code(), "chain_too_long");
+}
+
+#[test]
+fn what_is_made_within_the_minute_that_is_judged_for_is_not_of_the_future() {
+    let crl = Crl::parse(&std::fs::read(own().join("crl/current.crl")).unwrap());
+    let crls: &CrlSet = Box::leak(Box::new(CrlSet::new([crl])));
+    let judged = |at: Moment| judged_at(at, "good-rsa", &|_, pinned| pinned.crls = crls);
+    let verdict = judged(AUGUST.parse().unwrap());
+    let promised = verdict.ct.scts.iter().filter_map(|sct| sct.timestamp).max();
+    let certificate = verdict.certificate.as_ref().map(|facts| facts.not_before);
+    let list = verdict.inputs.log_list.as_ref().map(|list| list.timestamp);
+    let day = 86_400;
+    for (made, code, seconds_max) in [
+        (certificate, "not_yet_valid", 60),
+        (promised, "sct_future_timestamp", 300),
+        (list, "log_list_future", day),
+        ("2026-07-20T00:00:00Z".parse().ok(), "crl_unusable", 300),
+    ] {
+        let made: Moment = made.unwrap();
+        let is_said = |milliseconds: u64| {
+            let at = Moment::from_milliseconds(made.milliseconds() - milliseconds);
+            codes(&judged(at)).contains(&code)
+        };
+        // Who is asked in the last moment of a minute judges for its begin.
+        assert!(!is_said(59_999), "{code}");
+        assert!(!is_said(seconds_max * 1000) && is_said(seconds_max * 1000 + 1), "{code}: not without end");
+    }
 }
 
 #[test]
