@@ -170,6 +170,20 @@ pub enum Pattern {
 }
 
 impl Pattern {
+    /// Every pattern.
+    pub const ALL: [Pattern; 10] = [
+        Pattern::Contradictory,
+        Pattern::Forging,
+        Pattern::Unruly,
+        Pattern::Lying,
+        Pattern::Flooding,
+        Pattern::Absent,
+        Pattern::Silent,
+        Pattern::Slow,
+        Pattern::Steady,
+        Pattern::Unknown,
+    ];
+
     /// The word for metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -203,6 +217,10 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, the mildest first.
+    pub const ALL: [Action; 5] =
+        [Action::None, Action::Watch, Action::Limit, Action::Quarantine, Action::Replace];
+
     /// The word for metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {

@@ -264,7 +264,7 @@ impl Reading {
 
     fn quarantine(&mut self, words: &mut Words<'_>) -> Result<(), RestoreError> {
         let replica = self.other(words)?;
-        let until_ms = words.number("a time in milliseconds")?;
+        let _until_ms: u64 = words.number("a time in milliseconds")?;
         let left: u64 = words.number::<u64>("a span in milliseconds")?.min(SPAN_MAX_MS);
         let reason = match words.word("`proven` or `signatures`")? {
             "proven" => Reason::Proven(words.offence()?),
@@ -276,6 +276,8 @@ impl Reading {
         if left == 0 {
             return Ok(());
         }
+        // A wall clock that was set meanwhile is not to show another end than the one that comes: the host tells it to the filter and to people.
+        let until_ms = self.now.wall_ms.saturating_add(left);
         let until_monotonic_ms = self.now.monotonic_ms.saturating_add(left);
         let shown = Quarantined { until_ms, reason, strike };
         let held = &mut self.detector.quarantine.held;

@@ -11,7 +11,7 @@
 //! proven ID COUNT HELD_FOR_MS
 //! change ID WALL_MS EVENT DELTA SCORE                  the history of the score, oldest first
 //! strikes ID proven|signatures COUNT FORGOTTEN_IN_MS
-//! quarantine ID UNTIL_WALL_MS LEFT_MS proven|signatures NAME|COUNT STRIKE
+//! quarantine ID UNTIL_WALL_MS LEFT_MS proven|signatures NAME|COUNT STRIKE     what is left counts; the time is for people
 //! trust LOW HIGH EDGE
 //! end                                                  so that a part of it is not taken for the whole
 //! ```
@@ -69,7 +69,8 @@ impl Detector {
                 Reason::Proven(offence) => format!("proven {offence}"),
                 Reason::InvalidSignatures(count) => format!("signatures {count}"),
             };
-            writeln!(text, "quarantine {replica} {} {left} {reason} {}", shown.until_ms, shown.strike)?;
+            let until_ms = now.wall_ms.saturating_add(left);
+            writeln!(text, "quarantine {replica} {until_ms} {left} {reason} {}", shown.strike)?;
         }
         for (low, high, edge) in self.trust.edges() {
             writeln!(text, "trust {low} {high} {}", edge as f32)?;

@@ -71,6 +71,8 @@ fn wall_clock_that_stepped_back_shortens_and_lengthens_nothing() {
     let stepped = Now { monotonic_ms: 5, wall_ms: 17 };
     let replicas = stage.replicas;
     let mut again = Detector::restore(id(0), replicas, Settings::default(), stepped, &text).unwrap();
+    let shown = again.assessments(stepped)[1].quarantined.unwrap();
+    assert_eq!(shown.until_ms, 17 + PROVEN_SPAN_MS, "the filter is told what is left of it");
     let at_end = Now { monotonic_ms: 5 + PROVEN_SPAN_MS, wall_ms: 17 };
     let before = Now { monotonic_ms: 5 + PROVEN_SPAN_MS - 1, wall_ms: 17 };
     assert!(again.tick(before).iter().all(|step| !matches!(step, Step::Release { .. })));
