@@ -3,12 +3,13 @@
 //! It decides nothing itself, and nothing that counts votes can see it: the driver tells it, and reads nothing back but how little the least
 //! trusted replica is trusted, for the status.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certificate::timestamp::Timestamp;
 use certificate::{ReplicaId, ReplicaSet};
-use detector::{Assessment, Detector, Indicator, Notice, Offence, Reason, Step, TrustGraph};
+use detector::{Assessment, Detector, FaultClass, Notice, Offence, Reason, Step, TrustGraph};
 use pbft::{Event, Fault, Item, Message, Now, Ready};
 use peer_filter::{Behaviour, PeerFilter};
 use tracing::{info, warn};
@@ -17,8 +18,8 @@ use crate::clock::Clock;
 use crate::questions::Questions;
 use crate::transport::Peers;
 
-/// The reputation of each peer is told to the filter's statistics every so many ticks.
-const REPUTATION_TICKS: u32 = 10;
+/// What the detector makes of each peer is told to the filter's statistics every so many ticks.
+const STATISTICS_TICKS: u32 = 10;
 
 /// What is done to the peers.
 pub(crate) trait Doors: Send + Sync {
@@ -51,6 +52,8 @@ struct Watch {
     detector: Detector,
     /// Whose last word was a fault, as the filter's statistics have it.
     faulty: ReplicaSet,
+    /// How often each was late, or sent too much, as far as the filter's statistics have it.
+    violations: BTreeMap<ReplicaId, u64>,
     questions: Questions,
     ticks: u32,
     least_reputation: f64,
@@ -70,10 +73,16 @@ pub(crate) enum Changed {
 impl Warden {
     /// Takes over a detector; whom an earlier run shut out, `shut_out_already` has told the filter and the transport.
     pub(crate) fn new(detector: Detector, filter: PeerFilter, doors: Arc<dyn Doors>, clock: Clock) -> Warden {
-        let least_reputation = detector.least_reputation(clock.now());
+        let now = clock.now();
+        let least_reputation = detector.least_reputation(now);
+        let assessments = detector.assessments(now);
+        // The filter counts from its own start.
+        let violations = assessments.iter().map(|it| (it.replica, timing_violations(it))).collect();
+        tell_reputations(&filter, &assessments);
         let watch = Watch {
             detector,
             faulty: ReplicaSet::EMPTY,
+            violations,
             questions: Questions::default(),
             ticks: 0,
             least_reputation,
@@ -142,11 +151,20 @@ impl Warden {
         self.carry_out(&mut watch, steps);
         watch.least_reputation = watch.detector.least_reputation(now);
         watch.ticks = watch.ticks.wrapping_add(1);
-        if watch.ticks.is_multiple_of(REPUTATION_TICKS) {
-            for assessment in watch.detector.assessments(now) {
-                let reputation = Behaviour::Reputation(assessment.reputation.score);
-                self.filter.behaviour(assessment.replica.0, reputation);
-            }
+        if watch.ticks.is_multiple_of(STATISTICS_TICKS) {
+            let assessments = watch.detector.assessments(now);
+            tell_reputations(&self.filter, &assessments);
+            assessments.iter().for_each(|it| self.tell_violations(&mut watch, it));
+        }
+    }
+
+    /// Tells the filter's statistics how often a peer was late, or sent too much, since they heard of it last.
+    fn tell_violations(&self, watch: &mut Watch, assessment: &Assessment) {
+        let (replica, now) = (assessment.replica, timing_violations(assessment));
+        let before = watch.violations.insert(replica, now).unwrap_or(0);
+        for _ in before..now {
+            watch.faulty.insert(replica);
+            self.filter.behaviour(replica.0, Behaviour::TimingViolation);
         }
     }
 
@@ -268,10 +286,6 @@ impl Warden {
                 }
                 Step::Tighten { replica, factor, until_ms, reason } => {
                     self.filter.tighten(replica.0, factor);
-                    if reason == Indicator::LateVotes {
-                        watch.faulty.insert(replica);
-                        self.filter.behaviour(replica.0, Behaviour::TimingViolation);
-                    }
                     let until = Timestamp(until_ms);
                     info!(%replica, factor, reason = reason.name(), %until, "gave a replica a part of its rate");
                 }
@@ -303,6 +317,19 @@ impl Warden {
         watch.faulty.insert(replica);
         self.filter.behaviour(replica.0, behaviour);
     }
+}
+
+fn tell_reputations(filter: &PeerFilter, assessments: &[Assessment]) {
+    for it in assessments {
+        filter.behaviour(it.replica.0, Behaviour::Reputation(it.reputation.score));
+    }
+}
+
+/// How often a peer was late, or sent too much.
+fn timing_violations(assessment: &Assessment) -> u64 {
+    let offences = assessment.statistics.offences.iter();
+    let timing = offences.filter(|(offence, _)| offence.class() == FaultClass::Timing);
+    timing.map(|(_, count)| count).sum()
 }
 
 /// Whom an earlier run has shut out and for how long: the filter is told, and who is to be refused at the door comes back.
@@ -451,7 +478,7 @@ mod tests {
             evidence: Arc::default(),
         };
         warden.told(after(1000), &Ready { decided: vec![decided], ..Ready::default() });
-        for second in 2..=u64::from(REPUTATION_TICKS) {
+        for second in 2..=u64::from(STATISTICS_TICKS) {
             warden.tick(after(second * 1000));
         }
         let statistics = warden.filter().statistics().unwrap();
@@ -532,5 +559,28 @@ mod tests {
         let charged = |place: usize| warden.assessments()[place].statistics.offences.clone();
         assert_eq!(charged(0), [(Offence::VotedOut, 1)]);
         assert_eq!(charged(1), []);
+    }
+
+    #[test]
+    fn lateness_stands_in_the_statistics_of_the_filter_once_each_time() {
+        let (warden, _doors) = warden(true);
+        let seen = || {
+            let peers = warden.filter().statistics().unwrap().peers;
+            peers.iter().map(|it| (it.timing_violations, it.consecutive_faults)).collect::<Vec<_>>()
+        };
+        for second in 1..=3 * u64::from(STATISTICS_TICKS) {
+            if second <= 2 {
+                warden.gave_up(after(second * 1000), ReplicaId(1), true);
+            }
+            warden.tick(after(second * 1000));
+        }
+        assert_eq!(seen(), [(2, 2), (0, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn filter_knows_reputations_from_the_start() {
+        let (warden, _doors) = warden(true);
+        let peers = warden.filter().statistics().unwrap().peers;
+        assert!(peers.iter().all(|it| it.reputation_score == 500), "{peers:?}");
     }
 }
