@@ -98,7 +98,7 @@ impl Node {
             inquiries: inner.inquiries.clone(),
             clock,
             warden: inner.warden.clone(),
-            keeper: Some(Keeper::start(config.state)),
+            keeper: Some(Keeper::start(config.state, inner.cluster.digest())),
             tend_at: Instant::now() + TEND_EVERY,
             deadline: None,
         };

@@ -1,5 +1,8 @@
 //! What the detector knows, kept across restarts: the file `reputation` in the state folder.
 //!
+//! `cluster-file DIGEST`, then a snapshot of the detector. By another cluster file the same number may be another replica, which is not to answer for
+//! the one before it: what was known then is put aside.
+//!
 //! Written by a thread of its own, so that no vote waits for it, and whole or not at all. Losing it costs nothing but opinions: a replica begins
 //! with none.
 
@@ -10,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use certificate::{Cluster, ReplicaId};
+use certificate::{Cluster, Digest, ReplicaId};
 use detector::{Detector, SNAPSHOT_BYTES_MAX, Settings};
 use pbft::Now;
 use tracing::warn;
@@ -22,7 +25,11 @@ pub(crate) const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 const FILE: &str = "reputation";
 const FILE_UNFINISHED: &str = "reputation.new";
-/// What could not be read.
+/// How the first line begins.
+const OF_CLUSTER: &str = "cluster-file ";
+/// The first line is not longer.
+const HEADER_BYTES_MAX: usize = 128;
+/// What could not be used.
 const FILE_ASIDE: &str = "reputation.unreadable";
 
 /// What an earlier run knew; a detector that knows nothing when there is no file, or it cannot be read: then it is put aside.
@@ -40,19 +47,34 @@ pub(crate) fn recall(
         read => read.map_err(|reason| reason.to_string()),
     };
     let restored = read.and_then(|text| {
-        Detector::restore(me, cluster.replicas, settings, now, &text).map_err(|reason| reason.to_string())
+        let snapshot = of_cluster(&text, cluster.digest())?;
+        Detector::restore(me, cluster.replicas, settings, now, snapshot).map_err(|reason| reason.to_string())
     });
     restored.unwrap_or_else(|reason| {
         let aside = state.join(FILE_ASIDE);
         let kept = fs::rename(&path, &aside).is_ok();
-        warn!(file = %path.display(), %reason, kept, "reputations cannot be read: all replicas begin anew");
+        warn!(file = %path.display(), %reason, kept, "reputations cannot be used: all replicas begin anew");
         fresh()
     })
 }
 
+/// The snapshot in a file, if it is of the cluster file with this digest. Earlier versions did not say of which.
+fn of_cluster(text: &str, ours: Digest) -> Result<&str, String> {
+    let Some((theirs, snapshot)) = text.strip_prefix(OF_CLUSTER).and_then(|rest| rest.split_once('\n'))
+    else {
+        return Ok(text);
+    };
+    if Digest::from_hex(theirs) == Some(ours) {
+        return Ok(snapshot);
+    }
+    let theirs: String = theirs.chars().filter(|it| !it.is_control()).take(64).collect();
+    Err(format!("expected reputations by cluster file {ours}, found those by {theirs}"))
+}
+
 fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(SNAPSHOT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    let longest = SNAPSHOT_BYTES_MAX + HEADER_BYTES_MAX;
+    File::open(path)?.take(longest as u64 + 1).read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|wrong| io::Error::new(io::ErrorKind::InvalidData, wrong))
 }
 
@@ -64,11 +86,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Keeps snapshots in the folder `state`. Without a thread nothing is kept.
-    pub(crate) fn start(state: PathBuf) -> Keeper {
+    /// Keeps snapshots in the folder `state`, by the cluster file with the digest `cluster`. Without a thread nothing is kept.
+    pub(crate) fn start(state: PathBuf, cluster: Digest) -> Keeper {
         let (sender, receiver) = sync_channel(1);
         let thread = std::thread::Builder::new().name("reputation".to_owned());
-        let writer = thread.spawn(move || write_all(&state, &receiver));
+        let writer = thread.spawn(move || write_all(&state, cluster, &receiver));
         if let Err(reason) = &writer {
             warn!(%reason, "reputations are not kept");
         }
@@ -102,19 +124,19 @@ impl Keeper {
     }
 }
 
-fn write_all(state: &Path, waiting: &Receiver<String>) {
+fn write_all(state: &Path, cluster: Digest, waiting: &Receiver<String>) {
     for snapshot in waiting {
-        if let Err(reason) = write(state, &snapshot) {
+        if let Err(reason) = write(state, &format!("{OF_CLUSTER}{cluster}\n{snapshot}")) {
             warn!(folder = %state.display(), %reason, "reputations were not written");
         }
     }
 }
 
-fn write(state: &Path, snapshot: &str) -> io::Result<()> {
+fn write(state: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(state)?;
     let unfinished = state.join(FILE_UNFINISHED);
     let mut file = File::create(&unfinished)?;
-    file.write_all(snapshot.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&unfinished, state.join(FILE))?;
     File::open(state)?.sync_all()
@@ -122,13 +144,30 @@ fn write(state: &Path, snapshot: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use certificate::Epoch;
+
     use super::*;
     use crate::testing::Setting;
 
     const NOW: Now = Now { wall_ms: 1_800_000_000_000, monotonic_ms: 1000 };
 
+    /// A cluster file, always the same but for its epoch.
+    fn cluster(epoch: u64) -> Arc<Cluster> {
+        let setting = Setting::with(|cluster| {
+            cluster.epoch = Epoch(epoch);
+            cluster.members.iter_mut().zip(5380..).for_each(|(member, port)| member.address.set_port(port));
+        });
+        setting.cluster
+    }
+
     fn recalled(state: &Path) -> Detector {
-        recall(state, &Setting::new().cluster, ReplicaId(1), Settings::default(), NOW)
+        recall(state, &cluster(1), ReplicaId(1), Settings::default(), NOW)
+    }
+
+    fn keeper(state: &Path) -> Keeper {
+        Keeper::start(state.to_owned(), cluster(1).digest())
     }
 
     #[test]
@@ -140,16 +179,18 @@ mod tests {
         }
         let score = |detector: &Detector| detector.assessments(NOW)[1].reputation.score;
         assert!(score(&known) > score(&recalled(state.path())), "it has risen");
-        Keeper::start(state.path().to_owned()).finish(known.snapshot(NOW));
+        keeper(state.path()).finish(known.snapshot(NOW));
         assert!((score(&recalled(state.path())) - score(&known)).abs() < 0.001);
         assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1, "nothing unfinished is left");
     }
 
     #[test]
     fn file_that_cannot_be_read_is_put_aside_and_everybody_begins_anew() {
-        for garbage in
-            [b"quorate-detector 99\n".to_vec(), vec![0xff; 100], vec![b' '; SNAPSHOT_BYTES_MAX + 1]]
-        {
+        for garbage in [
+            b"quorate-detector 99\n".to_vec(),
+            vec![0xff; 100],
+            vec![b' '; SNAPSHOT_BYTES_MAX + HEADER_BYTES_MAX + 1],
+        ] {
             let state = tempfile::tempdir().unwrap();
             fs::write(state.path().join(FILE), &garbage).unwrap();
             let begun = recalled(state.path());
@@ -160,9 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn replica_does_not_answer_for_the_one_that_had_its_number_by_another_cluster_file() {
+        let state = tempfile::tempdir().unwrap();
+        let mut known = recalled(state.path());
+        known.observe(NOW, detector::Event::Accuracy { replica: ReplicaId(2), agreed: false });
+        keeper(state.path()).finish(known.snapshot(NOW));
+        let begun = recall(state.path(), &cluster(2), ReplicaId(1), Settings::default(), NOW);
+        assert_eq!(begun.least_reputation(NOW), detector::PRIOR);
+        assert!(state.path().join(FILE_ASIDE).exists() && !state.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn file_of_an_earlier_version_is_of_this_cluster() {
+        let state = tempfile::tempdir().unwrap();
+        let mut known = recalled(state.path());
+        known.observe(NOW, detector::Event::Accuracy { replica: ReplicaId(2), agreed: false });
+        fs::write(state.path().join(FILE), known.snapshot(NOW)).unwrap();
+        assert!(recalled(state.path()).least_reputation(NOW) < detector::PRIOR);
+    }
+
+    #[test]
     fn figures_wait_for_their_time_and_quarantines_do_not() {
         let state = tempfile::tempdir().unwrap();
-        let mut keeper = Keeper::start(state.path().to_owned());
+        let mut keeper = keeper(state.path());
         let begun = Instant::now();
         assert!(keeper.save(begun, String::new()));
         assert!(!keeper.is_due(begun + SAVE_EVERY, Changed::Nothing));
@@ -177,7 +238,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let blocked = state.path().join("blocked");
         fs::write(&blocked, "a file, not a folder").unwrap();
-        Keeper::start(blocked.clone()).finish("snapshot".to_owned());
+        keeper(&blocked).finish("snapshot".to_owned());
         assert!(fs::read_to_string(blocked).unwrap().starts_with("a file"));
     }
 }

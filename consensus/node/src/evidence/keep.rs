@@ -35,7 +35,7 @@ struct Piece {
 impl Evidence {
     /// Keeps evidence in `folder`, which is made when the first fault comes. What cannot be written is counted.
     pub(crate) fn start(folder: PathBuf, domain: Domain, counters: Arc<LiveCounters>) -> Evidence {
-        let shelf = match Shelf::open(&folder) {
+        let shelf = match Shelf::open(&folder, &domain) {
             Ok(shelf) => Arc::new(Mutex::new(shelf)),
             Err(reason) => {
                 // A new file could take the place of an earlier one.
@@ -239,6 +239,23 @@ mod tests {
         (first.vote.replica, second.vote.replica) = (ReplicaId(1), ReplicaId(1));
         run(folder.path(), &[Fault::Equivocation { first, second }]);
         assert_eq!(texts(folder.path()).len(), kept.len() + 1, "another replica has room of its own");
+    }
+
+    #[test]
+    fn proofs_of_an_earlier_epoch_take_no_place_of_those_against_the_replica_that_has_the_number_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let early: Vec<Fault> = (1..=PROOFS_PER_KIND_MAX as u64).map(equivocation).collect();
+        run(folder.path(), &early);
+        let next = Domain { epoch: Epoch(2), ..domain() };
+        let counters = Arc::new(LiveCounters::default());
+        drop({
+            let evidence = Evidence::start(folder.path().join("evidence"), next, counters);
+            evidence.keep(&equivocation(1), 0);
+            evidence
+        });
+        let texts = texts(folder.path());
+        assert_eq!(texts.len(), early.len() + 1, "the earlier ones stay");
+        assert!(texts.last().unwrap().contains("\nepoch: 2\n"), "{texts:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use certificate::replicas::REPLICAS_MAX;
-use certificate::{Digest, ReplicaId};
+use certificate::{Digest, Domain, ReplicaId};
 use pbft::Fault;
 
 use super::file::EvidenceFile;
@@ -21,7 +21,7 @@ pub const PROOFS_PER_KIND_MAX: usize = 4;
 /// Refused proposals of one replica that are kept.
 pub const REFUSALS_PER_REPLICA_MAX: usize = 16;
 
-/// Files that are kept of all replicas.
+/// Files that are kept of all replicas, in one epoch of a cluster.
 pub const EVIDENCE_FILES_MAX: usize =
     REPLICAS_MAX as usize * (PROOF_KINDS * PROOFS_PER_KIND_MAX + REFUSALS_PER_REPLICA_MAX);
 
@@ -94,12 +94,17 @@ pub(super) enum Place {
 }
 
 impl Shelf {
-    /// Finds what earlier runs have left in `folder`, which may not exist yet.
-    pub(super) fn open(folder: &Path) -> io::Result<Shelf> {
+    /// Finds what earlier runs have left in `folder`, which may not exist yet. What is of another cluster or epoch stays there and takes nobody's
+    /// place: the replica of that number may be another one now.
+    pub(super) fn open(folder: &Path, domain: &Domain) -> io::Result<Shelf> {
         let mut shelf = Shelf::default();
         for listed in listing::list(folder)? {
-            let digest = EvidenceFile::read(&listed.path).ok().map(|file| file.exhibit.digest());
             shelf.last = listed.number;
+            let file = EvidenceFile::read(&listed.path).ok();
+            if file.as_ref().is_some_and(|file| file.domain != *domain) {
+                continue;
+            }
+            let digest = file.map(|file| file.exhibit.digest());
             let topic = Topic { culprit: listed.replica, kind: listed.kind };
             shelf.rows.entry(topic).or_default().kept.push_back(Kept { number: listed.number, digest });
         }
