@@ -78,7 +78,6 @@ impl Background {
         core.own.follow(watch.clone());
         let prober = start_prober(core, &watch, names.clone(), &runtime).map_err(error)?;
         let monitor = start_monitor(plan, &watch, names, prober.as_ref(), &runtime).map_err(error)?;
-        watch.spawn(tell(Arc::downgrade(core), Arc::downgrade(&watch)));
         let background = Background {
             watch,
             prober,
@@ -188,18 +187,3 @@ impl ProbeMaterials for Hands {
         }
     }
 }
-
-/// Brings what background work counts into the metrics, every few seconds.
-async fn tell(core: Weak<Core>, watch: Weak<Watch>) {
-    let mut ticks = tokio::time::interval(TELL_EVERY);
-    loop {
-        ticks.tick().await;
-        let (Some(core), Some(watch)) = (core.upgrade(), watch.upgrade()) else { return };
-        core.metrics.background(&watch.counters());
-        if let Some(list) = &watch.inputs().log_list {
-            core.metrics.input_time("log_list_made", list.value.identity().timestamp.seconds());
-        }
-    }
-}
-
-const TELL_EVERY: Duration = Duration::from_secs(5);

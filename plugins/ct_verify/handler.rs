@@ -20,6 +20,7 @@ use super::in_force::InForce;
 use super::inputs::{Input, Materials};
 use super::metrics::CtMetrics;
 use super::modes::{Mode, Modes};
+use super::numbers::Numbers;
 use super::own::Own;
 use super::remark::{Found, broken_off, found, gravity};
 use super::sets::{Set, any, sets_of, word};
@@ -53,6 +54,8 @@ pub struct Core {
     /// Bad RRsets that the operator has heard of.
     pub told: Told,
     pub metrics: CtMetrics,
+    /// Tells numbers of background work while that is at work.
+    pub numbers: Numbers,
     pub clock: Arc<dyn Clock>,
     pub plan: Plan,
     pub background: Mutex<Option<Arc<Background>>>,
@@ -96,6 +99,7 @@ impl Plugin for CtVerify {
     fn start(&self, rest: Rest) -> Result<(), StartError> {
         let started = Background::start(&self.core, rest)?;
         *self.core.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        self.core.numbers.begin(&self.core);
         Ok(())
     }
 
@@ -110,6 +114,7 @@ impl Plugin for CtVerify {
     fn stop(&self) {
         if let Some(background) = self.core.background() {
             background.stop();
+            self.core.numbers.end(&self.core);
         }
     }
 }

@@ -1,10 +1,9 @@
-//! What is counted: verdicts, the cache, inputs, and what background work met.
+//! What is counted at queries and operations: verdicts, the cache, statements. Numbers of background work are in `numbers.rs`.
 
 use std::collections::BTreeMap;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 
 use crate::metrics::Metrics;
 
@@ -19,8 +18,6 @@ pub struct CtMetrics {
     /// Certificates that had to be judged.
     pub cache_misses: Counter,
     operations: Family<Labels, Counter>,
-    input_time: Family<Labels, Gauge>,
-    events: Family<Labels, Gauge>,
 }
 
 impl CtMetrics {
@@ -47,16 +44,6 @@ impl CtMetrics {
                 "Statements of this replica on certificates, probes and inputs for the cluster",
                 Family::default,
             ),
-            input_time: metrics.metric(
-                "quorate_ct_input_timestamp_seconds",
-                "When the log list in use was made, and when the cluster put each input in force",
-                Family::default,
-            ),
-            events: metrics.metric(
-                "quorate_ct_background_events",
-                "What background work met since it was started, by code",
-                Family::default,
-            ),
         }
     }
 
@@ -80,20 +67,6 @@ impl CtMetrics {
     pub fn statement(&self, about: &'static str, said: &'static str) {
         let labels = vec![("about", about.to_owned()), ("said", said.to_owned())];
         self.operations.get_or_create(&labels).inc();
-    }
-
-    /// Notes a time that belongs to an input, in seconds since 1970.
-    pub fn input_time(&self, input: &str, seconds: u64) {
-        let labels = vec![("input", input.to_owned())];
-        self.input_time.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
-    }
-
-    /// Notes how often each thing happened.
-    pub fn background(&self, counts: &BTreeMap<&'static str, u64>) {
-        for (code, count) in counts {
-            let labels = vec![("code", (*code).to_owned())];
-            self.events.get_or_create(&labels).set(i64::try_from(*count).unwrap_or(i64::MAX));
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod metrics;
 mod modes;
 mod names;
 mod own;
+mod numbers;
 mod remark;
 mod sets;
 mod setup;

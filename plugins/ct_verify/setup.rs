@@ -18,6 +18,7 @@ use super::files::{Files, Reader};
 use super::handler::{Core, Settings};
 use super::in_force::InForce;
 use super::metrics::CtMetrics;
+use super::numbers::Numbers;
 use super::own::Own;
 use super::told::Told;
 use super::verdicts::Verdicts;
@@ -52,9 +53,6 @@ pub(super) fn build(
     let is_ours = claim_state(&words, block, context, diagnostics);
     let files = files.filter(|_| is_complete && is_ours)?;
     let metrics = CtMetrics::new(&context.metrics);
-    if let Some(list) = &files.inputs.log_list {
-        metrics.input_time("log_list_made", list.value.identity().timestamp.seconds());
-    }
     let settings = Settings {
         modes: words.modes.clone(),
         policy: words.policy,
@@ -76,6 +74,7 @@ pub(super) fn build(
         operations: Arc::new(Semaphore::new(OPERATIONS_MAX)),
         settings,
         metrics,
+        numbers: Numbers::new(context, block.zone_list()),
         clock,
         plan,
     };

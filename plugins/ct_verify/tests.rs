@@ -53,28 +53,39 @@ fn set_up(
     lines: &str,
     clock: Arc<dyn Clock>,
 ) -> (Vec<String>, Option<CtVerify>, Arc<Metrics>) {
-    let text = format!(". {{\nct-verify {{\n{lines}\n}}\n}}\n");
+    let context = context_of(folder, Arc::default());
+    let (messages, plugin) = set_up_in(&context, ".", lines, clock);
+    (messages, plugin, context.metrics)
+}
+
+/// What the blocks of one configuration share.
+fn context_of(folder: &Path, metrics: Arc<Metrics>) -> Context {
+    Context { directory: folder.to_owned(), metrics, nodes: Arc::default(), claims: Mutex::default() }
+}
+
+/// The same for the block of one zone.
+fn set_up_in(
+    context: &Context,
+    zone: &str,
+    lines: &str,
+    clock: Arc<dyn Clock>,
+) -> (Vec<String>, Option<CtVerify>) {
+    let text = format!("{zone} {{\nct-verify {{\n{lines}\n}}\n}}\n");
     let sources = MemorySources::new().with_file("Corefile", text.as_str());
     let names = crate::registry::names();
     let options = ParseOptions { directives: Some(&names), ..Default::default() };
     let (tree, mut diagnostics) = corefile::parse("Corefile".as_ref(), &sources, &options);
-    let context = Context {
-        directory: folder.to_owned(),
-        metrics: Arc::default(),
-        nodes: Arc::default(),
-        claims: Mutex::default(),
-    };
     let block = Block {
         keys: &tree.blocks[0].keys,
-        zones: vec![Name::root()],
+        zones: vec![Name::from_ascii(zone).unwrap()],
         settings: Settings::default(),
         plugins: Vec::new(),
         services: Vec::new(),
-        root: folder.to_owned(),
+        root: context.directory.clone(),
     };
     let directives: Vec<_> = tree.blocks[0].directives_named("ct-verify").collect();
-    let plugin = build(&directives, &block, &context, clock, &mut diagnostics);
-    (diagnostics.iter().map(ToString::to_string).collect(), plugin, context.metrics)
+    let plugin = build(&directives, &block, context, clock, &mut diagnostics);
+    (diagnostics.iter().map(ToString::to_string).collect(), plugin)
 }
 
 /// The plugin of these lines, by the vectors, in August.

@@ -84,7 +84,6 @@ impl Core {
         let now_ms = self.clock.now().milliseconds();
         if self.in_force.decide(kind, Decided { digest, time_ms, input }, now_ms) {
             tracing::info!(input = kind.word(), %digest, "an input is in force");
-            self.metrics.input_time(kind.word(), time_ms / 1000);
         }
     }
 

@@ -12,7 +12,7 @@ use transparency::digest::Sha256;
 use transparency::operation::{InputKind, ProbeSubject, Seen, ValidateSubject};
 
 use super::agreeing::{Peers, decision, observe, put, why_not};
-use super::{MATERIALS, august_ms, cert, chain as certificates, plugin_at, vectors};
+use super::{MATERIALS, at, august_ms, cert, chain as certificates, plugin_at, set_up, vectors};
 use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
 use crate::plugin::Plugin;
@@ -49,11 +49,23 @@ async fn input_in_force_outlives_a_restart() {
     put(&plugin, InputKind::Trust, digest, august_ms());
     put(&plugin, InputKind::LogList, own.log_list.as_ref().unwrap().digest, august_ms());
     chain.stop();
-    let (again, chain) = started(folder.path());
+    let lines = format!("{MATERIALS}state state");
+    let (_, again, metrics) = set_up(folder.path(), &lines, at(super::AUGUST));
+    let again = Arc::new(again.unwrap());
+    let chain = Chain::new(vec![again.clone() as Arc<dyn Plugin>]);
+    chain.start().unwrap();
     for kind in [InputKind::Trust, InputKind::LogList] {
         let now = again.core.in_force.now(kind).unwrap();
         assert_eq!(Some(now.digest), own.input(kind).map(|input| input.digest()));
         assert!(now.input.is_some() && now.time_ms == august_ms());
+    }
+    let told = metrics.encode();
+    for input in ["roots", "log_list"] {
+        let line = format!(
+            "quorate_ct_input_timestamp_seconds{{zones=\".\",input=\"{input}\"}} {}\n",
+            august_ms() / 1000
+        );
+        assert!(told.contains(&line), "{line}{told}");
     }
     assert_eq!(again.core.wishes(august_ms()), []);
     put(&again, InputKind::Trust, own.log_list.as_ref().unwrap().digest, august_ms());

@@ -90,6 +90,11 @@ impl Evidence {
         self.proofs().clone()
     }
 
+    /// How many proofs there are.
+    pub fn count(&self) -> usize {
+        self.proofs().len()
+    }
+
     fn proofs(&self) -> MutexGuard<'_, BTreeMap<String, Proof>> {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }

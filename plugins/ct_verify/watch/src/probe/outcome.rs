@@ -117,6 +117,10 @@ impl Outcome {
         }
     }
 
+    /// All words of [`Outcome::code`].
+    pub const CODES: [&str; 6] =
+        ["undecided", "not_seen_here", "no_agreement", "corroborated", "we_differ", "all_changed"];
+
     /// What of it is worth telling again once it is different.
     pub(super) fn said(&self) -> Said {
         let key = match self {

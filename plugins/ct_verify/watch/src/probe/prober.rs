@@ -204,7 +204,7 @@ impl Prober {
 
     /// How many targets there are of each outcome.
     pub fn states(&self) -> BTreeMap<&'static str, u64> {
-        let mut states = BTreeMap::new();
+        let mut states = BTreeMap::from(Outcome::CODES.map(|code| (code, 0)));
         for memory in lock(&self.state).targets.values() {
             *states.entry(memory.outcome().code()).or_default() += 1;
         }
