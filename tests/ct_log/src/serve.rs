@@ -144,7 +144,8 @@ impl Drop for Server {
     }
 }
 
-fn runtime() -> &'static Runtime {
+/// The threads of all servers here.
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();

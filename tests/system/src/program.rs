@@ -80,13 +80,24 @@ impl Drop for Process {
 /// Asks `look` again and again until it finds what it looks for.
 ///
 /// Panics: when it has not found it within `limit`; `what` says what was waited for.
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    eventually_or(|| what.to_owned(), limit, look)
+}
+
+/// The same; what was waited for is said as things stand in the end, such as with the log of then.
+///
+/// Panics: likewise.
+pub fn eventually_or<T>(
+    what: impl Fn() -> String,
+    limit: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {limit:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {limit:?} for {}", what());
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(20));
     }

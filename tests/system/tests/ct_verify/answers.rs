@@ -3,7 +3,8 @@
 use system_tests::program::{run, stderr, stdout};
 use system_tests::scene::REPLICAS;
 
-use super::court::{Answer, Court, LOG_LIST, NO_AUDIT, SETTINGS};
+use super::answer::Answer;
+use super::court::{Court, LOG_LIST, NO_AUDIT, SETTINGS};
 
 fn session() -> Court {
     Court::in_session(&format!("{SETTINGS}{LOG_LIST}{NO_AUDIT}"))

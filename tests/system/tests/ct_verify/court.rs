@@ -1,20 +1,22 @@
 //! Four replicas with `ct-verify` over a zone with certificates of a test authority, and the logs that these are in.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::MutexGuard;
 
-use ct_log::{Authority, Clock, Issued, Kind, TestLog, log_list_json};
+use ct_log::{Authority, Clock, Issued, Kind, Site, TestLog, log_list_json};
 use serde_json::Value;
-use system_tests::clients::{answers, dig};
 use system_tests::cluster::{Cluster, READY};
-use system_tests::program::{eventually, run};
+use system_tests::program::{eventually, eventually_or, run};
 use system_tests::scene::{REPLICAS, stage};
 use system_tests::upstream::Upstream;
 use transparency::Moment;
+
+use super::answer::Answer;
+use super::zone;
 
 /// What is in the block of every replica, but for the file with the logs. Names below `enforced` and `closed` are enforced.
 pub const SETTINGS: &str = "        mode flag
@@ -31,9 +33,6 @@ pub const LOG_LIST: &str = "        log-list log_list.json\n";
 /// The line that has no log asked.
 pub const NO_AUDIT: &str = "        audit off\n";
 
-/// The owners of certificates; each stands below `example.org` and below the zones of the other modes.
-const MODES: [&str; 4] = ["", ".enforced", ".closed", ".off"];
-
 /// A cluster and all that its certificates come from.
 pub struct Court {
     pub cluster: Cluster,
@@ -43,21 +42,12 @@ pub struct Court {
     /// A static-ct log.
     pub birch: TestLog,
     pub authority: Authority,
+    /// Where lists are to be had; `SITE` in settings is its URL.
+    pub site: Site,
     /// The certificates of the zone, by the first label of their owner and what stands between it and the zone.
     pub issued: BTreeMap<String, Issued>,
     _upstream: Upstream,
     _stage: MutexGuard<'static, ()>,
-}
-
-/// What `dig` printed, read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// `NOERROR`, `SERVFAIL`.
-    pub status: String,
-    /// Data of the records.
-    pub records: Vec<String>,
-    /// Extended errors: `15 (Blocked): (why)`.
-    pub told: Vec<String>,
 }
 
 impl Court {
@@ -69,19 +59,32 @@ impl Court {
         let alder = TestLog::start("alder", Kind::Rfc6962, &clock);
         let birch = TestLog::start("birch", Kind::StaticCt, &clock);
         let authority = Authority::new("Alder", &clock);
+        let site = Site::start();
         let mut issued = BTreeMap::new();
-        let zone = zone(&authority, [&alder, &birch], &clock, &mut issued);
+        let mut text = zone::judged(&authority, [&alder, &birch], &clock, &mut issued);
+        text += &zone::revocable(&authority, [&alder, &birch], &site, &mut issued);
         alder.merge();
         birch.merge();
-        let upstream = Upstream::serve("example.org.", &zone);
+        let upstream = Upstream::serve("example.org.", &text);
         let mut cluster = Cluster::new(REPLICAS, &[upstream.address.to_string()]);
         for id in 0..REPLICAS {
+            let settings = settings.replace("SITE", &site.url(""));
             let block = format!("    ct-verify {{\n{settings}    }}\n    forward . ");
             cluster.edit_corefile(id, "    forward . ", &block);
             fs::write(cluster.folder(id).join("roots.pem"), authority.root_pem()).unwrap();
+            fs::write(cluster.folder(id).join("issuer.pem"), authority.issuer_pem()).unwrap();
         }
-        let court =
-            Court { cluster, clock, alder, birch, authority, issued, _upstream: upstream, _stage: stage };
+        let court = Court {
+            cluster,
+            clock,
+            alder,
+            birch,
+            authority,
+            site,
+            issued,
+            _upstream: upstream,
+            _stage: stage,
+        };
         (0..REPLICAS).for_each(|id| court.write_list(id, &court.list(1)));
         court
     }
@@ -116,8 +119,8 @@ impl Court {
 
     /// Waits until the list with this digest is in force at replica `id`.
     pub fn waits_for_list(&self, id: usize, digest: &str) {
-        eventually(
-            &format!("list {digest} in force at replica {id}:\n{}", self.cluster.log(id)),
+        eventually_or(
+            || format!("list {digest} in force at replica {id}:\n{}", self.cluster.log(id)),
             READY,
             || (self.list_in_force(id)? == digest).then_some(()),
         );
@@ -125,9 +128,21 @@ impl Court {
 
     /// Waits until replica `id` has an input of this kind in force: `log_list`, `roots`, `revocation`.
     pub fn waits_for(&self, id: usize, input: &str) {
-        eventually(&format!("{input} in force at replica {id}:\n{}", self.cluster.log(id)), READY, || {
-            self.transparency(id)?["in_force"][input]["digest"].is_string().then_some(())
-        });
+        let what = || format!("{input} in force at replica {id}:\n{}", self.cluster.log(id));
+        eventually_or(what, READY, || self.in_force(id, input));
+    }
+
+    /// The digest of the input of this kind that is in force at replica `id`.
+    pub fn in_force(&self, id: usize, input: &str) -> Option<String> {
+        self.transparency(id)?["in_force"][input]["digest"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until every replica has another input of this kind in force than the one with this digest.
+    pub fn waits_for_successor(&self, input: &str, before: &str) {
+        for id in 0..REPLICAS {
+            let what = || format!("another {input} in force at replica {id}:\n{}", self.cluster.log(id));
+            eventually_or(what, READY, || (self.in_force(id, input)? != before).then_some(()));
+        }
     }
 
     /// Waits until replica `id` has read the list with this digest from its file.
@@ -139,7 +154,7 @@ impl Court {
 
     /// The digest of the list that is in force at replica `id`.
     pub fn list_in_force(&self, id: usize) -> Option<String> {
-        self.transparency(id)?["in_force"]["log_list"]["digest"].as_str().map(str::to_owned)
+        self.in_force(id, "log_list")
     }
 
     /// What replica `id` says of its lists, logs and evidence.
@@ -150,14 +165,7 @@ impl Court {
 
     /// Asks replica `id` for records with `dig`.
     pub fn ask(&self, id: usize, name: &str, kind: &str) -> Answer {
-        let printed = dig(self.cluster.dns(id), &[name, kind]);
-        let after = |mark: &str| printed.split(mark).nth(1).and_then(|rest| rest.split(',').next());
-        let told = printed.lines().filter_map(|line| line.strip_prefix("; EDE: "));
-        Answer {
-            status: after("status: ").unwrap_or_else(|| panic!("no status in {printed}")).to_owned(),
-            records: answers(&printed),
-            told: told.map(str::to_owned).collect(),
-        }
+        Answer::to((name, kind), self.cluster.dns(id))
     }
 
     /// Asks until somebody else's slowness is no reason for the answer any more: one that is certified or blocked.
@@ -167,6 +175,30 @@ impl Court {
             (answer.status != "SERVFAIL" || answer.told.iter().any(|told| told.contains("ct-verify")))
                 .then_some(answer)
         })
+    }
+
+    /// Asks until the answer is as `wanted`, and returns it.
+    pub fn ask_until(
+        &self,
+        id: usize,
+        (name, kind): (&str, &str),
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Answer {
+        let last = RefCell::new(None);
+        let what = || format!("another answer about {name} {kind} of replica {id} than {:?}", last.borrow());
+        eventually_or(what, READY, || {
+            let answer = self.ask(id, name, kind);
+            if wanted(&answer) {
+                return Some(answer);
+            }
+            last.replace(Some(answer));
+            None
+        })
+    }
+
+    /// A time so many seconds ago.
+    pub fn seconds_ago(&self, seconds: u64) -> Moment {
+        Moment::from_seconds((self.clock.now().seconds() - seconds) as i64)
     }
 
     /// The cluster file.
@@ -198,59 +230,4 @@ impl Court {
             "--json",
         ])
     }
-}
-
-/// The zone: certificates that are good, bad and not to be judged, under each mode.
-fn zone(
-    authority: &Authority,
-    logs: [&TestLog; 2],
-    clock: &Clock,
-    all: &mut BTreeMap<String, Issued>,
-) -> String {
-    let mut zone = String::from(
-        "$ORIGIN example.org.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\n",
-    );
-    let issuer = authority.issuer_cert_record();
-    for mode in MODES {
-        let host = |label: &str| format!("{label}{mode}.example.org");
-        let good = authority.leaf(&host("good")).issue(&logs);
-        let bad = authority.leaf(&host("bad")).without_scts().issue(&logs);
-        // Its issuer is nowhere to be found.
-        let alone = authority.leaf(&host("alone")).issue(&logs);
-        let mixed = [
-            authority.leaf(&host("mixed")).issue(&logs),
-            authority.leaf(&host("mixed")).without_scts().issue(&logs),
-        ];
-        // One of the logs promises to take it in, and does not.
-        logs[1].drop_next(1);
-        let dropped = authority.leaf(&host("dropped")).issue(&logs);
-        let own = Issued::self_signed(&host("mail"), clock);
-        let spoiled = authority.leaf(&host("spoiled")).with_bad_sct().issue(&logs);
-        let mut add = |owner: &str, kind: &str, data: &str| {
-            writeln!(zone, "{owner}{mode} IN {kind} {data}").unwrap();
-        };
-        for (owner, leaf) in [("good", &good), ("bad", &bad), ("spoiled", &spoiled), ("dropped", &dropped)] {
-            add(owner, "CERT", &leaf.cert_record());
-            add(owner, "CERT", &issuer);
-            add(owner, "A", "192.0.2.80");
-        }
-        add("alone", "CERT", &alone.cert_record());
-        mixed.iter().for_each(|leaf| add("mixed", "CERT", &leaf.cert_record()));
-        add("mixed", "CERT", &issuer);
-        add("_25._tcp.mail", "TLSA", &own.tlsa_record(3, 0, 0));
-        add("_465._tcp.mail", "TLSA", &own.tlsa_record(3, 1, 1));
-        // That there are no timestamps is seen without the issuer, too.
-        add("_443._tcp.bad", "TLSA", &bad.tlsa_record(1, 0, 0));
-        if mode.is_empty() {
-            // Every name below has these.
-            let many = authority.leaf("*.many.example.org").issue(&logs);
-            add("*.many", "CERT", &many.cert_record());
-            add("*.many", "CERT", &issuer);
-        }
-        all.extend(
-            [("good", good), ("bad", bad), ("alone", alone)]
-                .map(|(label, one)| (format!("{label}{mode}"), one)),
-        );
-    }
-    zone
 }
