@@ -6,6 +6,7 @@ mod adversaries;
 mod architecture;
 mod bad_input;
 mod behaviour;
+mod browser;
 mod certificates;
 mod configuration;
 mod ct_verify;
