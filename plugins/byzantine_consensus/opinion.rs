@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use certificate::ReplicaSet;
-use detector::Assessment;
+use detector::{Action, Assessment, Indicator, Pattern};
 use peer_filter::{FilterStatistics, Kind, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -53,6 +53,21 @@ struct Offended {
     cluster: String,
     replica: u8,
     offence: &'static str,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Patterned {
+    cluster: String,
+    replica: u8,
+    pattern: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Advised {
+    cluster: String,
+    replica: u8,
+    action: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -74,6 +89,9 @@ type Share = Gauge<f64, AtomicU64>;
 pub struct OpinionMetrics {
     reputation: Family<Replica, Share>,
     byzantine: Family<Replica, Gauge>,
+    confidence: Family<Replica, Share>,
+    pattern: Family<Patterned, Gauge>,
+    action: Family<Advised, Gauge>,
     quarantined: Family<Replica, Gauge>,
     indicator: Family<Indicated, Gauge>,
     offences: Family<Offended, Counter>,
@@ -103,6 +121,20 @@ impl OpinionMetrics {
                 "What the word of a replica is worth here, 0 to 1",
             ),
             byzantine: flag("quorate_consensus_byzantine", "1 for a replica that is called Byzantine here"),
+            confidence: share(
+                "quorate_consensus_confidence",
+                "How sure it is that a replica is Byzantine, or that it is not, 0 to 1",
+            ),
+            pattern: metrics.metric(
+                "quorate_consensus_pattern",
+                "1 for how a replica behaves, in a word",
+                Family::default,
+            ),
+            action: metrics.metric(
+                "quorate_consensus_action",
+                "1 for what is advised about a replica",
+                Family::default,
+            ),
             quarantined: flag("quorate_consensus_quarantined", "1 for a replica that is shut out here"),
             indicator: metrics.metric(
                 "quorate_consensus_indicator",
@@ -111,7 +143,7 @@ impl OpinionMetrics {
             ),
             offences: metrics.metric(
                 "quorate_consensus_offences",
-                "What a replica did wrong, as seen here, by kind",
+                "What a replica did wrong, as seen here, by kind and class of fault",
                 Family::default,
             ),
             latency: metrics.metric(
@@ -168,6 +200,7 @@ impl OpinionMetrics {
         let figures = &one.statistics;
         self.reputation.get_or_create(&of).set(one.reputation.score);
         self.byzantine.get_or_create(&of).set(i64::from(one.is_byzantine));
+        self.confidence.get_or_create(&of).set(one.confidence);
         self.quarantined.get_or_create(&of).set(i64::from(one.quarantined.is_some()));
         self.uptime.get_or_create(&of).set(figures.uptime);
         for (family, is_known, share) in [
@@ -186,16 +219,21 @@ impl OpinionMetrics {
                 self.latency.get_or_create(&of).set(ms / 1000.0);
             }
         }
-        for indicator in detector::Indicator::ALL {
+        for indicator in Indicator::ALL {
             let of = Indicated { cluster: cluster.clone(), replica, indicator: indicator.name() };
-            if one.indicators.contains(&indicator) {
-                self.indicator.get_or_create(&of).set(1);
-            } else if let Some(gone) = self.indicator.get(&of) {
-                gone.set(0);
-            }
+            hold(&self.indicator, &of, one.indicators.contains(&indicator));
+        }
+        for pattern in Pattern::ALL {
+            let of = Patterned { cluster: cluster.clone(), replica, pattern: pattern.name() };
+            hold(&self.pattern, &of, one.pattern == pattern);
+        }
+        for action in Action::ALL {
+            let of = Advised { cluster: cluster.clone(), replica, action: action.name() };
+            hold(&self.action, &of, one.action == action);
         }
         for (offence, count) in &figures.offences {
-            let of = Offended { cluster: cluster.clone(), replica, offence: offence.name() };
+            let class = offence.class().name();
+            let of = Offended { cluster: cluster.clone(), replica, offence: offence.name(), class };
             raise(&self.offences.get_or_create(&of), *count);
         }
     }
@@ -219,6 +257,15 @@ impl OpinionMetrics {
             raise(&self.filter_peer.get_or_create(&of), peer.total_messages);
             raise(&self.filter_peer_dropped.get_or_create(&of), peer.dropped_messages);
         }
+    }
+}
+
+/// Shows 1 for what holds, and 0 for what held before. What never held has no series.
+fn hold<L: Clone + std::hash::Hash + Eq>(family: &Family<L, Gauge>, of: &L, holds: bool) {
+    if holds {
+        family.get_or_create(of).set(1);
+    } else if let Some(gone) = family.get(of) {
+        gone.set(0);
     }
 }
 

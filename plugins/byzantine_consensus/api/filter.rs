@@ -47,6 +47,7 @@ fn peer(peer: &PeerStatistics) -> Value {
         "timing_violations": peer.timing_violations,
         "contradictory_responses": peer.contradictory_responses,
         "consecutive_faults": peer.consecutive_faults,
+        "reputation": f64::from(peer.reputation_score) / 1000.0,
     })
 }
 

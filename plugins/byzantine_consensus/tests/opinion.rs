@@ -6,7 +6,7 @@ use std::path::Path;
 use agreement::Observed;
 use certificate::codec::Encode;
 use certificate::{Digest, MessageType, ReplicaId, ReplicaSet, Sequence, Signature, View};
-use detector::{Detector, Event, Indicator, Now, Settings};
+use detector::{Action, Detector, Event, Indicator, Now, Pattern, Settings};
 use hickory_proto::rr::RecordType;
 use pbft::{Fault, SignedVote, Vote};
 use peer_filter::{FilterStatistics, Kind, Verdict, VerdictCount};
@@ -187,6 +187,7 @@ async fn filter_says_where_it_sits() {
     assert_eq!(body["fallback"], Value::Null);
     assert_eq!(body["verdicts"].as_array().map(Vec::len), Some(Verdict::ALL.len()));
     assert_eq!(body["peers"].as_array().map(Vec::len), Some(3));
+    assert_eq!(body["peers"][0]["reputation"], 0.5);
 }
 
 fn shown(show: impl FnOnce(&OpinionMetrics)) -> String {
@@ -205,7 +206,10 @@ fn metrics_show_what_is_known_and_nothing_else() {
         "quorate_consensus_byzantine{cluster=\"example\",replica=\"2\"} 1",
         "quorate_consensus_quarantined{cluster=\"example\",replica=\"2\"} 1",
         "quorate_consensus_indicator{cluster=\"example\",replica=\"2\",indicator=\"proven\"} 1",
-        "quorate_consensus_offences_total{cluster=\"example\",replica=\"2\",offence=\"equivocation\"} 1",
+        "quorate_consensus_offences_total{cluster=\"example\",replica=\"2\",offence=\"equivocation\",class=\"byzantine\"} 1",
+        "quorate_consensus_pattern{cluster=\"example\",replica=\"2\",pattern=\"contradictory\"} 1",
+        "quorate_consensus_action{cluster=\"example\",replica=\"2\",action=\"quarantine\"} 1",
+        "quorate_consensus_confidence{cluster=\"example\",replica=\"2\"} 1.0",
         "quorate_consensus_reputation{cluster=\"example\",replica=\"1\"} 0.5",
         "quorate_consensus_trusted_replicas{cluster=\"example\"} 3",
     ] {
@@ -223,15 +227,19 @@ fn metrics_show_what_is_known_and_nothing_else() {
 }
 
 #[test]
-fn indicator_that_has_gone_shows_zero() {
+fn what_has_gone_shows_zero() {
     let (detector, now) = convinced(&Setting::new());
     let mut assessments = detector.assessments(now);
     let text = shown(|metrics| {
         metrics.show("example", &assessments, ReplicaSet::EMPTY);
         assessments[1].indicators.retain(|indicator| *indicator != Indicator::Proven);
+        (assessments[1].pattern, assessments[1].action) = (Pattern::Steady, Action::None);
         metrics.show("example", &assessments, ReplicaSet::EMPTY);
     });
-    assert!(text.contains("replica=\"2\",indicator=\"proven\"} 0\n"), "{text}");
+    for gone in ["indicator=\"proven\"", "pattern=\"contradictory\"", "action=\"quarantine\""] {
+        assert!(text.contains(&format!("replica=\"2\",{gone}}} 0\n")), "{gone} in {text}");
+    }
+    assert!(text.contains("replica=\"2\",action=\"none\"} 1\n"), "{text}");
 }
 
 #[test]
