@@ -53,8 +53,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         let is_null = proposal.header == SlotHeader::null(sequence, self.parameters.cluster_digest);
-        if is_null && fixed.is_none() && self.standing == Standing::Learning {
-            // Who learns may not have the new view that fixed it, and blames nobody for that.
+        let unread = self.standing == Standing::Learning || !self.views.has_entered(view);
+        if is_null && fixed.is_none() && unread {
+            // Who learns, or went past the view, may not have the new view that fixed it, and blames nobody for that.
             return;
         }
         let slot = self.slots.entry(sequence).or_default();

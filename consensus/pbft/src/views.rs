@@ -98,6 +98,11 @@ impl Views {
         self.installed.as_ref().map_or(Sequence(0), |installed| installed.plan.base)
     }
 
+    /// Whether this is the view that was entered last, so that it is known what it fixed; the first one fixes nothing.
+    pub(crate) fn has_entered(&self, view: View) -> bool {
+        self.installed.as_ref().map_or(View(0), |installed| installed.message.view) == view
+    }
+
     /// What the view fixed for a slot, as its primary signed it.
     pub(crate) fn fixed(&self, sequence: Sequence) -> Option<Vote> {
         self.installed.as_ref()?.fixed.get(&sequence).copied()

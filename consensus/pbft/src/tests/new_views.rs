@@ -612,6 +612,22 @@ fn new_primary_proposes_behind_what_it_fixed() {
 }
 
 #[test]
+fn null_slot_of_a_view_that_was_passed_over_is_held_against_nobody() {
+    let mut bench = Bench::new(3);
+    for of in [0, 1] {
+        bench.hear_view_change(&gives_up(of, 2));
+    }
+    assert_eq!((bench.replica.status().view, bench.replica.status().standing), (View(2), Standing::Changing));
+    let null = SlotHeader::null(Sequence(4), Digest::of(b"cluster file"));
+    let fixed = bench.signed(1, null.clone(), Batch::default());
+    assert_eq!(bench.hear(1, Message::PrePrepare(fixed)).faults, [], "the new view that fixed it never came");
+    let mut bench = Bench::new(3);
+    let stray = bench.signed(0, null, Batch::default());
+    let ready = bench.hear(0, Message::PrePrepare(stray));
+    assert!(matches!(refusal(&ready), Some(Refusal::PrefixSequence { .. })), "view 0 fixes nothing");
+}
+
+#[test]
 fn proposal_at_or_below_the_base_of_the_view_is_not_looked_at() {
     let mut bench = Bench::new(1);
     let decided = Some(commits(0, 5, A, &[0, 2, 3]));
