@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use certificate::{Digest, ReplicaId, ReplicaSet, Replicas, Sequence, View};
-use detector::{Assessment, Detector, Settings, Step, Testimony, Witnesses};
-use pbft::{Decided, Event, Now, Ready, Status};
+use detector::{Assessment, Detector, FaultClass, Offence, Settings, Step, Testimony, Witnesses};
+use pbft::{Decided, Event, Fault, Now, Ready, Status};
 
 use crate::application::Judge;
 use crate::random::Random;
@@ -287,6 +287,13 @@ pub fn accused(steps: &[Step], honest: ReplicaSet) -> Option<String> {
     steps.iter().find(|step| about(step)).map(|step| format!("{step:?}, and it is honest"))
 }
 
+/// Who of the honest is said to have broken a rule. Whoever is blamed for what another did would be labelled when it comes often enough.
+pub fn charged(fault: &Fault, honest: ReplicaSet) -> Option<String> {
+    let (replica, offence) = Offence::of(fault)?;
+    let is_grave = offence.class() == FaultClass::Byzantine && honest.contains(replica);
+    is_grave.then(|| format!("{fault}: charged with {offence}, and it is honest"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +321,15 @@ mod tests {
         for seed in 1..13 {
             outcome(seed, Watching::Enforced);
         }
+    }
+
+    #[test]
+    fn broken_rule_is_a_charge_against_the_honest_and_nobodys_misbehaviour_is_none() {
+        let honest = ReplicaSet(0b0111);
+        let misled = |from| Fault::WrongSender { from: ReplicaId(from), claimed: ReplicaId(0) };
+        assert!(charged(&misled(1), honest).is_some());
+        assert!(charged(&misled(3), honest).is_none());
+        assert!(charged(&Fault::OverQuota { from: ReplicaId(1) }, honest).is_none());
     }
 
     #[test]

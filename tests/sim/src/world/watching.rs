@@ -1,4 +1,4 @@
-//! The detectors of a world: where they are fed, and S12, that they accuse nobody honest.
+//! The detectors of a world: where they are fed, and S12, that they accuse nobody honest, and are given no reason to.
 
 use certificate::ReplicaId;
 use detector::{Assessment, Step};
@@ -30,6 +30,11 @@ impl World<'_> {
     }
 
     pub(super) fn watch_step(&mut self, index: usize, ready: &Ready, status: &Status) {
+        if let Some(found) =
+            ready.faults.iter().find_map(|fault| watch::charged(fault, self.court.laws.honest))
+        {
+            self.fail(Check::S12, format!("replica {index}: {found}"));
+        }
         let node = &self.nodes[index];
         let steps = self.watch.after(index, node.now(self.now_ms), (ready, status, &node.judge));
         self.take_steps(index, &steps);
