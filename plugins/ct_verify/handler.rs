@@ -46,7 +46,7 @@ pub struct Core {
     pub own: Own,
     pub in_force: Arc<InForce>,
     /// Inputs that peers may ask for.
-    pub contents: Contents,
+    pub contents: Arc<Contents>,
     /// Chains that clients handed in.
     pub chains: Contents,
     pub verdicts: Verdicts,
@@ -115,6 +115,7 @@ impl Plugin for CtVerify {
         if let Some(background) = self.core.background() {
             background.stop();
             self.core.numbers.end(&self.core);
+            self.core.in_force.flush();
         }
     }
 }
@@ -139,7 +140,7 @@ impl Core {
         }
         let is_old = |input: &Input| matches!(input, Input::LogList(list) if list.value.is_stale(now));
         let agreed = transparency::operation::InputKind::ALL.into_iter().filter_map(|kind| {
-            let input = self.in_force.now(kind)?.input?;
+            let input = self.in_force.judged_by(kind, now.milliseconds())?;
             // A cluster that cannot agree any more must not hold its replicas to a list that nobody judges by.
             let is_outlived = is_old(&input) && own.input(kind).is_some_and(|own| !is_old(&own));
             (!is_outlived).then_some(input)

@@ -1,12 +1,14 @@
 //! Inputs that the cluster has put in force, and that survive a restart.
 //!
-//! Which input is in force is decided by the cluster; its content may have to be fetched. What was in force until ten minutes ago is
+//! Which input is in force is decided by the cluster, and known at once; its content may have to be fetched, and is read beside. A decision takes effect
+//! in the order of the log, however long content takes: what is read of an earlier one comes too late. What was in force until ten minutes ago is
 //! still judged by, so that nobody who asked a moment too early is turned away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use ct_watch::state::StateFolder;
@@ -15,7 +17,7 @@ use tracing::warn;
 use transparency::digest::Sha256;
 use transparency::operation::{InputKind, InputSubject};
 
-use super::aside::in_place;
+use super::aside::{beside, in_place};
 use super::inputs::Input;
 use crate::validator::CONTENT_BYTES_MAX;
 
@@ -36,6 +38,8 @@ pub struct InForce {
     folder: OnceLock<StateFolder>,
     /// One writer at a time.
     disk: Mutex<()>,
+    /// Whether something is in force that is not written.
+    is_unwritten: AtomicBool,
 }
 
 #[derive(Default, Clone)]
@@ -45,12 +49,26 @@ struct Held {
     before: BTreeMap<InputKind, (Decided, u64)>,
     /// Content that this version cannot read: nobody is asked for it again.
     unreadable: BTreeMap<InputKind, Sha256>,
+    /// Content that is being read: nobody is asked for it meanwhile.
+    reading: BTreeSet<InputSubject>,
+}
+
+/// Content that is being read, until this goes.
+pub struct Reading {
+    in_force: Arc<InForce>,
+    pub subject: InputSubject,
 }
 
 impl InForce {
     /// Nothing yet; what outlives a restart is in this folder.
     pub fn at(path: Option<PathBuf>) -> InForce {
-        InForce { held: Mutex::default(), path, folder: OnceLock::new(), disk: Mutex::default() }
+        InForce {
+            held: Mutex::default(),
+            path,
+            folder: OnceLock::new(),
+            disk: Mutex::default(),
+            is_unwritten: AtomicBool::new(false),
+        }
     }
 
     /// Reads what the folder holds, and writes there from now on.
@@ -82,18 +100,27 @@ impl InForce {
         self.held().now.get(&kind).cloned()
     }
 
+    /// The input of this kind that answers are judged by: the one in force, and while its content is not here the one before, for a short while.
+    pub fn judged_by(&self, kind: InputKind, now_ms: u64) -> Option<Input> {
+        let held = self.held();
+        let now = held.now.get(&kind)?;
+        let recent = held.before.get(&kind).filter(|(_, until_ms)| is_recent(*until_ms, now_ms));
+        now.input.clone().or_else(|| recent.and_then(|(decided, _)| decided.input.clone()))
+    }
+
     /// The input with this digest, if it is in force, or was until a short while before `now_ms`.
     pub fn judgeable(&self, kind: InputKind, digest: &Sha256, now_ms: u64) -> Option<Decided> {
         let held = self.held();
         let now = held.now.get(&kind).filter(|decided| decided.digest == *digest);
-        let recent = held.before.get(&kind).filter(|(decided, until_ms)| {
-            decided.digest == *digest && now_ms <= until_ms.saturating_add(STILL_JUDGED_BY_MS)
-        });
+        let recent = held
+            .before
+            .get(&kind)
+            .filter(|(decided, until_ms)| decided.digest == *digest && is_recent(*until_ms, now_ms));
         now.or(recent.map(|(decided, _)| decided)).cloned()
     }
 
     /// Takes in a decision of `time_ms`, unless a later one is known; says whether that changed what is in force.
-    pub fn decide(&self, kind: InputKind, decided: Decided, now_ms: u64) -> bool {
+    pub fn decide(self: &Arc<Self>, kind: InputKind, decided: Decided, now_ms: u64) -> bool {
         {
             let mut held = self.held();
             let before = held.now.get(&kind).cloned();
@@ -116,7 +143,7 @@ impl InForce {
     }
 
     /// Gives the content of an input that was decided on without it.
-    pub fn supply(&self, kind: InputKind, input: Input) {
+    pub fn supply(self: &Arc<Self>, kind: InputKind, input: Input) {
         {
             let mut held = self.held();
             let now = held.now.get_mut(&kind).filter(|decided| decided.digest == input.digest());
@@ -136,26 +163,47 @@ impl InForce {
 
     /// What is in force and not here.
     pub fn missing(&self) -> Vec<InputSubject> {
-        let held = self.held();
-        let missing = held.now.iter().filter(|(kind, decided)| {
-            decided.input.is_none() && held.unreadable.get(kind) != Some(&decided.digest)
-        });
-        missing.map(|(kind, decided)| InputSubject { kind: *kind, digest: decided.digest }).collect()
+        self.held().missing().collect()
+    }
+
+    /// Begins to read content with this digest; `None` when it is not missing.
+    pub fn begin_reading(self: &Arc<Self>, digest: &Sha256) -> Option<Reading> {
+        let mut held = self.held();
+        let subject = held.missing().find(|subject| subject.digest == *digest)?;
+        held.reading.insert(subject);
+        Some(Reading { in_force: self.clone(), subject })
     }
 
     /// The content with this digest is no input of this kind, as far as this version knows.
-    pub fn give_up(&self, subject: InputSubject) {
+    fn give_up(&self, subject: InputSubject) {
         self.held().unreadable.insert(subject.kind, subject.digest);
     }
 
-    /// Writes what is in force, where no other task of the runtime waits for the disk.
-    fn keep(&self) {
+    /// Waits until what is in force is written.
+    pub fn flush(&self) {
         in_place(|| self.write());
     }
 
+    /// Whether nothing is read or written beside.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.held().reading.is_empty() && !self.is_unwritten.load(Ordering::Acquire)
+    }
+
+    /// Has what is in force written, where nobody waits for the disk.
+    fn keep(self: &Arc<Self>) {
+        self.is_unwritten.store(true, Ordering::Release);
+        let this = self.clone();
+        beside(move || this.write());
+    }
+
+    /// Writes what is in force by now, unless that is written.
     fn write(&self) {
-        let Some(folder) = self.folder.get() else { return };
         let _one_at_a_time = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_unwritten.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let Some(folder) = self.folder.get() else { return };
         let held = self.held().clone();
         let mut entries = Vec::new();
         for (kind, decided) in &held.now {
@@ -181,6 +229,44 @@ impl InForce {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Held {
+    fn missing(&self) -> impl Iterator<Item = InputSubject> {
+        let missing = self.now.iter().filter(|(kind, decided)| {
+            decided.input.is_none() && self.unreadable.get(kind) != Some(&decided.digest)
+        });
+        let subjects = missing.map(|(kind, decided)| InputSubject { kind: *kind, digest: decided.digest });
+        subjects.filter(|subject| !self.reading.contains(subject))
+    }
+}
+
+impl Reading {
+    /// Whether no later decision has come, and nobody else has given the content.
+    pub fn is_wanted(&self) -> bool {
+        let held = self.in_force.held();
+        let now = held.now.get(&self.subject.kind);
+        now.is_some_and(|decided| decided.digest == self.subject.digest && decided.input.is_none())
+    }
+
+    /// Gives what was read; without anything, nobody is asked for this content again.
+    pub fn end(self, input: Option<Input>) {
+        match input {
+            Some(input) => self.in_force.supply(self.subject.kind, input),
+            None => self.in_force.give_up(self.subject),
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.in_force.held().reading.remove(&self.subject);
+    }
+}
+
+/// Whether what was replaced at `until_ms` is still judged by.
+fn is_recent(until_ms: u64, now_ms: u64) -> bool {
+    now_ms <= until_ms.saturating_add(STILL_JUDGED_BY_MS)
 }
 
 /// Removes files of what is no longer in force.

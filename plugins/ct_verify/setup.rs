@@ -63,7 +63,7 @@ pub(super) fn build(
     let core = Core {
         own: Own::new(files.roots, files.inputs),
         in_force: Arc::new(InForce::at(plan.state.clone())),
-        contents: Contents::of_inputs(),
+        contents: Arc::new(Contents::of_inputs()),
         chains: Contents::of_chains(),
         verdicts: Verdicts::new(words.policy, words.revocation, words.verdicts, metrics.clone()),
         wishes: Wishes::default(),

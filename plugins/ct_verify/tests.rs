@@ -2,8 +2,10 @@
 
 mod agreeing;
 mod answers;
+mod beside;
 mod keeping;
 mod lists;
+mod numbers;
 mod setting_up;
 
 use std::path::{Path, PathBuf};

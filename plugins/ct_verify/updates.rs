@@ -14,7 +14,7 @@ use transparency::operation::{Answer, InputKind, InputSubject};
 use transparency::skeleton::Skeleton;
 use transparency::{Moment, snapshot};
 
-use super::aside::{beside, in_place, with_room};
+use super::aside::{beside, with_room};
 use super::handler::Core;
 use super::in_force::Decided;
 use super::inputs::Input;
@@ -78,31 +78,31 @@ impl Core {
     /// The cluster has put this input in force.
     pub(super) fn put_in_force(&self, subject: &InputSubject, time_ms: u64) {
         let InputSubject { kind, digest } = *subject;
-        let own = self.own.materials().input(kind).filter(|own| own.digest() == digest);
-        let input =
-            own.or_else(|| self.held(&digest).and_then(|bytes| in_place(|| Input::read(kind, bytes))));
+        let input = self.own.materials().input(kind).filter(|own| own.digest() == digest);
         let now_ms = self.clock.now().milliseconds();
         if self.in_force.decide(kind, Decided { digest, time_ms, input }, now_ms) {
             tracing::info!(input = kind.word(), %digest, "an input is in force");
+            // What is here and not read yet is read beside: the next decision may come meanwhile.
+            if let Some(content) = self.held(&digest) {
+                self.take_found(digest, content);
+            }
         }
     }
 
     /// Takes content that is in force and was not here.
     pub(super) fn take_found(&self, digest: Sha256, content: Bytes) {
-        let missing = self.in_force.missing();
-        let Some(subject) = missing.into_iter().find(|subject| subject.digest == digest) else { return };
-        let in_force = self.in_force.clone();
+        let Some(reading) = self.in_force.begin_reading(&digest) else { return };
         beside(move || {
-            if CONTENT_BYTES_MAX < content.len() || Sha256::of(&content) != digest {
+            let is_right = content.len() <= CONTENT_BYTES_MAX && Sha256::of(&content) == digest;
+            if !is_right || !reading.is_wanted() {
                 return;
             }
-            match Input::read(subject.kind, content) {
-                Some(input) => in_force.supply(subject.kind, input),
-                None => {
-                    tracing::warn!(input = subject.kind.word(), %digest, "an input in force cannot be read");
-                    in_force.give_up(subject);
-                }
+            let kind = reading.subject.kind;
+            let input = Input::read(kind, content);
+            if input.is_none() {
+                tracing::warn!(input = kind.word(), %digest, "an input in force cannot be read");
             }
+            reading.end(input);
         });
     }
 }

@@ -13,7 +13,7 @@ use transparency::digest::Sha256;
 use transparency::operation::{InputKind, InputSubject, ProbeSubject, ValidateSubject};
 use transparency::snapshot;
 
-use super::aside::in_place;
+use super::aside::beside;
 use super::handler::Core;
 use super::inputs::{Input, Lists};
 use crate::validator::{CONTENT_BYTES_MAX, Task};
@@ -21,7 +21,7 @@ use crate::validator::{CONTENT_BYTES_MAX, Task};
 /// What was wished when.
 #[derive(Default)]
 pub struct Wishes {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -34,10 +34,12 @@ struct State {
     probes: BTreeMap<String, u32>,
     /// The snapshot of lists that was made of which others in which hour.
     merged: Option<(Merged, Option<Arc<Loaded<Lists>>>)>,
+    /// Whether the next one is being made.
+    is_merging: bool,
 }
 
 /// What a snapshot was made of: own lists, lists in force, hour.
-type Merged = (Option<Sha256>, Option<Sha256>, u64);
+type Merged = (Sha256, Option<Sha256>, u64);
 
 impl Wishes {
     /// Somebody judges by this input: perhaps others have decided it.
@@ -80,8 +82,34 @@ impl Wishes {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+
+    /// Whether no snapshot is being made.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        !self.state().is_merging
+    }
+}
+
+/// A snapshot that is being made; when that ends, however it ends, the next may be.
+struct Merging(Arc<Mutex<State>>);
+
+impl Merging {
+    fn begin(state: &Arc<Mutex<State>>) -> Option<Merging> {
+        let was_merging = std::mem::replace(&mut lock(state).is_merging, true);
+        (!was_merging).then(|| Merging(state.clone()))
+    }
+}
+
+impl Drop for Merging {
+    fn drop(&mut self) {
+        lock(&self.0).is_merging = false;
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Core {
@@ -121,29 +149,28 @@ impl Core {
                 _ => None,
             },
         };
-        let own = own.lists.clone();
-        let made_of = (
-            own.as_ref().map(|lists| lists.digest),
-            in_force.as_ref().map(|lists| lists.digest),
-            now_ms / MERGED_ANEW_MS,
-        );
-        let known = self.wishes.state().merged.clone().filter(|(known, _)| *known == made_of);
-        let merged = known.map(|(_, merged)| merged).unwrap_or_else(|| {
-            let ders = |lists: &Option<Arc<Loaded<Lists>>>| {
-                lists.as_ref().map(|lists| lists.value.ders.clone()).unwrap_or_default()
-            };
-            let now = Moment::from_milliseconds(now_ms);
-            let merged = in_place(|| Lists::load(snapshot::merge(&ders(&own), &ders(&in_force), now)));
-            let merged = merged.filter(|lists| lists.bytes.len() <= CONTENT_BYTES_MAX);
-            // Peers may still come for it when the next one is made.
-            if let Some(lists) = &merged {
-                self.contents.put(Bytes::clone(&lists.bytes));
-            }
-            self.wishes.state().merged = Some((made_of, merged.clone()));
-            merged
-        });
         // Without a list of our own there is nothing to wish for.
-        merged.filter(|_| own.is_some()).map(|lists| lists.digest)
+        let own = own.lists.clone()?;
+        let made_of = (own.digest, in_force.as_ref().map(|lists| lists.digest), now_ms / MERGED_ANEW_MS);
+        let known = || self.wishes.state().merged.clone().filter(|(known, _)| *known == made_of);
+        if known().is_none()
+            && let Some(merging) = Merging::begin(&self.wishes.state)
+        {
+            let contents = self.contents.clone();
+            beside(move || {
+                let theirs = in_force.as_ref().map_or(&[][..], |lists| &lists.value.ders);
+                let now = Moment::from_milliseconds(now_ms);
+                let merged = Lists::load(snapshot::merge(&own.value.ders, theirs, now));
+                let merged = merged.filter(|lists| lists.bytes.len() <= CONTENT_BYTES_MAX);
+                // Peers may still come for it when the next one is made.
+                if let Some(lists) = &merged {
+                    contents.put(Bytes::clone(&lists.bytes));
+                }
+                lock(&merging.0).merged = Some((made_of, merged));
+            });
+        }
+        // Where there is no runtime, it is made by now; otherwise it is wished for the next time.
+        known().and_then(|(_, merged)| merged).map(|lists| lists.digest)
     }
 
     fn probe_tasks(&self, now: Moment) -> Vec<Task> {

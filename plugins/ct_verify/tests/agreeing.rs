@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use agreement::statement::{Said, Statement};
 use async_trait::async_trait;
@@ -83,10 +84,11 @@ pub fn put(plugin: &CtVerify, kind: InputKind, digest: Sha256, time_ms: u64) {
 }
 
 /// The cluster puts a log list in force that this replica holds.
-pub fn log_list_in_force(plugin: &CtVerify, list: Bytes) -> bool {
+pub async fn log_list_in_force(plugin: &CtVerify, list: Bytes) -> bool {
     plugin.core.wishes(august_ms());
     let digest = plugin.core.contents.put(list);
     put(plugin, InputKind::LogList, digest, august_ms());
+    idle(plugin).await;
     plugin
         .core
         .in_force
@@ -111,6 +113,16 @@ fn settle(plugin: &CtVerify) {
 }
 
 pub fn pem(name: &str) -> Vec<u8> {
+/// Waits until nothing is read, merged or written beside.
+pub async fn idle(plugin: &CtVerify) {
+    let idle = async {
+        while !plugin.core.in_force.is_idle() || !plugin.core.wishes.is_idle() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), idle).await.expect("what is done beside comes to an end");
+}
+
     std::fs::read(vectors().join(format!("chains/{name}.pem"))).unwrap()
 }
 
@@ -293,7 +305,10 @@ async fn lists_of_ones_own_are_wished_for_beside_those_in_force() {
     for plugin in [&own, &other] {
         put(plugin, InputKind::Lists, theirs.digest, august_ms());
     }
-    let wish = own.core.wishes(august_ms()).pop().unwrap();
+    idle(&own).await;
+    own.core.wishes(august_ms());
+    idle(&own).await;
+    let wish = own.core.wishes(august_ms() + 10_000).pop().unwrap();
     let both = Bytes::from(encode_lists(&[ours.value.ders.clone(), theirs.value.ders.clone()].concat()));
     assert_eq!(wish, update(InputKind::Lists, Sha256::of(&both)));
     let said = observe(&other, &wish, &Peers::with(&[own.core.content(&Digest::of(&both)).unwrap()])).await;
@@ -325,16 +340,20 @@ async fn only_a_quorum_that_accepts_puts_in_force() {
 #[tokio::test]
 async fn own_inputs_are_wished_for_until_they_are_in_force_and_not_too_often() {
     let plugin = plugin(&format!("{MATERIALS}crl crl/current.crl"));
-    let wishes = plugin.core.wishes(august_ms());
+    plugin.core.wishes(august_ms());
+    idle(&plugin).await;
+    let wishes = plugin.core.wishes(august_ms() + 10_000);
     assert_eq!(wishes.len(), 3, "{wishes:?}");
-    assert_eq!(plugin.core.wishes(august_ms() + 9_999), []);
-    assert_eq!(plugin.core.wishes(august_ms() + 10_000), wishes);
+    assert_eq!(plugin.core.wishes(august_ms() + 19_999), []);
+    assert_eq!(plugin.core.wishes(august_ms() + 20_000), wishes);
     for task in &wishes {
         let subject = InputSubject::decode(&task.subject).unwrap();
         assert!(plugin.core.content(&Digest(subject.digest.0)).is_some(), "peers can have what is wished");
         put(&plugin, subject.kind, subject.digest, august_ms());
     }
-    assert_eq!(plugin.core.wishes(august_ms() + 60_000), []);
+    plugin.core.wishes(august_ms() + 60_000);
+    idle(&plugin).await;
+    assert_eq!(plugin.core.wishes(august_ms() + 70_000), []);
 }
 
 #[test]

@@ -279,7 +279,7 @@ async fn another_list_is_another_verdict() {
     let plugin = Arc::new(plugin_at(folder.path(), &with("mode flag"), super::AUGUST));
     served(&plugin, GOOD, RecordType::CERT, &good()).await;
     let newer = bytes::Bytes::from(list.replace("\"version\"", "\"was\""));
-    let decided = super::agreeing::log_list_in_force(&plugin, newer);
+    let decided = super::agreeing::log_list_in_force(&plugin, newer).await;
     assert!(decided, "another list is in force now");
     served(&plugin, GOOD, RecordType::CERT, &good()).await;
     assert_eq!(plugin.core.metrics.cache_misses.get(), 2);

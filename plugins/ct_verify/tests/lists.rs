@@ -8,17 +8,17 @@ use transparency::content::encode_lists;
 use transparency::digest::Sha256;
 use transparency::operation::{Answer, InputKind, InputSubject};
 
-use super::agreeing::{Peers, answer, observe, pem, put, update, why_not};
+use super::agreeing::{Peers, answer, idle, observe, pem, put, update, why_not};
 use super::{MATERIALS, august_ms, plugin, vectors};
 use crate::ct_verify::CtVerify;
 use crate::validator::Validator;
 
-fn list(name: &str) -> Vec<u8> {
+pub fn list(name: &str) -> Vec<u8> {
     let pem = std::fs::read(vectors().join(format!("crl/{name}.crl"))).unwrap();
     CertificateRevocationListDer::from_pem_slice(&pem).unwrap().to_vec()
 }
 
-fn with_lists(lines: &str) -> CtVerify {
+pub fn with_lists(lines: &str) -> CtVerify {
     plugin(&format!("{MATERIALS}intermediates chains/good.pem\n{lines}"))
 }
 
@@ -92,7 +92,10 @@ async fn chains_that_are_handed_in_drive_out_no_lists_that_are_wished_for() {
     let plugin = with_lists("crl crl/current.crl");
     let theirs = Bytes::from(encode_lists(&[list("root-good")]));
     put(&plugin, InputKind::Lists, plugin.core.contents.put(theirs), august_ms());
-    let wish = plugin.core.wishes(august_ms()).pop().unwrap();
+    idle(&plugin).await;
+    plugin.core.wishes(august_ms());
+    idle(&plugin).await;
+    let wish = plugin.core.wishes(august_ms() + 10_000).pop().unwrap();
     let digest = Digest(InputSubject::decode(&wish.subject).unwrap().digest.0);
     let (good, fetched) = (pem("good"), plugin.core.contents.put(Bytes::from_static(b"fetched")));
     for number in 0..4100 {
