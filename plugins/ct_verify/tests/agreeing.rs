@@ -112,7 +112,6 @@ fn settle(plugin: &CtVerify) {
     }
 }
 
-pub fn pem(name: &str) -> Vec<u8> {
 /// Waits until nothing is read, merged or written beside.
 pub async fn idle(plugin: &CtVerify) {
     let idle = async {
@@ -123,6 +122,7 @@ pub async fn idle(plugin: &CtVerify) {
     tokio::time::timeout(Duration::from_secs(20), idle).await.expect("what is done beside comes to an end");
 }
 
+pub fn pem(name: &str) -> Vec<u8> {
     std::fs::read(vectors().join(format!("chains/{name}.pem"))).unwrap()
 }
 
