@@ -5,6 +5,7 @@
 
 mod ask;
 mod certspotter;
+mod host;
 mod issuing;
 mod lies;
 mod rfc6962;

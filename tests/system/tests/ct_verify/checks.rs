@@ -43,7 +43,9 @@ fn quorum_tells_good_certificates_from_revoked_and_misnamed_ones() {
     court.cluster.start_all();
     let digest = Sha256::of(court.list(1).as_bytes()).to_string();
     (0..4).for_each(|id| court.waits_for_list(id, &digest));
-    (0..4).for_each(|id| court.waits_for(id, "revocation"));
+    for input in ["roots", "revocation"] {
+        (0..4).for_each(|id| court.waits_for(id, input));
+    }
     let good = &court.issued["good"];
     expect(&court, 0, (good, "good.example.org"), VALID, &["valid", "compliant"]);
     expect(&court, 3, (good, "good.example.org"), VALID, &["valid", "compliant"]);
@@ -69,6 +71,7 @@ fn replica_with_another_list_of_logs_changes_no_verdict() {
     court.cluster.start_all();
     let digest = Sha256::of(court.list(1).as_bytes()).to_string();
     (0..3).for_each(|id| court.waits_for_list(id, &digest));
+    (0..4).for_each(|id| court.waits_for(id, "roots"));
     let good = &court.issued["good"];
     for asked in 0..4 {
         expect(&court, asked, (good, "good.example.org"), VALID, &["valid", "compliant"]);

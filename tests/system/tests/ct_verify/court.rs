@@ -89,12 +89,13 @@ impl Court {
         court
     }
 
-    /// The same, started, with the list of logs in force at every replica.
+    /// The same, started, with the list of logs and the roots in force at every replica.
     pub fn in_session(settings: &str) -> Court {
         let mut court = Court::files(settings);
         court.cluster.start_all();
         let digest = transparency::digest::Sha256::of(court.list(1).as_bytes()).to_string();
         (0..REPLICAS).for_each(|id| court.waits_for_list(id, &digest));
+        (0..REPLICAS).for_each(|id| court.waits_for(id, "roots"));
         court
     }
 
@@ -137,6 +138,20 @@ impl Court {
         self.transparency(id)?["in_force"][input]["digest"].as_str().map(str::to_owned)
     }
 
+    /// Waits until replica `id` has on its disk what is in force, and returns the digests.
+    pub fn keeps_in_force(&self, id: usize) -> Vec<String> {
+        let index = self.cluster.folder(id).join("ct/in-force.json");
+        let what = || format!("replica {id} to keep what is in force:\n{}", self.cluster.log(id));
+        eventually_or(what, READY, || {
+            let said = self.transparency(id)?;
+            let inputs = said["in_force"].as_object()?.values();
+            let digests: Vec<String> =
+                inputs.filter_map(|input| input["digest"].as_str().map(str::to_owned)).collect();
+            let kept = fs::read_to_string(&index).ok()?;
+            digests.iter().all(|digest| kept.contains(digest)).then_some(digests)
+        })
+    }
+
     /// Waits until every replica has another input of this kind in force than the one with this digest.
     pub fn waits_for_successor(&self, input: &str, before: &str) {
         for id in 0..REPLICAS {
@@ -161,6 +176,13 @@ impl Court {
     pub fn transparency(&self, id: usize) -> Option<Value> {
         let (status, body) = self.cluster.http(id, "/v1/transparency")?;
         (status == 200).then(|| serde_json::from_str(&body).unwrap())
+    }
+
+    /// The first number of this metric of replica `id` that has this label.
+    pub fn metric(&self, id: usize, name: &str, label: &str) -> Option<u64> {
+        let (_, metrics) = self.cluster.http(id, "/metrics")?;
+        let line = metrics.lines().find(|line| line.starts_with(name) && line.contains(label))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     /// Asks replica `id` for records with `dig`.

@@ -46,6 +46,7 @@ fn a_list_that_all_replicas_have_comes_into_force_and_one_that_a_single_one_has_
 fn what_is_in_force_is_in_force_after_a_restart() {
     let mut court = Court::in_session(&format!("{SETTINGS}{LOG_LIST}{NO_AUDIT}"));
     let first = digest(&court.list(1));
+    court.keeps_in_force(1);
     court.cluster.kill_replica(1);
     // Its own file is another one by now.
     court.write_list(1, &court.list(1).replace("\"1.0\"", "\"1.1\""));

@@ -92,6 +92,7 @@ fn a_replica_that_is_shown_another_certificate_says_so_and_nobody_else_does() {
     assert!(told(&court, APART).contains(&("we_differ".to_owned(), true)), "{:?}", told(&court, APART));
     assert!(court.cluster.log(APART).contains("we_differ"), "{}", court.cluster.log(APART));
     assert_eq!(on_top(&court, APART), "probes 1 we differ");
+    assert_eq!(court.metric(APART, "quorate_ct_probe_targets", "outcome=\"we_differ\""), Some(1));
     for id in (0..REPLICAS).filter(|id| *id != APART) {
         comes_to(&court, id, "corroborated");
         let grave = told(&court, id).into_iter().any(|(code, grave)| grave || code == "we_differ");

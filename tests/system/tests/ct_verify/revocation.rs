@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use system_tests::cluster::READY;
-use system_tests::program::eventually;
 use system_tests::scene::REPLICAS;
 
 use super::answer::Answer;
@@ -48,7 +46,7 @@ fn with_lists(settings: &str) -> Court {
     court.site.put("/root.crl", court.authority.root_crl_of(hour_ago));
     court.site.put("/log_list.json", court.list(1));
     court.cluster.start_all();
-    for input in ["log_list", "revocation"] {
+    for input in ["log_list", "roots", "revocation"] {
         (0..REPLICAS).for_each(|id| court.waits_for(id, input));
     }
     court
@@ -101,16 +99,7 @@ fn what_is_revoked_stays_so_over_a_restart_while_no_list_is_to_be_had() {
     let before = court.in_force(0, "revocation").unwrap();
     revoke(&court, "leaving", "/ca.crl");
     court.waits_for_successor("revocation", &before);
-    let inputs = ["log_list", "roots", "revocation"];
-    let in_force = |court: &Court, id: usize| inputs.map(|input| court.in_force(id, input).unwrap());
-    let all: Vec<_> = (0..REPLICAS).map(|id| in_force(&court, id)).collect();
-    for (id, digests) in all.iter().enumerate() {
-        let kept = court.cluster.folder(id).join("ct/in-force.json");
-        eventually(&format!("replica {id} to keep what is in force"), READY, || {
-            let kept = fs::read_to_string(&kept).ok()?;
-            digests.iter().all(|digest| kept.contains(digest)).then_some(())
-        });
-    }
+    let all: Vec<_> = (0..REPLICAS).map(|id| court.keeps_in_force(id)).collect();
     // From now on the site keeps everybody waiting, and what replicas had fetched themselves is gone.
     court.site.lie(ct_log::Lie::Hold);
     for id in 0..REPLICAS {
@@ -120,7 +109,7 @@ fn what_is_revoked_stays_so_over_a_restart_while_no_list_is_to_be_had() {
     }
     court.cluster.start_all();
     every_replica_knows_as_revoked(&court, "leaving");
-    let after: Vec<_> = (0..REPLICAS).map(|id| in_force(&court, id)).collect();
+    let after: Vec<_> = (0..REPLICAS).map(|id| court.keeps_in_force(id)).collect();
     assert_eq!(after, all);
     assert!(
         court.site.control().wait_until_asked("/log_list.json", REPLICAS),
