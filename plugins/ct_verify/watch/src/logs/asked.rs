@@ -13,7 +13,7 @@ use transparency::Moment;
 use transparency::checkpoint::CHECKPOINT_BYTES_MAX;
 use transparency::digest::Sha256;
 use transparency::log_list::{CtLog, Interface};
-use transparency::tile::{FULL_TILE_BYTES, TILE_WIDTH, TileId, tiles_for};
+use transparency::tile::{FULL_TILE_BYTES, TILE_WIDTH, TileId, data_tile_path, tiles_for};
 use transparency::tree_head::{TREE_HEAD_BYTES_MAX, TreeHead};
 
 use super::head::{HeadError, SignedHead};
@@ -31,6 +31,15 @@ pub enum AskError {
     /// It is no head that this log signed.
     #[error(transparent)]
     Head(#[from] HeadError),
+}
+
+/// Leaves as a log gave them.
+#[derive(Debug)]
+pub struct Leaves {
+    /// Each as it is hashed, in their order.
+    pub leaves: Vec<Vec<u8>>,
+    /// How many bytes the answer had.
+    pub bytes: u64,
 }
 
 /// One log, and how to ask it.
@@ -96,34 +105,35 @@ impl Asked<'_> {
         Ok(Some((json.leaf_index, path)))
     }
 
-    /// The leaves from `start` on, as the log wants to give them at once: at least one, at most up to `end`.
-    pub async fn leaves(&self, start: u64, end: u64) -> Result<Vec<Vec<u8>>, AskError> {
-        let last = end.min(start + ENTRIES_AT_ONCE) - 1;
+    /// The leaves from `start` to `last`, that one included, by the interface of RFC 6962: as many of them as the log wants to give at once, at least one.
+    pub async fn leaves(&self, start: u64, last: u64) -> Result<Leaves, AskError> {
         let query = [("start", start.to_string()), ("end", last.to_string())];
         let bytes = self.get("ct/v1/get-entries", &query, ENTRIES_BYTES_MAX).await?;
-        let json: EntriesJson = read(&bytes, "get-entries")?;
-        let asked = usize::try_from(last - start + 1).unwrap_or(usize::MAX);
-        if json.entries.is_empty() || asked < json.entries.len() {
-            return Err(AskError::Answer("get-entries"));
-        }
-        let leaves = json.entries.iter().map(|entry| base64(&entry.leaf_input));
-        leaves.collect::<Option<_>>().ok_or(AskError::Answer("get-entries"))
+        let most = usize::try_from(last.saturating_sub(start).saturating_add(1)).unwrap_or(usize::MAX);
+        Ok(Leaves { leaves: read_leaves(&bytes, most)?, bytes: bytes.len() as u64 })
+    }
+
+    /// A tile of entries of a static-ct log.
+    pub async fn data_tile(&self, number: u64, width: u16) -> Result<Bytes, AskError> {
+        let (partial, full) = (data_tile_path(number, width), data_tile_path(number, TILE_WIDTH));
+        self.partial_or_full(&partial, &full, ENTRIES_BYTES_MAX).await
     }
 
     /// The tiles that prove the leaf at this index, of a static-ct log.
     pub async fn tiles(&self, index: u64, head: &TreeHead) -> Result<BTreeMap<TileId, Bytes>, AskError> {
         let mut tiles = BTreeMap::new();
         for id in tiles_for(index, head.size) {
-            tiles.insert(id, self.tile(id).await?);
+            let bytes = self.partial_or_full(&id.path(), &id.full().path(), FULL_TILE_BYTES).await?;
+            tiles.insert(id, bytes);
         }
         Ok(tiles)
     }
 
     /// A tile; a log may have thrown away a partial one once the full one was there.
-    async fn tile(&self, id: TileId) -> Result<Bytes, AskError> {
-        match self.get(&id.path(), &[], FULL_TILE_BYTES).await {
-            Err(AskError::Fetch(FetchError::Status(_))) if id.width < TILE_WIDTH => {
-                self.get(&id.full().path(), &[], FULL_TILE_BYTES).await
+    async fn partial_or_full(&self, partial: &str, full: &str, bytes_max: usize) -> Result<Bytes, AskError> {
+        match self.get(partial, &[], bytes_max).await {
+            Err(AskError::Fetch(FetchError::Status(_))) if partial != full => {
+                self.get(full, &[], bytes_max).await
             }
             bytes => bytes,
         }
@@ -146,6 +156,14 @@ fn read<T: DeserializeOwned>(bytes: &[u8], name: &'static str) -> Result<T, AskE
     serde_json::from_slice(bytes).map_err(|_| AskError::Answer(name))
 }
 
+/// The leaves in an answer of get-entries; of more than `most` the first.
+fn read_leaves(bytes: &[u8], most: usize) -> Result<Vec<Vec<u8>>, AskError> {
+    let json: EntriesJson = read(bytes, "get-entries")?;
+    let leaves = json.entries.iter().take(most).map(|entry| base64(&entry.leaf_input));
+    let leaves = leaves.collect::<Option<Vec<_>>>().filter(|leaves| !leaves.is_empty());
+    leaves.ok_or(AskError::Answer("get-entries"))
+}
+
 fn hashes(texts: &[String]) -> Option<Vec<Sha256>> {
     texts.iter().map(|text| Sha256::from_base64(text)).collect()
 }
@@ -159,7 +177,20 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// A proof has at most 64 hashes of 44 characters.
 const PROOF_BYTES_MAX: usize = 16 << 10;
-/// How many entries are asked for at once.
-const ENTRIES_AT_ONCE: u64 = 256;
 /// How long an answer of get-entries may be: entries have some kilobytes, with their chains.
 const ENTRIES_BYTES_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_without_a_leaf_or_beyond_what_was_asked_are_not_given() {
+        let two = br#"{"entries":[{"leaf_input":"AAE=","extra_data":""},{"leaf_input":"Ag=="}]}"#;
+        assert_eq!(read_leaves(two, 2).unwrap(), [&[0, 1][..], &[2]]);
+        assert_eq!(read_leaves(two, 1).unwrap(), [[0, 1]]);
+        for none in [&br#"{"entries":[]}"#[..], br#"{"entries":[{"leaf_input":"A"}]}"#, b"{}", b"[]", b""] {
+            assert!(read_leaves(none, 2).is_err(), "{}", String::from_utf8_lossy(none));
+        }
+    }
+}

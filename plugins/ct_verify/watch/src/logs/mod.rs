@@ -2,7 +2,7 @@
 //!
 //! Every log has a task of its own, which asks for one thing at a time: a log that is down, slow or lying holds up no other.
 
-mod asked;
+pub(crate) mod asked;
 pub mod audit;
 pub mod condition;
 mod consistency;

@@ -25,8 +25,9 @@ impl AllLeaves {
         }
         let mut hashes = Vec::new();
         while (hashes.len() as u64) < head.size {
-            let leaves = asked.leaves(hashes.len() as u64, head.size).await?;
-            hashes.extend(leaves.iter().map(|leaf| hash_leaf(leaf)));
+            let start = hashes.len() as u64;
+            let given = asked.leaves(start, head.size.min(start + ENTRIES_AT_ONCE) - 1).await?;
+            hashes.extend(given.leaves.iter().map(|leaf| hash_leaf(leaf)));
         }
         if root(&hashes) != head.root {
             return Err(AskError::Answer("get-entries that leads to the signed root"));
@@ -41,3 +42,5 @@ impl AllLeaves {
 
 /// The largest tree that is read as a whole to show that a leaf is not in it.
 pub const SCAN_LEAVES_MAX: u64 = 4096;
+/// How many entries are asked for at once.
+const ENTRIES_AT_ONCE: u64 = 256;

@@ -1,67 +1,21 @@
 //! The two interfaces of logs, as far as a monitor needs them. RFC 6962 §4; C2SP static-ct-api.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::Deserialize;
 use transparency::digest::Sha256;
 use transparency::merkle::hash_leaf;
-use transparency::tile::{
-    FULL_TILE_BYTES, TILE_WIDTH, TileError, TileId, data_tile_path, inclusion_path, parse_data_tile,
-    parse_leaf_input, tiles_for,
-};
+use transparency::tile::{TILE_WIDTH, TileError, TileId, inclusion_path, parse_data_tile, parse_leaf_input};
 use transparency::tree_head::TreeHead;
 
 use super::frontier::Frontier;
-use super::source::{ANSWER_MAX, ENTRIES_BYTES_MAX, Read, Sink, Source, SourceError};
-use crate::fetch::{FetchError, Fetcher, Limits, Permit};
+use super::source::{Read, Sink, Source, SourceError};
+use crate::fetch::FetchError;
+use crate::logs::asked::{Asked, Leaves};
 
 /// A log with the interface of RFC 6962.
 pub(super) struct Rfc6962<'a> {
-    pub url: &'a str,
-    pub fetcher: &'a Fetcher,
+    pub asked: Asked<'a>,
     /// How many entries are asked for at a time.
     pub batch: u64,
-}
-
-#[derive(Deserialize)]
-struct EntriesJson {
-    entries: Vec<EntryJson>,
-}
-
-#[derive(Deserialize)]
-struct EntryJson {
-    leaf_input: String,
-}
-
-#[derive(Deserialize)]
-struct ProofJson {
-    leaf_index: u64,
-    audit_path: Vec<String>,
-}
-
-impl Rfc6962<'_> {
-    async fn ask(&self, path: &str, bytes_max: usize) -> Result<Bytes, FetchError> {
-        let url = format!("{}/ct/v1/{path}", self.url.trim_end_matches('/'));
-        self.fetcher.get(&url, Permit::Named, Limits { bytes_max, total: ANSWER_MAX }).await
-    }
-
-    /// The leaves of the entries from `from` to `to`, that one included, and how many bytes they took.
-    async fn leaves(&self, from: u64, to: u64) -> Result<(Vec<Vec<u8>>, u64), SourceError> {
-        let body = self.ask(&format!("get-entries?start={from}&end={to}"), ENTRIES_BYTES_MAX).await?;
-        let json: EntriesJson =
-            serde_json::from_slice(&body).map_err(|_| SourceError::Malformed("get-entries"))?;
-        let leaves = json.entries.iter().take((to - from + 1) as usize);
-        let leaves: Option<Vec<Vec<u8>>> =
-            leaves.map(|entry| STANDARD.decode(&entry.leaf_input).ok()).collect();
-        match leaves {
-            Some(leaves) if !leaves.is_empty() => Ok((leaves, body.len() as u64)),
-            _ => Err(SourceError::Malformed("get-entries")),
-        }
-    }
 }
 
 #[async_trait]
@@ -74,7 +28,7 @@ impl Source for Rfc6962<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<Read, SourceError> {
         let last = to.min(from + self.batch) - 1;
-        let (leaves, bytes) = self.leaves(from, last).await?;
+        let Leaves { leaves, bytes } = self.asked.leaves(from, last).await?;
         for leaf in &leaves {
             sink(hash_leaf(leaf), parse_leaf_input(leaf).map(|(_, entry, _)| entry));
         }
@@ -83,46 +37,20 @@ impl Source for Rfc6962<'_> {
 
     async fn anchor(&self, size: u64, head: &TreeHead) -> Result<Frontier, SourceError> {
         let Some(index) = size.checked_sub(1) else { return Ok(Frontier::default()) };
-        let (leaves, _) = self.leaves(index, index).await?;
-        let leaf = hash_leaf(leaves.first().ok_or(SourceError::Malformed("get-entries"))?);
-        let hash = form_encoded(&leaf.base64());
-        let path = format!("get-proof-by-hash?hash={hash}&tree_size={}", head.size);
-        let body = self.ask(&path, PROOF_BYTES_MAX).await?;
-        let malformed = || SourceError::Malformed("get-proof-by-hash");
-        let json: ProofJson = serde_json::from_slice(&body).map_err(|_| malformed())?;
-        let path = json.audit_path.iter().map(|node| Sha256::from_base64(node)).collect::<Option<Vec<_>>>();
-        let path = path.ok_or_else(malformed)?;
-        if json.leaf_index != index {
-            return Err(malformed());
+        let given = self.asked.leaves(index, index).await?;
+        let leaf = hash_leaf(given.leaves.first().ok_or(SourceError::Malformed("get-entries"))?);
+        // A log that does not know what it has just given is asked again.
+        let proof = self.asked.inclusion_proof(&leaf, head.size).await?.ok_or(FetchError::Status(404))?;
+        match proof {
+            (at, path) if at == index => Ok(Frontier::from_path(leaf, index, head, &path)?),
+            _ => Err(SourceError::Malformed("get-proof-by-hash")),
         }
-        Ok(Frontier::from_path(leaf, index, head, &path)?)
     }
 }
 
 /// A log with the interface of static-ct-api.
 pub(super) struct StaticCt<'a> {
-    pub url: &'a str,
-    pub fetcher: &'a Fetcher,
-}
-
-impl StaticCt<'_> {
-    async fn ask(&self, path: &str, bytes_max: usize) -> Result<Bytes, FetchError> {
-        let url = format!("{}/{path}", self.url.trim_end_matches('/'));
-        self.fetcher.get(&url, Permit::Named, Limits { bytes_max, total: ANSWER_MAX }).await
-    }
-
-    /// A tile that was partial when the head was signed may have been filled up and taken away since.
-    async fn partial_or_full(
-        &self,
-        partial: &str,
-        full: &str,
-        bytes_max: usize,
-    ) -> Result<Bytes, FetchError> {
-        match self.ask(partial, bytes_max).await {
-            Err(FetchError::Status(_)) if partial != full => self.ask(full, bytes_max).await,
-            answer => answer,
-        }
-    }
+    pub asked: Asked<'a>,
 }
 
 #[async_trait]
@@ -137,8 +65,7 @@ impl Source for StaticCt<'_> {
         let number = from / u64::from(TILE_WIDTH);
         let first = number * u64::from(TILE_WIDTH);
         let width = (head.size - first).min(u64::from(TILE_WIDTH)) as u16;
-        let (partial, full) = (data_tile_path(number, width), data_tile_path(number, TILE_WIDTH));
-        let body = self.partial_or_full(&partial, &full, ENTRIES_BYTES_MAX).await?;
+        let body = self.asked.data_tile(number, width).await?;
         let entries = parse_data_tile(&body).map_err(|_| SourceError::Malformed("data tile"))?;
         let wanted = entries.iter().skip((from - first) as usize).take((to - from) as usize);
         let mut count = 0;
@@ -155,11 +82,7 @@ impl Source for StaticCt<'_> {
 
     async fn anchor(&self, size: u64, head: &TreeHead) -> Result<Frontier, SourceError> {
         let Some(index) = size.checked_sub(1) else { return Ok(Frontier::default()) };
-        let mut tiles: BTreeMap<TileId, Bytes> = BTreeMap::new();
-        for tile in tiles_for(index, head.size) {
-            let bytes = self.partial_or_full(&tile.path(), &tile.full().path(), FULL_TILE_BYTES).await?;
-            tiles.insert(tile, bytes);
-        }
+        let tiles = self.asked.tiles(index, head).await?;
         let take = |id: TileId| tiles.get(&id).map(|bytes| &bytes[..]);
         let path = inclusion_path(index, head.size, &take).map_err(|error| match error {
             TileError::Tile(_) => SourceError::Malformed("tile"),
@@ -173,11 +96,3 @@ impl Source for StaticCt<'_> {
         Ok(Frontier::from_path(leaf, index, head, &path)?)
     }
 }
-
-/// Base64 in the query of a URL.
-fn form_encoded(base64: &str) -> String {
-    base64.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
-}
-
-/// How long a proof may be, in bytes of JSON: 64 nodes of 44 characters, and what stands around them.
-const PROOF_BYTES_MAX: usize = 16 << 10;

@@ -13,6 +13,7 @@ use transparency::tree_head::TreeHead;
 use super::frontier::Frontier;
 use super::logs::{Rfc6962, StaticCt};
 use crate::fetch::{FetchError, Fetcher};
+use crate::logs::asked::{AskError, Asked};
 
 /// Gives the entries of one log.
 #[async_trait]
@@ -62,6 +63,16 @@ pub(super) enum SourceError {
     OtherEntries,
 }
 
+impl From<AskError> for SourceError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Fetch(error) => SourceError::Fetch(error),
+            AskError::Answer(of) => SourceError::Malformed(of),
+            AskError::Head(_) => SourceError::Malformed("head"),
+        }
+    }
+}
+
 impl SourceError {
     /// Whether the log contradicts what it signed.
     pub fn is_lie(&self) -> bool {
@@ -79,13 +90,9 @@ impl SourceError {
 
 /// The source for a log, by its interface.
 pub(super) fn source_of<'a>(log: &'a CtLog, fetcher: &'a Fetcher, batch: u64) -> Box<dyn Source + 'a> {
+    let asked = Asked { fetcher, log };
     match &log.interface {
-        Interface::Rfc6962 { url } => Box::new(Rfc6962 { url, fetcher, batch }),
-        Interface::StaticCt { monitoring_url, .. } => Box::new(StaticCt { url: monitoring_url, fetcher }),
+        Interface::Rfc6962 { .. } => Box::new(Rfc6962 { asked, batch }),
+        Interface::StaticCt { .. } => Box::new(StaticCt { asked }),
     }
 }
-
-/// How long one answer with entries may be, in bytes, unpacked.
-pub(super) const ENTRIES_BYTES_MAX: usize = 16 << 20;
-/// How long one answer may take.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
