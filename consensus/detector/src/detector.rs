@@ -98,6 +98,7 @@ impl Detector {
             }
             Event::Decided { sequence, signers } => self.slots.decide(sequence, signers, now_ms),
             Event::Accuracy { replica, agreed } => return self.judged(replica, agreed, now),
+            Event::Unreadable(replica) => return self.unreadable(replica, now),
             Event::ViewChanged { from_primary, proposable } => {
                 if proposable {
                     self.blame(from_primary, Offence::VotedOut, now);
@@ -242,6 +243,18 @@ impl Detector {
             return Vec::new();
         }
         self.blame(replica, Offence::WrongObservation, now);
+        self.relabel_for(replica, now.monotonic_ms)
+    }
+
+    /// An honest replica that has said Hello sends nothing of the kind.
+    fn unreadable(&mut self, replica: ReplicaId, now: Now) -> Vec<Step> {
+        if self.discredited {
+            return Vec::new();
+        }
+        self.blame(replica, Offence::Unreadable, now);
+        if let Some(peer) = self.peers.get_mut(&replica) {
+            peer.violations.add(1.0, now.monotonic_ms, OFFENCES_HALF_LIFE_MS);
+        }
         self.relabel_for(replica, now.monotonic_ms)
     }
 

@@ -67,6 +67,8 @@ pub enum Event<'a> {
         /// Whether there was work here that it could have proposed.
         proposable: bool,
     },
+    /// The replica sent what cannot be read, over its own channel.
+    Unreadable(ReplicaId),
     /// The protocol reports a fault.
     Fault(&'a Fault),
 }

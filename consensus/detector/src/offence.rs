@@ -83,11 +83,13 @@ pub enum Offence {
     InvalidNewView,
     /// A wish for an operation that decides nothing.
     NullRequest,
+    /// What cannot be read, over a channel that proves who sends and has agreed on a version.
+    Unreadable,
 }
 
 impl Offence {
     /// Every offence, in the order of the counters.
-    pub const ALL: [Offence; 24] = [
+    pub const ALL: [Offence; 25] = [
         Offence::Gone,
         Offence::MissedVote,
         Offence::LateVotes,
@@ -112,6 +114,7 @@ impl Offence {
         Offence::InvalidViewChange,
         Offence::InvalidNewView,
         Offence::NullRequest,
+        Offence::Unreadable,
     ];
 
     /// Who did what by this fault; `None` when it is no misbehaviour of a peer, as [`Notice::of`] says.
@@ -171,6 +174,7 @@ impl Offence {
             Offence::InvalidViewChange => "invalid-view-change",
             Offence::InvalidNewView => "invalid-new-view",
             Offence::NullRequest => "null-request",
+            Offence::Unreadable => "unreadable",
         }
     }
 

@@ -322,6 +322,19 @@ fn rule_breaker_is_labelled() {
 }
 
 #[test]
+fn replica_that_sends_what_cannot_be_read_is_labelled_and_never_shut_out() {
+    let mut stage = Stage::new(4, 1);
+    stage.slots(40);
+    (1..VIOLATIONS_MIN).for_each(|_| stage.event(Event::Unreadable(id(1))));
+    assert_eq!(stage.labelled(), [0_u8; 0]);
+    stage.event(Event::Unreadable(id(1)));
+    assert_eq!((stage.labelled(), stage.quarantined()), (vec![1], vec![]));
+    let assessment = stage.assessment(1);
+    assert_eq!(assessment.statistics.offences, [(Offence::Unreadable, VIOLATIONS_MIN.into())]);
+    assert_eq!(assessment.pattern, Pattern::Unruly);
+}
+
+#[test]
 fn label_ends_a_minute_after_its_reasons() {
     let mut stage = Stage::new(4, 1);
     (0..VIOLATIONS_MIN).for_each(|_| stage.fault(&refused(1, Refusal::LeavesRoot)));

@@ -89,6 +89,7 @@ impl Player {
             70..75 => Event::Observation { from: replica, after_ms: bits },
             75..88 => Event::Decided { sequence, signers: ReplicaSet(bits as u32) },
             88..92 if diet != Diet::TimingAndAbsence => Event::Accuracy { replica, agreed: bits & 1 == 0 },
+            94 if diet != Diet::TimingAndAbsence => Event::Unreadable(replica),
             92..94 => Event::ViewChanged { from_primary: replica, proposable: bits & 1 == 0 },
             _ if self.faults.is_empty() => Event::Message { from: replica },
             _ => Event::Fault(&self.faults[(bits >> 16) as usize % self.faults.len()]),

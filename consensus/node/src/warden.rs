@@ -21,13 +21,19 @@ use crate::transport::Peers;
 /// What the detector makes of each peer is told to the filter's statistics every so many ticks.
 const STATISTICS_TICKS: u32 = 10;
 
-/// What is done to the peers.
+/// Of the connections that a peer spoilt between two ticks so many are told: more make it no worse.
+const UNREADABLE_TOLD_MAX: u32 = 8;
+
+/// What is done to the peers, and seen at their doors.
 pub(crate) trait Doors: Send + Sync {
     /// Ends the peer's connection and takes no other; `notice` tells it why.
     fn shut_out(&self, peer: ReplicaId, notice: &str);
 
     /// Lets it in again.
     fn admit(&self, peer: ReplicaId);
+
+    /// Who sent what cannot be read since this was asked last, and over how many connections.
+    fn take_unreadable(&self) -> Vec<(ReplicaId, u32)>;
 }
 
 impl Doors for Peers {
@@ -37,6 +43,10 @@ impl Doors for Peers {
 
     fn admit(&self, peer: ReplicaId) {
         Peers::admit(self, peer);
+    }
+
+    fn take_unreadable(&self) -> Vec<(ReplicaId, u32)> {
+        Peers::take_unreadable(self)
     }
 }
 
@@ -147,6 +157,11 @@ impl Warden {
     /// What the clock brings: expiries, comparisons. To be called about once a second, also when nothing happens.
     pub(crate) fn tick(&self, now: Now) {
         let mut watch = self.watch();
+        for (replica, count) in self.doors.take_unreadable() {
+            watch.changed = watch.changed.max(Changed::Figures);
+            (0..count.min(UNREADABLE_TOLD_MAX))
+                .for_each(|_| self.tell(&mut watch, now, detector::Event::Unreadable(replica)));
+        }
         let steps = watch.detector.tick(now);
         self.carry_out(&mut watch, steps);
         watch.least_reputation = watch.detector.least_reputation(now);
@@ -403,6 +418,10 @@ mod tests {
             let filter = self.filter.lock().unwrap();
             assert!(!is_dropped(filter.as_ref().unwrap(), peer), "the filter comes first");
             self.done.lock().unwrap().push(format!("{peer} admitted"));
+        }
+
+        fn take_unreadable(&self) -> Vec<(ReplicaId, u32)> {
+            Vec::new()
         }
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
+use detector::{Offence, Pattern, VIOLATIONS_MIN};
 use pbft::{Keyring as _, Message, Vote};
 use peer_filter::{Kind, Mode, Verdict};
 
@@ -107,6 +108,25 @@ async fn quarantine_outlives_a_restart_and_the_filter_drops_what_the_peer_sends(
     assert!(four.node(0).node.lift(ReplicaId(3)));
     four.node(3).status("it is let in", |status| status.present == 2).await;
     until("on both sides", || is_connected(four.node(0), 3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_sends_what_cannot_be_read_is_called_unruly_and_not_shut_out() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Off);
+    for instance in 1..=u64::from(VIOLATIONS_MIN) {
+        let (_endpoint, mut three) = greeted(&four.setting, 0, 3, instance).await;
+        until("the peer is connected", || is_connected(four.node(0), 3)).await;
+        three.send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+        let closed = close_of(&three.connection).await;
+        assert!(CloseCode::Unreadable.is_of(&closed), "{closed}");
+    }
+    let zero = four.node(0);
+    let assessed = || zero.node.assessments().swap_remove(2);
+    until("the detector has heard of it", || assessed().is_byzantine).await;
+    let three = assessed();
+    assert_eq!(three.statistics.offences, [(Offence::Unreadable, VIOLATIONS_MIN.into())]);
+    assert_eq!((three.pattern, three.quarantined), (Pattern::Unruly, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! What we have with one peer: the connection that is kept, or why there is none.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -31,6 +31,8 @@ pub(crate) struct Link {
     admitted: watch::Sender<bool>,
     /// When the peer's last message came, in milliseconds since 1970; 0 before the first.
     last_seen_ms: AtomicU64,
+    /// Connections that ended because of what the peer sent on them, since somebody asked last.
+    unreadable: AtomicU32,
 }
 
 struct LinkState {
@@ -88,6 +90,7 @@ impl Link {
             up: watch::Sender::new(false),
             admitted: watch::Sender::new(true),
             last_seen_ms: AtomicU64::new(0),
+            unreadable: AtomicU32::new(0),
         }
     }
 
@@ -253,6 +256,9 @@ impl Link {
 
     /// The connection has ended. When another has taken its place this changes nothing.
     pub(crate) fn lost(&self, connection: &Connection, reason: &LinkError, inbox: &Inbox) {
+        if reason.is_unreadable() {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
+        }
         let mut state = self.lock();
         if !state.keeps(connection) {
             return;
@@ -294,6 +300,11 @@ impl Link {
         state.problem = Some(text);
         drop(state);
         inbox.nudge();
+    }
+
+    /// How many connections ended because the peer sent what cannot be read, since this was asked last.
+    pub(crate) fn take_unreadable(&self) -> u32 {
+        self.unreadable.swap(0, Ordering::Relaxed)
     }
 
     /// How we stand with the peer, which the cluster file describes by `member`.

@@ -184,6 +184,12 @@ impl Peers {
         others.map(|member| self.shared.link(member.id).state_of(member)).collect()
     }
 
+    /// Who sent what cannot be read since this was asked last, and over how many connections.
+    pub(crate) fn take_unreadable(&self) -> Vec<(ReplicaId, u32)> {
+        let ids = self.shared.cluster.replicas.ids();
+        ids.map(|id| (id, self.shared.link(id).take_unreadable())).filter(|(_, count)| *count > 0).collect()
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
