@@ -19,19 +19,27 @@ pub(super) struct Memory {
     error: Option<String>,
     /// The slot in which a look was begun last.
     looked: Option<u64>,
+    /// Whether that look is not over.
+    is_looking: bool,
     /// What the operator has heard of: told again only after it was different.
     told_warnings: Vec<Warning>,
     told_outcome: Option<Said>,
 }
 
 impl Memory {
-    /// Whether no look has been begun in this slot; begins one.
+    /// Whether no look has been begun in this slot, and none is under way; begins one.
     pub fn begin(&mut self, slot: u64) -> bool {
-        let is_new = self.looked.is_none_or(|looked| looked < slot);
+        let is_new = !self.is_looking && self.looked.is_none_or(|looked| looked < slot);
         if is_new {
             self.looked = Some(slot);
+            self.is_looking = true;
         }
         is_new
+    }
+
+    /// The look that was begun is over.
+    pub fn end(&mut self) {
+        self.is_looking = false;
     }
 
     /// Keeps what was seen; returns the warnings that the operator has not heard of.

@@ -9,5 +9,5 @@ mod slots;
 
 pub use memory::SLOTS_KEPT;
 pub use outcome::{Decided, Essence, Outcome, Seen};
-pub use prober::{ProbeConfig, ProbeError, Prober, TARGETS_MAX};
+pub use prober::{LOOKS_AT_ONCE_MAX, ProbeConfig, ProbeError, Prober, TARGETS_MAX};
 pub use slots::Slots;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use transparency::Moment;
@@ -49,6 +50,8 @@ pub struct Prober {
     names: Arc<dyn Names>,
     materials: Arc<dyn Materials>,
     state: Mutex<State>,
+    /// So many targets are looked at at a time.
+    places: Semaphore,
     task: Mutex<Option<AbortHandle>>,
 }
 
@@ -77,19 +80,23 @@ impl Prober {
         }
         let targets = config.targets.iter().map(|target| (target.clone(), Memory::default())).collect();
         let state = Mutex::new(State { targets, ..State::default() });
-        Ok(Arc::new(Prober { config, context, names, materials, state, task: Mutex::new(None) }))
+        let places = Semaphore::new(LOOKS_AT_ONCE_MAX);
+        Ok(Arc::new(Prober { config, context, names, materials, state, places, task: Mutex::new(None) }))
     }
 
-    /// Looks in the background from now on, until [`Prober::stop`].
+    /// Looks in the background from now on, until [`Prober::stop`]. A look that takes long holds up none at other targets.
     pub fn start(self: &Arc<Self>, runtime: &Handle) {
         let prober = Arc::downgrade(self);
         let task = runtime.spawn(async move {
             let mut ticks = interval(ROUND_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // At most one for each target: only one look at it is under way.
+            let mut rounds = JoinSet::new();
             loop {
                 ticks.tick().await;
+                while rounds.try_join_next().is_some() {}
                 let Some(prober) = prober.upgrade() else { return };
-                prober.round().await;
+                rounds.spawn(async move { prober.round().await });
             }
         });
         if let Some(before) = lock(&self.task).replace(task.abort_handle()) {
@@ -104,7 +111,7 @@ impl Prober {
         }
     }
 
-    /// Looks at all targets that are due and have not been looked at in this slot; returns how many.
+    /// Looks at all targets that are due, have not been looked at in this slot, and are not being looked at; returns how many.
     pub async fn round(self: &Arc<Self>) -> usize {
         let now = self.context.now();
         let slot = self.config.slots.slot(now);
@@ -120,11 +127,15 @@ impl Prober {
         let count = due.len();
         let mut looks = JoinSet::new();
         for target in due {
-            if looks.len() == LOOKS_AT_ONCE_MAX {
-                looks.join_next().await;
-            }
             let prober = Arc::clone(self);
-            looks.spawn(async move { prober.look_at(&target, slot).await });
+            looks.spawn(async move {
+                let _busy = Busy(&prober, &target);
+                let Ok(_place) = prober.places.acquire().await else { return };
+                // Who had to wait until the slot was over looks in the next one.
+                if prober.config.slots.slot(prober.context.now()) == slot {
+                    prober.look_at(&target, slot).await;
+                }
+            });
         }
         while looks.join_next().await.is_some() {}
         count
@@ -216,7 +227,8 @@ impl Prober {
         let state = lock(&self.state);
         let targets: serde_json::Map<String, Value> =
             state.targets.iter().map(|(target, memory)| (target.to_string(), memory.to_json())).collect();
-        json!({ "slot": self.config.slots.slot(self.context.now()), "targets": targets })
+        let slots = self.config.slots;
+        json!({ "period_seconds": slots.seconds(), "slot": slots.slot(self.context.now()), "targets": targets })
     }
 
     /// How many looks there were, by what came of them.
@@ -324,6 +336,17 @@ impl Prober {
     }
 }
 
+/// A target that is being looked at, until this goes.
+struct Busy<'a>(&'a Prober, &'a Target);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if let Some(memory) = lock(&self.0.state).targets.get_mut(self.1) {
+            memory.end();
+        }
+    }
+}
+
 impl Drop for Prober {
     fn drop(&mut self) {
         self.stop();
@@ -337,6 +360,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How many targets there may be.
 pub const TARGETS_MAX: usize = 32;
 /// How many looks are under way at a time.
-const LOOKS_AT_ONCE_MAX: usize = 4;
+pub const LOOKS_AT_ONCE_MAX: usize = 8;
 /// How often it is asked who is due.
-const ROUND_EVERY: Duration = Duration::from_secs(1);
+const ROUND_EVERY: Duration = Duration::from_millis(250);

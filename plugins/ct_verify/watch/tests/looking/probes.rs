@@ -6,13 +6,19 @@ use std::time::Duration;
 use ct_log::{Authority, Clock, Issued};
 use ct_watch::context::Context;
 use ct_watch::names::NameTable;
-use ct_watch::probe::{Decided, Essence, Outcome, ProbeConfig, ProbeError, Prober, SLOTS_KEPT, Slots};
+use ct_watch::probe::{
+    Decided, Essence, LOOKS_AT_ONCE_MAX, Outcome, ProbeConfig, ProbeError, Prober, SLOTS_KEPT, Slots,
+};
 use ct_watch::served::{Looking, Protocol, Target};
+use tokio::io::AsyncReadExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 use transparency::Conclusion;
 use transparency::digest::Sha256;
 use transparency::score::Networks;
 
-use crate::peers::{HOST, Trusting, context, here, looking, serve_tls, target, tlsa};
+use crate::peers::{HOST, Trusting, context, here, looking, serve, serve_tls, target, tlsa};
 
 struct Case {
     clock: Clock,
@@ -232,4 +238,126 @@ async fn networks_are_those_of_the_newest_decision_on_that_certificate() {
     assert_eq!(networks(HOST, &leaf), Some((3, 4)));
     case.clock.advance(600 * SLOTS_KEPT as u64);
     assert_eq!(networks(HOST, &leaf), None, "what was decided long ago says nothing of now");
+}
+
+/// A server that says nothing, and who is told of each connection to it.
+async fn silent() -> (u16, mpsc::UnboundedReceiver<()>) {
+    let (told, connected) = mpsc::unbounded_channel();
+    let port = serve(move |mut stream| {
+        let told = told.clone();
+        async move {
+            let _nobody_waits = told.send(());
+            let _closed = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    (port.await, connected)
+}
+
+/// A prober of these targets, in the middle of a slot.
+fn prober(clock: &Clock, authority: &Authority, targets: Vec<Target>, names: NameTable) -> Arc<Prober> {
+    let config = ProbeConfig { targets, slots: Slots::new(600), looking: looking(), seed: 7 };
+    let trusting = Trusting::in_authority(authority);
+    Prober::new(config, context(clock), Arc::new(names), trusting).unwrap()
+}
+
+#[tokio::test]
+async fn a_silent_target_holds_up_no_other() {
+    let clock = Clock::at("2026-08-01T00:05:00Z");
+    let authority = Authority::new("Alder CA", &clock);
+    let issued = authority.leaf(HOST).valid(clock.now(), 90).issue(&[]);
+    let good = target(serve_tls(&issued).await, Protocol::Tls);
+    let (port, mut connected) = silent().await;
+    let prober = prober(&clock, &authority, vec![good.clone(), target(port, Protocol::Tls)], here());
+    prober.start(&Handle::current());
+    connected.recv().await.unwrap();
+    clock.advance(600);
+    let slot = prober.slots().slot(clock.now());
+    let seen = async {
+        while prober.seen(&good, slot).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.expect("the other is looked at in the next slot");
+    prober.stop();
+}
+
+#[tokio::test]
+async fn a_target_that_is_being_looked_at_is_not_looked_at_again_until_that_is_over() {
+    let clock = Clock::at("2026-08-01T00:05:00Z");
+    let (port, mut connected) = silent().await;
+    let prober =
+        prober(&clock, &Authority::new("Alder CA", &clock), vec![target(port, Protocol::Tls)], here());
+    let round = || {
+        let prober = prober.clone();
+        tokio::spawn(async move { prober.round().await })
+    };
+    let first = round();
+    connected.recv().await.unwrap();
+    clock.advance(600);
+    assert_eq!(prober.round().await, 0);
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let again = async {
+        loop {
+            tokio::select! {
+                _ = connected.recv() => break,
+                _ = round() => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), again).await.expect("it is looked at again");
+}
+
+#[tokio::test]
+async fn a_target_that_waited_until_the_slot_was_over_is_looked_at_in_the_next() {
+    let clock = Clock::at("2026-08-01T00:05:00Z");
+    let authority = Authority::new("Alder CA", &clock);
+    let issued = authority.leaf(HOST).valid(clock.now(), 90).issue(&[]);
+    let (mut targets, mut connected, over) = (Vec::new(), Vec::new(), Arc::new(Notify::new()));
+    while targets.len() < LOOKS_AT_ONCE_MAX {
+        let (told, connection) = mpsc::unbounded_channel();
+        let over = over.clone();
+        let port = serve(move |stream| {
+            let (told, over) = (told.clone(), over.clone());
+            async move {
+                let until = over.notified();
+                let _nobody_waits = told.send(());
+                until.await;
+                drop(stream);
+            }
+        });
+        targets.push(target(port.await, Protocol::Tls));
+        connected.push(connection);
+    }
+    // Targets are looked at in the order of their names.
+    let last = "zzz.example.org";
+    let good = Target::new(last, serve_tls(&issued).await, Protocol::Tls).unwrap();
+    targets.push(good.clone());
+    let mut names = here();
+    names.addresses.insert(last.to_owned(), names.addresses[HOST].clone());
+    let prober = prober(&clock, &authority, targets, names);
+    let before = prober.slots().slot(clock.now());
+    let first = {
+        let prober = prober.clone();
+        tokio::spawn(async move { prober.round().await })
+    };
+    for connection in &mut connected {
+        connection.recv().await.unwrap();
+    }
+    clock.advance(600);
+    over.notify_waiters();
+    assert_eq!(first.await.unwrap(), LOOKS_AT_ONCE_MAX + 1);
+    assert!(prober.seen(&good, before).is_none());
+    let next = {
+        let prober = prober.clone();
+        tokio::spawn(async move { prober.round().await })
+    };
+    let seen = async {
+        while prober.seen(&good, before + 1).is_none() {
+            over.notify_waiters();
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.expect("it is looked at in the slot of now");
+    next.abort();
 }
