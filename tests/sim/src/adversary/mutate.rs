@@ -1,20 +1,26 @@
-//! Small changes to what the honest code sends, signed anew: the view before or after, the slot beside, a digest of before.
+//! Small changes to what the honest code sends, signed anew: the view before or after, the slot beside, a digest of before, another batch under a header, late.
 //! Source: the mutations of ByzzFuzz (Winter et al. 2023).
 
+use std::sync::Arc;
+
 use certificate::{Digest, MessageType, Sequence, View};
-use pbft::{Message, Vote};
+use pbft::{Batch, Message, Vote};
 
 use super::{Adversary, Liar, Said};
 use crate::random::Random;
 
+/// A garbled proposal comes so much later at most, in milliseconds.
+const LATE_MS_MAX: u64 = 2000;
+
 pub(super) struct Mutate {
     percent: u64,
     digests: Vec<Digest>,
+    batch: Arc<Batch>,
 }
 
 impl Mutate {
     pub(super) fn draw(pick: &mut Random) -> Mutate {
-        Mutate { percent: pick.choose(&[5, 20, 60]), digests: Vec::new() }
+        Mutate { percent: pick.choose(&[5, 20, 60]), digests: Vec::new(), batch: Arc::default() }
     }
 
     fn vote(&mut self, liar: &mut Liar<'_>, phase: MessageType, vote: Vote) -> Vote {
@@ -33,7 +39,7 @@ impl Mutate {
 }
 
 impl Adversary for Mutate {
-    fn speak(&mut self, liar: &mut Liar<'_>, (to, message, delay): Said) -> Vec<Said> {
+    fn speak(&mut self, liar: &mut Liar<'_>, (to, message, mut delay): Said) -> Vec<Said> {
         if !liar.pick.percent(self.percent) {
             return vec![(to, message, delay)];
         }
@@ -46,7 +52,7 @@ impl Adversary for Mutate {
             }
             Message::PrePrepare(proposal) => {
                 let mut bent = proposal.clone();
-                match liar.pick.below(6) {
+                match liar.pick.below(7) {
                     0 => bent.view = bent.view.next(),
                     1 => bent.header.sequence = bent.header.sequence.next(),
                     2 => bent.header.time_ms += liar.pick.choose(&[1, 10_000, 3_600_000]),
@@ -55,7 +61,12 @@ impl Adversary for Mutate {
                         bent.header.prefix_sequence =
                             Sequence(bent.header.prefix_sequence.0.saturating_sub(1));
                     }
-                    _ => bent.header.leaves_root = Digest::of(b"other"),
+                    5 => bent.header.leaves_root = Digest::of(b"other"),
+                    // The header that others vote for: whoever does not judge it now may take it for a body later.
+                    _ => {
+                        bent.batch = std::mem::replace(&mut self.batch, proposal.batch.clone());
+                        delay += liar.pick.below(LATE_MS_MAX);
+                    }
                 }
                 Message::PrePrepare(liar.sign_proposal(bent))
             }
