@@ -72,6 +72,9 @@ impl Core {
             let events = background.watch().events();
             let grave = events.iter().filter(|event| event.grave).count();
             summary["logs"] = json!(background.watch().logs().map(|logs| logs.conditions()));
+            let logs = background.watch().logs();
+            summary["audits"] = json!(logs.map(|logs| logs.auditor().counts()));
+            summary["evidence"] = json!(logs.map(|logs| logs.evidence().count()));
             summary["events"] = json!({ "all": events.len(), "grave": grave });
             summary["probes"] = json!(background.prober().map(|prober| prober.states()));
             let counts = background.monitor().map(|monitor| monitor.counts());

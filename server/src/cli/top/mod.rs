@@ -51,8 +51,8 @@ What a replica says of the others is its own view: two replicas may well differ,
   REP      its reputation, 0 to 1
   DROPPED  datagrams from its address that the filter threw away
   PATTERN  what this looks like; ACTION what is advised; WHY what stands out
-With `ct-verify` in the Corefile, the line `transparency` counts CT logs by condition, RRsets by verdict, probed targets by what the cluster
-saw of them, certificates that the monitor found, and events.
+With `ct-verify` in the Corefile, the line `transparency` counts CT logs by condition, their promises by what was found, proofs of split
+views, RRsets by verdict, probed targets by what the cluster saw of them, certificates that the monitor found, and events.
 
 Exit codes: 0 shown, 1 a replica cannot be asked (with --once), 64 wrong usage.";
 

@@ -1,4 +1,4 @@
-//! The line of `quorate top` about certificates: how logs, verdicts, probes and events stand. Pure.
+//! The line of `quorate top` about certificates: how logs and their promises, verdicts, probes and events stand. Pure.
 
 use serde_json::Value;
 
@@ -16,9 +16,15 @@ pub fn line(summary: &Value) -> Option<String> {
     let part = |name: &str, words: Vec<String>| {
         if words.is_empty() { format!("{name} none") } else { format!("{name} {}", words.join(", ")) }
     };
+    let some = |part: &str| !words(part).is_empty();
     let events = summary.get("events");
     let count = |which: &str| events.and_then(|events| events[which].as_u64()).unwrap_or(0);
-    let mut parts = vec![part("logs", words("logs")), part("verdicts", words("verdicts"))];
+    let mut parts = vec![part("logs", words("logs"))];
+    parts.extend(some("audits").then(|| part("promises", words("audits"))));
+    if let Some(split_views @ 1..) = summary.get("evidence").and_then(Value::as_u64) {
+        parts.push(format!("split views {split_views}"));
+    }
+    parts.push(part("verdicts", words("verdicts")));
     if summary.get("probes").is_some_and(Value::is_object) {
         parts.push(part("probes", words("probes")));
     }
@@ -31,8 +37,9 @@ pub fn line(summary: &Value) -> Option<String> {
 
 /// Where a word stands: what is well first, what is worst last; words that are not known come in between.
 fn rank(word: &str) -> usize {
-    let well = ["ok", "valid", "corroborated"];
-    let ill = ["unreachable", "no_agreement", "all_changed", "we_differ", "invalid", "lying"];
+    let well = ["ok", "valid", "corroborated", "proved"];
+    let ill =
+        ["unreachable", "no_agreement", "all_changed", "we_differ", "invalid", "lying", "broken_promise"];
     match (well.contains(&word), ill.iter().position(|one| *one == word)) {
         (true, _) => 0,
         (false, None) => 1,
@@ -54,8 +61,11 @@ mod tests {
             "events": { "all": 7, "grave": 2 },
             "probes": { "we_differ": 1, "corroborated": 2 },
             "certificates": 4,
+            "audits": { "broken_promise": 1, "not_checked": 0, "pending": 3, "proved": 8 },
+            "evidence": 1,
         });
-        let expected = "transparency: logs 5 ok, 1 behind, 2 unreachable, 1 lying; verdicts 10 valid, 3 indeterminate, 2 invalid; \
+        let expected = "transparency: logs 5 ok, 1 behind, 2 unreachable, 1 lying; \
+                        promises 8 proved, 3 pending, 1 broken promise; split views 1; verdicts 10 valid, 3 indeterminate, 2 invalid; \
                         probes 2 corroborated, 1 we differ; new certificates 4; events 7, 2 grave\n";
         assert_eq!(line(&summary).as_deref(), Some(expected));
     }
@@ -63,7 +73,11 @@ mod tests {
     #[test]
     fn a_replica_that_says_little_has_a_short_line_and_one_without_the_plugin_none() {
         let expected = "transparency: logs none; verdicts none; events 0, 0 grave\n";
-        assert_eq!(line(&json!({ "logs": null, "probes": null })).as_deref(), Some(expected));
+        assert_eq!(
+            line(&json!({ "logs": null, "probes": null, "audits": { "proved": 0 }, "evidence": 0 }))
+                .as_deref(),
+            Some(expected)
+        );
         assert_eq!(line(&Value::Null), None);
     }
 }
