@@ -256,6 +256,8 @@ impl Driver {
 
     fn report(&self, fault: &Fault) {
         self.counters.faults.add(1);
+        // Who repeats what is proven already, after its quarantine, is not to fill the log.
+        let is_news = self.evidence.keep(fault, wall_ms());
         match fault {
             Fault::Diverged { .. } => {
                 error!(%fault, "a quorum's state is not ours: this replica does not vote any more");
@@ -264,10 +266,9 @@ impl Driver {
                 error!(%fault, "more replicas are faulty than the cluster tolerates: this replica does not vote any more");
             }
             Fault::ClockSkew { .. } => warn!(%fault, "refused a proposal because of its time"),
-            fault if fault.is_proof() => warn!(%fault, "a peer is proven faulty"),
+            fault if fault.is_proof() && is_news => warn!(%fault, "a peer is proven faulty"),
             fault => debug!(%fault, "refused a peer's message"),
         }
-        self.evidence.keep(fault, wall_ms());
     }
 
     fn publish(&self) {

@@ -52,16 +52,16 @@ impl Evidence {
         Evidence { domain, shelf, waiting: Some(sender), writer, counters }
     }
 
-    /// Keeps a fault if it has signed evidence of which there is not enough.
-    pub(crate) fn keep(&self, fault: &Fault, wall_ms: u64) {
+    /// Keeps a fault if it has signed evidence of which there is not enough; says whether it will be written.
+    pub(crate) fn keep(&self, fault: &Fault, wall_ms: u64) -> bool {
         let file = EvidenceFile::of(fault, &self.domain, wall_ms);
-        let Some((topic, file)) = Topic::of(fault).zip(file) else { return };
+        let Some((topic, file)) = Topic::of(fault).zip(file) else { return false };
         let number = match lock(&self.shelf).place(topic, || file.exhibit.digest()) {
             Place::Take(number) => number,
-            Place::Enough => return,
+            Place::Enough => return false,
             Place::Busy => {
                 self.counters.evidence_lost.add(1);
-                return;
+                return false;
             }
         };
         let piece = Piece { topic, number, file };
@@ -70,6 +70,7 @@ impl Evidence {
             lock(&self.shelf).failed(topic, number);
             self.counters.evidence_lost.add(1);
         }
+        sent
     }
 }
 
@@ -177,7 +178,9 @@ mod tests {
         let counters = Arc::new(LiveCounters::default());
         for faults in faults.chunks(4) {
             let evidence = Evidence::start(folder.join("evidence"), domain(), counters.clone());
-            faults.iter().for_each(|fault| evidence.keep(fault, 0));
+            for fault in faults {
+                evidence.keep(fault, 0);
+            }
         }
         counters
     }
@@ -269,6 +272,16 @@ mod tests {
         }
         run(folder.path(), &[equivocation(10)]);
         assert_eq!(texts(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn proof_is_news_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let counters = Arc::new(LiveCounters::default());
+        let evidence = Evidence::start(folder.path().join("evidence"), domain(), counters);
+        let told = [9, 9, 10, 9, 11, 12, 13, 14].map(|sequence| evidence.keep(&equivocation(sequence), 0));
+        assert_eq!(told, [true, false, true, false, true, true, false, false]);
+        assert!(!evidence.keep(&Fault::OverQuota { from: ReplicaId(1) }, 0));
     }
 
     #[test]
