@@ -1,7 +1,7 @@
 //! Inputs that the cluster has put in force, and that survive a restart.
 //!
-//! Which input is in force is decided by the cluster, and known at once; its content may have to be fetched, and is read beside. A decision takes effect
-//! in the order of the log, however long content takes: what is read of an earlier one comes too late. What was in force until ten minutes ago is
+//! Which input is in force is decided by the cluster, and known at once; its content may have to be fetched, and is read beside. Decisions take
+//! effect in the order of the log, however long content takes: what is read of an earlier one comes too late. What was in force until ten minutes ago is
 //! still judged by, so that nobody who asked a moment too early is turned away.
 
 use std::collections::{BTreeMap, BTreeSet};

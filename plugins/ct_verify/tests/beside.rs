@@ -126,11 +126,10 @@ fn what_is_in_force_is_written_before_the_plugin_has_stopped() {
     let plugin = Arc::new(super::plugin_at(folder.path(), &lines, super::AUGUST));
     plugin.core.in_force.open().unwrap();
     let (runtime, free) = busy();
-    let told = plugin.clone();
     on(&runtime, async move {
-        let digest = told.core.own.materials().trust.digest;
-        put(&told, InputKind::Trust, digest, august_ms());
-        told.core.in_force.flush();
+        let digest = plugin.core.own.materials().trust.digest;
+        put(&plugin, InputKind::Trust, digest, august_ms());
+        plugin.core.in_force.flush();
     });
     assert!(folder.path().join("state/in-force.json").exists());
     drop(free);

@@ -52,7 +52,8 @@ async fn each_block_has_its_own_numbers() {
     ] {
         assert!(text.contains(line), "{text}");
     }
-    (org_chain.stop(), net_chain.stop());
+    org_chain.stop();
+    net_chain.stop();
 }
 
 #[tokio::test]
@@ -63,7 +64,8 @@ async fn blocks_for_the_same_zones_are_told_of_together() {
     let (_other, other_chain) = started(&context, "example.org.", "www.example.org mail.example.org:25");
     let expected = ["{zones=\"example.org.\",outcome=\"undecided\"} 3"];
     assert_eq!(told(&metrics, "quorate_ct_probe_targets"), expected);
-    (one_chain.stop(), other_chain.stop());
+    one_chain.stop();
+    other_chain.stop();
 }
 
 #[tokio::test]
@@ -75,7 +77,8 @@ async fn reload_leaves_no_gauges_of_blocks_that_are_gone() {
     let (_new, new_chain) = started(&configuration(&metrics), "example.org.", "a.example.org b.example.org");
     let expected = ["{zones=\"example.org.\",outcome=\"undecided\"} 2"];
     assert_eq!(told(&metrics, "quorate_ct_probe_targets"), expected, "while both are at work");
-    (org_chain.stop(), net_chain.stop());
+    org_chain.stop();
+    net_chain.stop();
     assert_eq!(told(&metrics, "quorate_ct_probe_targets"), expected);
     new_chain.stop();
     assert!(!metrics.encode().contains("quorate_ct_probe_targets{"));
