@@ -65,6 +65,10 @@ pub trait Validator: Send + Sync + 'static {
     /// Errors: what is wrong with the request.
     fn compose(&self, query: &str, body: &[u8], now_ms: u64) -> Result<Task, Refusal>;
 
+    /// A cluster asks from now on. Called before the first lookup for it: remarks on answers are agreed on from then on, so nothing may stand in
+    /// them that this replica alone knows.
+    fn attached(&self);
+
     /// What this replica says of an operation. Called at every replica, while a quorum waits: what is missing may be fetched from `library`, and
     /// nothing else is asked.
     async fn observe(&self, task: &Task, now_ms: u64, library: &dyn Library) -> Statement;
@@ -72,8 +76,9 @@ pub trait Validator: Send + Sync + 'static {
     /// An operation was decided, in the order of the log. After a restart, or when this replica was behind, some may never come.
     fn decided(&self, task: &Task, decision: &Decision);
 
-    /// What a decision says, as JSON for the client that asked: stands under `validation` beside `certificate`.
-    fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value;
+    /// What a decision says, as JSON for the client that asked: stands under `validation` beside `certificate`. What this replica alone knows may
+    /// stand beside it, marked as such.
+    async fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value;
 
     /// The content with this digest, for peers that ask for it.
     fn content(&self, digest: &Digest) -> Option<Bytes>;

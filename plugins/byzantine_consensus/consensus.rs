@@ -127,8 +127,11 @@ impl Consensus {
         self.settings.fast_path.releases(self.node.get().map_or(0.0, NodeHandle::least_reputation))
     }
 
-    /// Looks names up through `attached` from now on, under the number `id` of its plugin.
+    /// Looks names up through `attached` from now on, under the number `id` of its plugin. Its validator, if it has one, is told first.
     pub fn attach(&self, id: u64, attached: Attached) {
+        if let Some(validator) = attached.rest.validator() {
+            validator.attached();
+        }
         self.chains.write().unwrap_or_else(PoisonError::into_inner).insert(id, attached);
     }
 

@@ -1,6 +1,6 @@
 //! Looks at the certificates of answers, by the inputs at hand. Nothing is fetched while a query waits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -135,7 +135,7 @@ impl Core {
     /// What certificates are judged by now: what the cluster has put in force, and what this replica has itself where that is nothing.
     pub fn materials(&self, now: Moment) -> Arc<Materials> {
         let own = self.own.materials();
-        if !self.is_attached.load(Ordering::Relaxed) {
+        if !self.is_attached() {
             return own;
         }
         let is_old = |input: &Input| matches!(input, Input::LogList(list) if list.value.is_stale(now));
@@ -157,7 +157,7 @@ impl Core {
     /// What servers are judged by: replicas vote on what they saw, so with a cluster nothing that this replica alone has.
     pub fn materials_of_probes(&self, now: Moment) -> Materials {
         let materials = Materials::clone(&self.materials(now));
-        if self.is_attached.load(Ordering::Relaxed) { materials.agreed() } else { materials }
+        if self.is_attached() { materials.agreed() } else { materials }
     }
 
     /// The response as it goes on: as it came, with a remark, or without its records.
@@ -225,10 +225,11 @@ impl Core {
         let background = self.background();
         let verdict = judge_rrset_by((&name, set.kind), &rdata, self.settings.certificates, |chain, name| {
             let (verdict, is_new) = self.verdicts.judge(chain, name, materials, now);
-            if is_new && let Some(background) = &background {
+            let Some(background) = &background else { return verdict };
+            if is_new {
                 background.attend(name, chain, &verdict);
             }
-            verdict
+            self.by_findings(background, set, verdict, now)
         });
         let found = found(set, &verdict)?;
         self.metrics.verdict(word(set.kind), found.judged.word(), mode.word());

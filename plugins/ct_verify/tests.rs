@@ -5,6 +5,7 @@ mod answers;
 mod beside;
 mod keeping;
 mod lists;
+mod local;
 mod numbers;
 mod setting_up;
 

@@ -1,21 +1,24 @@
-//! Tells the operator of bad RRsets: a line in the log and an event, once per hour and content.
+//! Tells the operator of bad RRsets: a line in the log and an event, once per hour and content; and once of each broken promise that stands behind an answer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use ct_watch::events::Event;
 use serde_json::json;
 use transparency::Moment;
-use transparency::digest::Sha256;
+use transparency::digest::{LogId, Sha256};
+use transparency::inclusion::Audited;
 
+use super::background::Background;
 use super::handler::Core;
 use super::remark::Found;
 use super::sets::{Set, word};
 
-/// What was told of within the hour.
+/// What was told of: of sets within the hour, of promises at all.
 #[derive(Default)]
 pub struct Told {
     state: Mutex<State>,
+    promises: Mutex<BTreeSet<(LogId, Sha256)>>,
 }
 
 #[derive(Default)]
@@ -46,6 +49,12 @@ impl Told {
             return News::None;
         }
         if TOLD_MAX < state.contents.len() { News::Many } else { News::This }
+    }
+
+    /// Whether this promise has not been told of.
+    fn is_new_promise(&self, promise: (LogId, Sha256)) -> bool {
+        let mut promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        promises.len() < PROMISES_MAX && promises.insert(promise)
     }
 }
 
@@ -84,6 +93,27 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Tells of an answer that goes on though this replica knows that a log broke its promise of a certificate in it, once for each promise. The
+    /// other replicas may not know, so nothing that they agree on may say it.
+    pub fn tell_of_broken_promise(&self, background: &Background, set: &Set, found: &Audited, now: Moment) {
+        if !self.told.is_new_promise((found.log, found.leaf)) {
+            return;
+        }
+        background.watch().context().events.push(Event {
+            at: now,
+            code: "broken_promise_in_answer",
+            grave: true,
+            subject: format!("{} {}", set.owner.to_ascii(), word(set.kind)),
+            text: "a log broke its promise of a certificate in this answer; the cluster does not know"
+                .to_owned(),
+            facts: json!({ "log": found.log, "leaf": found.leaf }),
+        });
+    }
+}
+
+/// How many broken promises are told of: as many as are looked into.
+const PROMISES_MAX: usize = 4096;
 /// How many RRsets are told of within an hour.
 const TOLD_MAX: usize = 64;
 const HOUR_SECONDS: u64 = 3600;

@@ -12,6 +12,8 @@ use certificate::leaf::{Class, Leaf};
 use certificate::{Digest, OperationKind, ReplicaId};
 use ct_watch::probe::{Decided as ProbeDecided, Essence};
 use ct_watch::served::Target;
+use rustls_pki_types::CertificateDer;
+use serde_json::json;
 use transparency::content::decode_chain;
 use transparency::digest::Sha256;
 use transparency::operation::{
@@ -19,7 +21,7 @@ use transparency::operation::{
     Seen, ValidateSubject,
 };
 use transparency::score::Networks;
-use transparency::{Moment, Question, judge};
+use transparency::{Moment, Question, Verdict, judge};
 
 use super::aside::with_room;
 use super::content::Contents;
@@ -34,8 +36,11 @@ impl Validator for Core {
         self.composed(query, body, now_ms)
     }
 
-    async fn observe(&self, task: &Task, now_ms: u64, library: &dyn Library) -> Statement {
+    fn attached(&self) {
         self.is_attached.store(true, Ordering::Relaxed);
+    }
+
+    async fn observe(&self, task: &Task, now_ms: u64, library: &dyn Library) -> Statement {
         let (about, statement) = match task.kind {
             OperationKind::Validate => match ValidateSubject::decode(&task.subject) {
                 Ok(ValidateSubject::Certificate(subject)) => {
@@ -74,8 +79,14 @@ impl Validator for Core {
         }
     }
 
-    fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value {
-        explain(task, leaf)
+    async fn explain(&self, task: &Task, leaf: &Leaf) -> serde_json::Value {
+        let mut told = explain(task, leaf);
+        if task.kind == OperationKind::Validate
+            && let Ok(ValidateSubject::Certificate(subject)) = ValidateSubject::decode(&task.subject)
+        {
+            told["local"] = json!(self.local(&subject).await);
+        }
+        told
     }
 
     fn content(&self, digest: &Digest) -> Option<Bytes> {
@@ -92,7 +103,6 @@ impl Validator for Core {
     }
 
     fn wishes(&self, now_ms: u64) -> Vec<Task> {
-        self.is_attached.store(true, Ordering::Relaxed);
         self.all_wishes(now_ms)
     }
 
@@ -125,6 +135,17 @@ impl Core {
         if (subject.policy, subject.revocation) != (self.settings.policy, self.settings.revocation) {
             return Err("another policy is in use here".to_owned());
         }
+        let (_, judged) = self.judge_subject(subject, now_ms, library).await?;
+        Ok(verdict(CERTIFICATE_TTL_SECONDS, Agreed::of(&judged).encode()))
+    }
+
+    /// The chain that a subject names, and the verdict on it by the inputs that the subject names and by nothing else.
+    pub(super) async fn judge_subject(
+        &self,
+        subject: &CertificateSubject,
+        now_ms: u64,
+        library: &dyn Library,
+    ) -> Result<(Vec<CertificateDer<'static>>, Verdict), String> {
         let materials = self.materials_of(subject, now_ms, library).await?;
         let chain =
             self.fetched(&self.chains, &subject.chain, library).await.ok_or("the chain is not to be had")?;
@@ -139,10 +160,10 @@ impl Core {
                 networks: None,
             };
             let by = (&subject.policy, subject.revocation);
-            Agreed::of(&materials.pinned(by, |pinned| judge(&question, pinned, subject.at())))
+            let verdict = materials.pinned(by, |pinned| judge(&question, pinned, subject.at()));
+            (chain, verdict)
         });
-        let agreed = judged.await.ok_or("the judgement was broken off")?;
-        Ok(verdict(CERTIFICATE_TTL_SECONDS, agreed.encode()))
+        judged.await.ok_or_else(|| "the judgement was broken off".to_owned())
     }
 
     /// The inputs that a subject names, all of them in force here.

@@ -48,7 +48,7 @@ pub async fn validate(consensus: &Consensus, query: &str, body: &[u8]) -> Answer
         );
     };
     let mut answer = shown(&certified);
-    answer["validation"] = validator.explain(&task, &certified.answer.leaf);
+    answer["validation"] = validator.explain(&task, &certified.answer.leaf).await;
     (200, answer)
 }
 

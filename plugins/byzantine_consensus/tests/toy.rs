@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use agreement::{Said, Statement};
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ use crate::validator::{Decision, Library, Refusal, Task, Validator};
 /// A validator. The subject of each task is the digest of its content.
 #[derive(Default)]
 pub struct Toy {
+    /// Whether it was told that a cluster asks.
+    pub is_attached: AtomicBool,
     /// What it says of everything, if not how long the content is.
     pub says: Mutex<Option<Said>>,
     /// Never says anything.
@@ -70,6 +73,10 @@ impl Validator for Toy {
         Ok(self.hold(OperationKind::Validate, body))
     }
 
+    fn attached(&self) {
+        self.is_attached.store(true, Ordering::Relaxed);
+    }
+
     async fn observe(&self, task: &Task, _now_ms: u64, library: &dyn Library) -> Statement {
         let is_stuck = self.is_stuck || self.stuck_on.lock().unwrap().as_ref() == Some(task);
         if is_stuck {
@@ -98,7 +105,7 @@ impl Validator for Toy {
         self.decided.lock().unwrap().push((task.clone(), decision.clone()));
     }
 
-    fn explain(&self, _task: &Task, leaf: &Leaf) -> Value {
+    async fn explain(&self, _task: &Task, leaf: &Leaf) -> Value {
         json!({ "said": String::from_utf8_lossy(&leaf.verdict) })
     }
 

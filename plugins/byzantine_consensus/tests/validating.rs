@@ -1,6 +1,7 @@
 //! Operations beside questions: from a request by HTTP, or a wish, to what all replicas hold.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agreement::{Said, Statement};
@@ -209,6 +210,38 @@ async fn decisions_are_told_in_the_order_of_the_log() {
     until("what runs for it is done", || Arc::strong_count(&consensus) == 1).await;
     drop(consensus);
     tokio::time::timeout(super::four::PATIENCE, telling).await.expect("nobody is left to tell").unwrap();
+}
+
+#[tokio::test]
+async fn validator_knows_that_a_cluster_asks_before_the_first_lookup() {
+    let (_, consensus, toy) = alone(Toy::default());
+    assert!(toy.is_attached.load(Ordering::Relaxed));
+    let (upstream, other) = (Arc::<Upstream>::default(), Arc::<Toy>::default());
+    upstream.judges_by(other.clone());
+    assert!(!other.is_attached.load(Ordering::Relaxed));
+    consensus.attach(2, chain(&["example.org."], &upstream));
+    assert!(other.is_attached.load(Ordering::Relaxed), "that of every chain: its remarks are agreed on, too");
+}
+
+#[tokio::test]
+async fn replicas_of_one_upstream_group_are_heard_as_one_network() {
+    let shared = Setting::with(|cluster| {
+        let members = cluster.members.iter().map(|member| {
+            let group = if member.id.0 < 2 { "shared".to_owned() } else { member.upstream_group.clone() };
+            certificate::Member { upstream_group: group, ..member.clone() }
+        });
+        *cluster = certificate::Cluster::new("example", 1, members.collect()).unwrap();
+    });
+    let consensus = Arc::new(Consensus::new(&shared.identity(0)));
+    let (upstream, toy) = (Arc::<Upstream>::default(), Arc::<Toy>::default());
+    upstream.judges_by(toy.clone());
+    consensus.attach(1, chain(&["."], &upstream));
+    tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
+    let leaf = decided(&shared, &task(1), verdict("accepted"));
+    consensus.validations.hand_on(vec![(task(1), leaf)]);
+    until("it is told", || toy.knows(&task(1))).await;
+    let decision = toy.decided.lock().unwrap()[0].1.clone();
+    assert_eq!((decision.leaf.support.len(), decision.groups_heard), (4, 3));
 }
 
 /// What is said of a task here.

@@ -85,7 +85,7 @@ pub fn put(plugin: &CtVerify, kind: InputKind, digest: Sha256, time_ms: u64) {
 
 /// The cluster puts a log list in force that this replica holds.
 pub async fn log_list_in_force(plugin: &CtVerify, list: Bytes) -> bool {
-    plugin.core.wishes(august_ms());
+    plugin.core.attached();
     let digest = plugin.core.contents.put(list);
     put(plugin, InputKind::LogList, digest, august_ms());
     idle(plugin).await;
@@ -103,7 +103,8 @@ fn settled() -> CtVerify {
     plugin
 }
 
-fn settle(plugin: &CtVerify) {
+/// Puts what the plugin has itself in force.
+pub fn settle(plugin: &CtVerify) {
     let own = plugin.core.own.materials();
     for kind in InputKind::ALL {
         if let Some(input) = own.input(kind) {
@@ -151,16 +152,17 @@ pub async fn observe(plugin: &CtVerify, task: &Task, peers: &Peers) -> Statement
     plugin.core.observe(task, august_ms(), peers).await
 }
 
-fn composed(plugin: &CtVerify, name: &str) -> Task {
-    let query = format!("name={name}.example.org&purpose=server");
-    plugin.core.compose(&query, &pem(name), august_ms()).unwrap()
+/// What asks for the judgement of this chain as that of a server with this name.
+pub fn composed(plugin: &CtVerify, chain: &str, name: &str) -> Task {
+    let query = format!("name={name}&purpose=server");
+    plugin.core.compose(&query, &pem(chain), august_ms()).unwrap()
 }
 
 #[tokio::test]
 async fn replicas_of_one_mind_say_the_same_bytes() {
     let (one, other) = (settled(), settled());
     for (name, conclusion) in [("good", Conclusion::Valid), ("bad-flipped", Conclusion::Invalid)] {
-        let task = composed(&one, name);
+        let task = composed(&one, name, &format!("{name}.example.org"));
         let ours = observe(&one, &task, &Peers::default()).await;
         let peers = Peers::with(&[Bytes::from(encode_chain(&chain(name)))]);
         assert_eq!(observe(&other, &task, &peers).await, ours);
@@ -171,7 +173,7 @@ async fn replicas_of_one_mind_say_the_same_bytes() {
 
 #[tokio::test]
 async fn chain_that_nobody_has_cannot_be_judged() {
-    let task = composed(&settled(), "good");
+    let task = composed(&settled(), "good", "good.example.org");
     let said = observe(&settled(), &task, &Peers::default()).await;
     assert_eq!(why_not(&said), "the chain is not to be had");
 }
@@ -179,7 +181,7 @@ async fn chain_that_nobody_has_cannot_be_judged() {
 #[tokio::test]
 async fn time_far_from_the_clock_here_is_not_judged() {
     let plugin = settled();
-    let task = composed(&plugin, "good");
+    let task = composed(&plugin, "good", "good.example.org");
     let late = plugin.core.observe(&task, august_ms() + 11 * 60_000, &Peers::default()).await;
     assert_eq!(why_not(&late), "the time is 11 minutes from the clock here");
     let near = plugin.core.observe(&task, august_ms() + 10 * 60_000, &Peers::default()).await;
@@ -189,7 +191,7 @@ async fn time_far_from_the_clock_here_is_not_judged() {
 #[tokio::test]
 async fn input_that_is_not_in_force_is_not_judged_by_and_is_wished_for() {
     let asker = settled();
-    let task = composed(&asker, "good");
+    let task = composed(&asker, "good", "good.example.org");
     let other = plugin("roots roots.pem\naudit off");
     let own = other.core.own.materials();
     put(&other, InputKind::Trust, own.trust.digest, august_ms());
@@ -208,7 +210,7 @@ async fn input_that_is_not_in_force_is_not_judged_by_and_is_wished_for() {
 async fn certificate_without_list_is_not_judged_where_a_list_is_in_force() {
     let bare = plugin("roots roots.pem\naudit off");
     settle(&bare);
-    let task = composed(&bare, "good");
+    let task = composed(&bare, "good", "good.example.org");
     assert_eq!(agreed(&observe(&bare, &task, &Peers::default()).await).verdict, Conclusion::Indeterminate);
     let peers = Peers::with(&[Bytes::from(encode_chain(&chain("good")))]);
     assert_eq!(why_not(&observe(&settled(), &task, &peers).await), "a log_list is in force here");
@@ -218,7 +220,7 @@ async fn certificate_without_list_is_not_judged_where_a_list_is_in_force() {
 async fn another_policy_is_not_judged_by() {
     let other = plugin(&format!("{MATERIALS}policy apple"));
     settle(&other);
-    let task = composed(&other, "good");
+    let task = composed(&other, "good", "good.example.org");
     assert_eq!(
         why_not(&observe(&settled(), &task, &Peers::default()).await),
         "another policy is in use here"
@@ -228,7 +230,7 @@ async fn another_policy_is_not_judged_by() {
 #[tokio::test]
 async fn what_was_in_force_is_judged_by_for_ten_minutes_more() {
     let plugin = settled();
-    let task = composed(&plugin, "good");
+    let task = composed(&plugin, "good", "good.example.org");
     let list = std::fs::read_to_string(vectors().join("log_list.json")).unwrap();
     let digest = plugin.core.contents.put(Bytes::from(list.replace("\"version\"", "\"was\"")));
     put(&plugin, InputKind::LogList, digest, august_ms() + 1);
@@ -416,9 +418,9 @@ async fn nonsense_is_not_judged() {
 #[tokio::test]
 async fn decision_is_explained_with_what_it_was_about() {
     let plugin = settled();
-    let task = composed(&plugin, "bad-flipped");
+    let task = composed(&plugin, "bad-flipped", "bad-flipped.example.org");
     let Said::Verdict(verdict) = observe(&plugin, &task, &Peers::default()).await.said else { panic!() };
-    let told = plugin.core.explain(&task, &decision(&task, Class::Strong, verdict, august_ms()).leaf);
+    let told = plugin.core.explain(&task, &decision(&task, Class::Strong, verdict, august_ms()).leaf).await;
     assert_eq!(told["verdict"]["verdict"], "invalid");
     assert_eq!(told["verdict"]["reasons"][0], "sct_invalid_signature");
     assert_eq!(told["subject"]["name"], "bad-flipped.example.org");
