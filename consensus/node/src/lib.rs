@@ -13,6 +13,8 @@ mod counters;
 mod driver;
 pub mod evidence;
 pub mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzed;
 mod genesis;
 mod handle;
 mod host;

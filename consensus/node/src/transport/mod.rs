@@ -39,6 +39,8 @@ pub use allowance::{
 };
 pub use class::NEWS_BYTES_MAX;
 pub use content::CONTENT_BYTES_MAX;
+#[cfg(feature = "fuzzing")]
+pub(crate) use hello::Hello;
 pub(crate) use link_error::CloseCode;
 pub use peers::FETCHES_MAX;
 pub(crate) use peers::{Peers, PeersConfig, PeersError};
