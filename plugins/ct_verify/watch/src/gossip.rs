@@ -80,15 +80,23 @@ async fn work_off(context: Arc<Context>, logs: Arc<LogWatcher>, mut queue: mpsc:
     }
 }
 
+/// The heads of a message: of which log each is said to be, `None` when that is no log's identity, and its text. At most
+/// [`HEADS_OF_A_MESSAGE_MAX`] of them. `None` when the bytes are no message. Nothing is verified yet.
+pub fn heads_of(news: &[u8]) -> Option<Vec<(Option<LogId>, String)>> {
+    let NewsJson { ct_heads } = serde_json::from_slice(news).ok()?;
+    let heads = ct_heads.into_iter().take(HEADS_OF_A_MESSAGE_MAX);
+    Some(heads.map(|HeadJson { log, head }| (Sha256::from_base64(&log).map(LogId), head)).collect())
+}
+
 /// Takes the heads of a message in.
 fn hear(context: &Context, logs: &LogWatcher, news: &[u8]) {
-    let Ok(NewsJson { ct_heads }) = serde_json::from_slice(news) else {
+    let Some(heads) = heads_of(news) else {
         context.events.count("news_refused");
         return;
     };
-    for HeadJson { log, head } in ct_heads.iter().take(HEADS_OF_A_MESSAGE_MAX) {
+    for (log, head) in heads {
         // Of another log list than ours, perhaps: no fault.
-        let Some(watched) = Sha256::from_base64(log).and_then(|id| logs.log(&LogId(id))) else {
+        let Some(watched) = log.and_then(|id| logs.log(&id)) else {
             context.events.count("news_of_unknown_logs");
             continue;
         };
@@ -135,7 +143,7 @@ pub const NEWS_MESSAGES_MAX: usize = 4;
 /// How many messages wait to be read.
 const HEARD_MAX: usize = 64;
 /// How many heads of one message are looked at; each costs a signature check.
-const HEADS_OF_A_MESSAGE_MAX: usize = 64;
+pub const HEADS_OF_A_MESSAGE_MAX: usize = 64;
 /// What a message has beside its heads.
 const FRAME_BYTES: usize = 32;
 
@@ -151,6 +159,14 @@ mod tests {
         assert!(messages.iter().all(|message| message.len() <= NEWS_BYTES_MAX));
         let read = |message: &Bytes| serde_json::from_slice::<NewsJson>(message).unwrap().ct_heads.len();
         assert_eq!(messages.iter().map(read).sum::<usize>(), 300);
+    }
+
+    #[test]
+    fn of_a_message_with_too_many_heads_the_first_are_looked_at() {
+        let one = || HeadJson { log: "none".to_owned(), head: "head".to_owned() };
+        let news = message((0..=HEADS_OF_A_MESSAGE_MAX).map(|_| one()).collect());
+        assert_eq!(heads_of(&news).unwrap(), vec![(None, "head".to_owned()); HEADS_OF_A_MESSAGE_MAX]);
+        assert!(heads_of(b"nonsense").is_none());
     }
 
     #[test]
