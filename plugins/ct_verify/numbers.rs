@@ -151,6 +151,10 @@ impl EncodeMetric for Told {
         Ok(())
     }
 
+    fn is_empty(&self) -> bool {
+        self.blocks.series(self.metric).is_empty()
+    }
+
     fn metric_type(&self) -> MetricType {
         match self.metric.reading {
             Reading::Count => MetricType::Counter,
