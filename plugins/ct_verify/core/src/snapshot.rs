@@ -54,11 +54,20 @@ impl SnapshotProblem {
     }
 }
 
-/// The latest list for each cover, of both snapshots; what is expired or no list is left out.
-pub fn merge(one: &[Vec<u8>], other: &[Vec<u8>], now: Moment) -> Vec<Vec<u8>> {
+/// The latest list for each cover, of our own and of those in use; what is expired or no list is left out, and so is what is older than the list in
+/// use, be that expired. So the outcome may take the place of `in_use`; see [`check_successor`].
+pub fn merge(own: &[Vec<u8>], in_use: &[Vec<u8>], now: Moment) -> Vec<Vec<u8>> {
+    let mut oldest: BTreeMap<Cover, Moment> = BTreeMap::new();
+    for listed in in_use.iter().filter_map(|list| read(list)) {
+        let held = oldest.entry(listed.cover).or_insert(listed.this_update);
+        *held = listed.this_update.max(*held);
+    }
     let mut latest: BTreeMap<Cover, (Moment, Sha256, &Vec<u8>)> = BTreeMap::new();
-    for list in one.iter().chain(other) {
+    for list in own.iter().chain(in_use) {
         let Some(listed) = read(list).filter(|listed| !listed.is_expired(now)) else { continue };
+        if oldest.get(&listed.cover).is_some_and(|oldest| listed.this_update < *oldest) {
+            continue;
+        }
         let candidate = (listed.this_update, Sha256::of(list), list);
         let held = latest.entry(listed.cover).or_insert(candidate);
         if (held.0, held.1) < (candidate.0, candidate.1) {
@@ -132,6 +141,10 @@ mod tests {
 
     /// A list of the issuer `name`, made on this day of August 2026 and valid for a week.
     fn list(name: &str, place: Option<&str>, day: u8) -> Vec<u8> {
+        lasting(name, place, day, 7)
+    }
+
+    fn lasting(name: &str, place: Option<&str>, day: u8, days: u8) -> Vec<u8> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -143,7 +156,7 @@ mod tests {
         });
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2026, 8, day),
-            next_update: date_time_ymd(2026, 8, day + 7),
+            next_update: date_time_ymd(2026, 8, day + days),
             crl_number: SerialNumber::from(u64::from(day)),
             issuing_distribution_point: place,
             revoked_certs: Vec::new(),
@@ -165,6 +178,17 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(merged, expected);
         assert_eq!(merge(&[old], &[b"none".to_vec()], day(9)), Vec::<Vec<u8>>::new(), "expired");
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_an_expired_one_in_use_does_not_come_back() {
+        let (lasting, in_use) = (lasting("Alder", None, 1, 20), lasting("Alder", None, 2, 3));
+        let other = list("Birch", None, 3);
+        let own = [lasting.clone(), other.clone()];
+        let merged = merge(&own, std::slice::from_ref(&in_use), day(5));
+        assert_eq!(merged, [other], "the older one would be refused, and all others with it");
+        assert_eq!(check_successor(std::slice::from_ref(&in_use), &merged, day(5)), Ok(()));
+        assert_eq!(check_successor(&[in_use], &own, day(5)), Err(SnapshotProblem::Older));
     }
 
     #[test]
