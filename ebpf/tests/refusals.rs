@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use namespace::{Namespace, privileged};
+use namespace::{Namespace, privileged, say};
 use peer_filter::{
     FilterError, Kind, Limits, Mode, Peer, PeerFilter, Policy, Verdict, drop_privileges_of_thread,
 };
@@ -167,7 +167,7 @@ fn interface_without_ethernet_frames_is_refused() {
             output.expect("ip(8) is installed").status.success()
         });
         if !made && !tun("tunnel0") {
-            eprintln!("SKIPPED: this kernel has no tunnel to try it on");
+            say("SKIPPED: this kernel has no tunnel to try it on");
             return;
         }
         for mode in ["tc tunnel0", "xdp tunnel0"] {
@@ -283,7 +283,7 @@ fn socket_without_room_is_named_and_auto_falls_back() {
     isolated(|| {
         let setting = "/proc/sys/net/core/optmem_max";
         if std::fs::write(setting, "1000").is_err() {
-            eprintln!("SKIPPED: net.core.optmem_max does not belong to namespaces on this kernel");
+            say("SKIPPED: net.core.optmem_max does not belong to namespaces on this kernel");
             return;
         }
         let filter = load("socket").expect("loading needs no room on the socket");
@@ -313,7 +313,7 @@ fn room_of_older_kernels_is_enough() {
     isolated(|| {
         // The default that older kernels are said to have.
         if std::fs::write("/proc/sys/net/core/optmem_max", "20480").is_err() {
-            eprintln!("SKIPPED: net.core.optmem_max does not belong to namespaces on this kernel");
+            say("SKIPPED: net.core.optmem_max does not belong to namespaces on this kernel");
             return;
         }
         let filter = load("socket").expect("the privilege is there");
