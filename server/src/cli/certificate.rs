@@ -117,7 +117,8 @@ Examples:
 Without a log list, or with one older than 70 days, no certificate for a server under a public root is valid: the verdict is
 indeterminate at best. The JSON is described in plugins/ct_verify/core/README.md.
 With --cluster the chain goes to one replica, and the verdict comes back with the signatures of a quorum: they are verified here by the
-cluster file, and so is that they are about this chain, name, purpose and minute. The replica that is asked cannot lie.
+cluster file, and so is that they are about this chain, name, purpose and minute. The replica that is asked cannot lie. What it adds as
+its own (`local`: what logs did with their promises, how many networks saw the certificate) is its word alone, and decides nothing.
 Exit codes: 0 valid, 1 invalid, 2 indeterminate or not agreed on, 3 no quorum says anything about it, 64 wrong usage or files.";
 
 /// A file that the judgement needs cannot be used.

@@ -1,7 +1,8 @@
 //! `quorate certificate check --cluster`: has a cluster judge a certificate, and believes nobody but the quorum that signed what it decided.
 //!
 //! The replica that is asked is not trusted: the signatures are checked by the cluster file, and what they are about against the own chain, name, purpose,
-//! time and policy, so that no replica passes the verdict on another certificate off as that on this one.
+//! time and policy, so that no replica passes the verdict on another certificate off as that on this one. What it says that it alone knows is shown
+//! as that, and decides nothing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,19 @@ use certificate::leaf::{Class, Leaf};
 use certificate::verify::{GRACE_MS, VerifyError, verify};
 use certificate::{CertifiedAnswer, Cluster};
 use rustls_pki_types::CertificateDer;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use thiserror::Error;
 use transparency::chain::Purpose;
 use transparency::content::encode_chain;
 use transparency::digest::Sha256;
+use transparency::local::Local;
 use transparency::operation::{Agreed, AgreedError, CertificateSubject, ValidateSubject};
 use transparency::{Conclusion, Moment, Policy};
 
 use super::admin_client::{AdminAddress, AdminClientError, parameter, post_pem};
 use super::certificates::{InputError, describe_proof, read_cluster, to_json};
-use super::judgement::{subject_lines, verdict_lines, word};
+use super::judgement::{local_lines, subject_lines, verdict_lines, word};
 use super::verify::now_ms;
 
 /// The replica to ask, as `@HOST[:PORT]`: its admin listener.
@@ -116,6 +119,8 @@ struct Proven {
     subject: CertificateSubject,
     /// `None` when replicas could not judge it, or did not agree.
     agreed: Option<Agreed>,
+    /// What the replica says that it found by itself. Nobody has signed it.
+    local: Option<Local>,
 }
 
 /// Asks, verifies, prints, and returns the exit code.
@@ -128,7 +133,8 @@ pub fn check(asked: &Asked<'_>) -> Result<u8, AskError> {
     let returned = runtime.block_on(post_pem(&asked.server.0, &path(asked), pem(asked.chain)))?;
     let bytes = returned["certificate"].as_str().and_then(|text| STANDARD.decode(text).ok());
     let bytes = bytes.ok_or(AskError::NoCertificate)?;
-    let proven = prove(asked, &cluster, &bytes, now_ms())?;
+    let local = Local::deserialize(&returned["validation"]["local"]).ok();
+    let proven = Proven { local, ..prove(asked, &cluster, &bytes, now_ms())? };
     if let Some(path) = asked.save {
         fs::write(path, &bytes).map_err(|source| AskError::Save { path: path.to_owned(), source })?;
     }
@@ -181,7 +187,7 @@ fn prove(asked: &Asked<'_>, cluster: &Cluster, bytes: &[u8], now_ms: u64) -> Res
         Class::NoAgreement | Class::Failure => None,
         _ => Some(Agreed::decode(&answer.leaf.verdict).map_err(AskError::Verdict)?),
     };
-    Ok(Proven { answer, subject, agreed })
+    Ok(Proven { answer, subject, agreed, local: None })
 }
 
 /// What the leaf is about, if that is what was asked.
@@ -241,7 +247,11 @@ fn describe(proven: &Proven, cluster: &Cluster) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{label:<10} {value}");
     }
-    text + &describe_proof(&proven.answer, cluster, true)
+    text += &describe_proof(&proven.answer, cluster, true);
+    for (label, value) in proven.local.iter().flat_map(local_lines) {
+        let _ = writeln!(text, "{label:<10} {value}");
+    }
+    text
 }
 
 fn shown(proven: &Proven, cluster: &Cluster) -> Value {
@@ -252,6 +262,7 @@ fn shown(proven: &Proven, cluster: &Cluster) -> Value {
         "verdict": verdict,
         "agreed": proven.agreed,
         "certificate": to_json(&proven.answer, cluster, &verified),
+        "local": proven.local,
     })
 }
 

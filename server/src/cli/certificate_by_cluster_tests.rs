@@ -149,6 +149,44 @@ fn verdict_that_a_quorum_signed_is_shown_with_what_it_was_judged_by() {
     assert_eq!(json["certificate"]["judgement"]["about"]["name"], json!("www.example.org"));
 }
 
+/// What a replica returned beside a certificate.
+fn local(promises: [&str; 2], networks: Value) -> Option<Local> {
+    let stamps = promises
+        .map(|word| json!({ "status": "valid", "log": "A\u{1b}[2J", "counts": true, "inclusion": word }));
+    let score =
+        json!({ "total": 80, "chain": 30, "policy": 30, "inclusion": 0, "revocation": 10, "networks": 10 });
+    let local = json!({
+        "verdict": "valid", "reasons": ["\u{1b}[2J"], "inclusion": "pending", "timestamps": stamps, "networks": networks, "score": score,
+    });
+    Some(serde_json::from_value(local).unwrap())
+}
+
+#[test]
+fn what_one_replica_alone_knows_is_shown_as_that_and_decides_nothing() {
+    let bytes = validation(subject_of(&chain()), verdict());
+    let bare = proven(&bytes, |_| {}).unwrap();
+    assert!(!describe(&bare, &cluster(&seeds(1))).contains("this replica alone"));
+    assert_eq!(shown(&bare, &cluster(&seeds(1)))["local"], Value::Null);
+    let local = local(["proved", "pending"], json!({ "agreeing": 3, "looked": 4 }));
+    let proven = Proven { local, ..bare };
+    let text = describe(&proven, &cluster(&seeds(1)));
+    assert!(text.starts_with("invalid\n"), "the word of the quorum: {text}");
+    let lines = "local      this replica alone: valid, promises of logs: 1 pending, 1 proved, seen from 3 of 4 networks, score 80 of 100\n           \
+                 not part of the certificate: nobody has signed it\n";
+    assert!(text.ends_with(lines), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let json = shown(&proven, &cluster(&seeds(1)));
+    let invalid =
+        proven.local.clone().map(|local| Local { verdict: Conclusion::Invalid, networks: None, ..local });
+    let text = describe(&Proven { local: invalid, ..proven }, &cluster(&seeds(1)));
+    assert!(
+        text.contains("alone: invalid (\u{fffd}[2J), promises of logs: 1 pending, 1 proved, score"),
+        "{text:?}"
+    );
+    assert_eq!((&json["verdict"], &json["local"]["verdict"]), (&json!("invalid"), &json!("valid")));
+    assert_eq!(json["local"]["score"]["networks"], json!(10));
+}
+
 #[test]
 fn name_is_asked_for_as_the_replica_reads_it() {
     let bytes = validation(subject_of(&chain()), verdict());

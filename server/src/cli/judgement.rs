@@ -2,14 +2,19 @@
 //!
 //! Subjects and verdicts are those of `transparency`; the cluster carries them unread. All of it stands in the leaf, so the quorum's signatures cover it.
 
+use std::collections::BTreeMap;
+
 use certificate::leaf::{Class, Leaf};
 use certificate::{OperationKind, Remark};
 use serde::Serialize;
 use serde_json::{Value, json};
 use transparency::digest::Sha256;
+use transparency::local::Local;
 use transparency::operation::{
     Agreed, Answer, CertificateSubject, InputSubject, ProbeSubject, Seen, ValidateSubject,
 };
+use transparency::sct_check::SctStatus;
+use transparency::verdict::Conclusion;
 
 /// What a leaf that answers no question is about.
 enum About {
@@ -60,6 +65,33 @@ pub fn verdict_lines(agreed: &Agreed) -> Vec<(&'static str, String)> {
     lines.push(("revocation", word(&agreed.revocation)));
     lines.push(("score", format!("{} of 100; decide by the verdict, not by this", agreed.score.total)));
     lines
+}
+
+/// What one replica says that it alone knows of a certificate, for people.
+pub fn local_lines(local: &Local) -> Vec<(&'static str, String)> {
+    let mut words: BTreeMap<String, usize> = BTreeMap::new();
+    let signed = local.timestamps.iter().filter(|stamp| stamp.status == SctStatus::Valid);
+    signed.for_each(|stamp| *words.entry(word(&stamp.inclusion)).or_default() += 1);
+    let promises: Vec<String> = words.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let promises = if promises.is_empty() { "none".to_owned() } else { promises.join(", ") };
+    let networks = local.networks.map_or(String::new(), |networks| {
+        format!(", seen from {} of {} networks", networks.agreeing, networks.looked)
+    });
+    let codes: Vec<&str> = local.reasons.iter().take(LOCAL_REASONS_MAX).map(String::as_str).collect();
+    let why = match local.verdict {
+        Conclusion::Valid => String::new(),
+        _ => plain(&format!(" ({})", codes.join(", ").replace('_', " "))),
+    };
+    let (verdict, score) = (word(&local.verdict), local.score.total);
+    vec![
+        (
+            "local",
+            format!(
+                "this replica alone: {verdict}{why}, promises of logs: {promises}{networks}, score {score} of 100"
+            ),
+        ),
+        ("", "not part of the certificate: nobody has signed it".to_owned()),
+    ]
 }
 
 /// What a certificate was judged by, for people.
@@ -188,6 +220,8 @@ fn revocation_word(subject: &CertificateSubject) -> &'static str {
     }
 }
 
+/// How many reasons of one replica are shown to people.
+const LOCAL_REASONS_MAX: usize = 8;
 /// The characters that turn the direction of writing.
 const TURNS: [char; 12] = [
     '\u{061c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
