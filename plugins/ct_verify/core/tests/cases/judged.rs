@@ -337,6 +337,20 @@ fn a_broken_promise_is_invalid_and_worth_nothing() {
 }
 
 #[test]
+fn other_networks_that_saw_a_valid_certificate_count_in_the_score_alone() {
+    let seen = |id: &str, agreeing| {
+        own_judged(id, &|_, _| {}).with_findings(&[], Some(Networks { agreeing, looked: 4 }))
+    };
+    let points = |verdict: &Verdict| (verdict.score.networks, verdict.score.total);
+    assert_eq!([1, 3, 4].map(|agreeing| points(&seen("good", agreeing))), [(0, 60), (10, 70), (15, 75)]);
+    assert_eq!(seen("good", 4).reasons, own_judged("good", &|_, _| {}).reasons);
+    assert_eq!(
+        (seen("bad-expired", 4).verdict, points(&seen("bad-expired", 4))),
+        (Conclusion::Invalid, (0, 0))
+    );
+}
+
+#[test]
 fn findings_brought_in_later_say_what_a_judgement_with_them_says() {
     use Inclusion::{BrokenPromise, NotChecked, Pending, Proved};
     let stale = list(&own().join("log_list_stale.json"));
