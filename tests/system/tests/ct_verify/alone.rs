@@ -1,5 +1,6 @@
 //! One server without a cluster, with `ct-verify` over the zone of the courts, and the logs that its certificates are in.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use ct_log::{Authority, Clock, Kind, Site, TestLog, log_list_json};
@@ -35,11 +36,13 @@ impl Alone {
         let (alder, birch) =
             (TestLog::start("alder", Kind::Rfc6962, &clock), TestLog::start("birch", Kind::StaticCt, &clock));
         let authority = Authority::new("Alder", &clock);
-        let text = zone::judged(&authority, [&alder, &birch], &clock, &mut Default::default());
+        let (site, mut issued) = (Site::start(), BTreeMap::new());
+        let mut text = zone::judged(&authority, [&alder, &birch], &clock, &mut issued);
+        text += &zone::changing(&authority, [&alder, &birch], &site, &mut issued);
         alder.merge();
         birch.merge();
         let (folder, now) = (TempDir::new().unwrap(), clock.now().to_string());
-        let (site, dns, admin) = (Site::start(), free_port(), free_port());
+        let (dns, admin) = (free_port(), free_port());
         for (name, text) in [
             ("zone", &text[..]),
             ("roots.pem", authority.root_pem()),

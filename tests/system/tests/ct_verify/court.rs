@@ -46,7 +46,8 @@ pub struct Court {
     pub site: Site,
     /// The certificates of the zone, by the first label of their owner and what stands between it and the zone.
     pub issued: BTreeMap<String, Issued>,
-    _upstream: Upstream,
+    // One for each replica: each looks names up on a path of its own.
+    _upstreams: Vec<Upstream>,
     _stage: MutexGuard<'static, ()>,
 }
 
@@ -62,11 +63,13 @@ impl Court {
         let site = Site::start();
         let mut issued = BTreeMap::new();
         let mut text = zone::judged(&authority, [&alder, &birch], &clock, &mut issued);
-        text += &zone::revocable(&authority, [&alder, &birch], &site, &mut issued);
+        text += &zone::changing(&authority, [&alder, &birch], &site, &mut issued);
         alder.merge();
         birch.merge();
-        let upstream = Upstream::serve("example.org.", &text);
-        let mut cluster = Cluster::new(REPLICAS, &[upstream.address.to_string()]);
+        let upstreams: Vec<Upstream> =
+            (0..REPLICAS).map(|_| Upstream::serve("example.org.", &text)).collect();
+        let addresses: Vec<String> = upstreams.iter().map(|one| one.address.to_string()).collect();
+        let mut cluster = Cluster::new(REPLICAS, &addresses);
         for id in 0..REPLICAS {
             let settings = settings.replace("SITE", &site.url(""));
             let block = format!("    ct-verify {{\n{settings}    }}\n    forward . ");
@@ -82,7 +85,7 @@ impl Court {
             authority,
             site,
             issued,
-            _upstream: upstream,
+            _upstreams: upstreams,
             _stage: stage,
         };
         (0..REPLICAS).for_each(|id| court.write_list(id, &court.list(1)));

@@ -21,7 +21,7 @@ const PERIOD_MS: u64 = 10_000;
 const SLOTS: Duration = Duration::from_secs(120);
 
 /// Starts a cluster that looks at a server with a good certificate, and waits until every replica finds that all see it.
-fn probed() -> (Court, TlsHost) {
+fn probed() -> (Court, TlsHost, Issued) {
     let host =
         TlsHost::start(&["127.0.0.1", ITS_ADDRESS], &Issued::self_signed(HOST, &Clock::of_the_machine()));
     let probe = format!("        probe {HOST}:{}\n        probe-period 10s\n", host.port());
@@ -30,11 +30,12 @@ fn probed() -> (Court, TlsHost) {
         "    hosts none {{\n        {ITS_ADDRESS} {HOST}\n        fallthrough\n    }}\n    forward . "
     );
     court.cluster.edit_corefile(APART, "    forward . ", &hosts);
-    host.show(&good(&court));
+    let shown = good(&court);
+    host.show(&shown);
     court.cluster.start_all();
     (0..REPLICAS).for_each(|id| court.waits_for(id, "log_list"));
     (0..REPLICAS).for_each(|id| comes_to(&court, id, "corroborated"));
-    (court, host)
+    (court, host, shown)
 }
 
 fn good(court: &Court) -> Issued {
@@ -83,7 +84,12 @@ fn between_looks(court: &Court) {
 
 #[test]
 fn a_replica_that_is_shown_another_certificate_says_so_and_nobody_else_does() {
-    let (court, host) = probed();
+    let (court, host, shown) = probed();
+    let checked = court.check(0, &shown.chain_pem(), HOST);
+    let said: Value = serde_json::from_slice(&checked.stdout).unwrap_or_else(|_| panic!("{checked:?}"));
+    // A quorum decides; who looks last may be left out.
+    let networks = ["agreeing", "looked"].map(|which| said["local"]["networks"][which].as_u64());
+    assert!([[Some(3); 2], [Some(4); 2]].contains(&networks), "{said}");
     let stranger = Authority::new("Birch", &court.clock).leaf(HOST).issue(&[&court.alder]);
     host.show_at(ITS_ADDRESS, &stranger);
     comes_to(&court, APART, "we_differ");
@@ -91,10 +97,20 @@ fn a_replica_that_is_shown_another_certificate_says_so_and_nobody_else_does() {
     assert_eq!(said["outcome"]["grave"], true, "{said}");
     assert!(told(&court, APART).contains(&("we_differ".to_owned(), true)), "{:?}", told(&court, APART));
     assert!(court.cluster.log(APART).contains("we_differ"), "{}", court.cluster.log(APART));
-    assert_eq!(on_top(&court, APART), "probes 1 we differ");
-    assert_eq!(court.metric(APART, "quorate_ct_probe_targets", "outcome=\"we_differ\""), Some(1));
+    eventually("`quorate top` and a metric to say so", SLOTS, || {
+        let number = court.metric(APART, "quorate_ct_probe_targets", "outcome=\"we_differ\"")?;
+        (number == 1 && on_top(&court, APART) == "probes 1 we differ").then_some(())
+    });
+    let slot = said["decided"]["slot"].as_u64();
     for id in (0..REPLICAS).filter(|id| *id != APART) {
-        comes_to(&court, id, "corroborated");
+        let what = || format!("a decision about slot {slot:?} at replica {id}: {:?}", target(&court, id));
+        let said = eventually_or(what, SLOTS, || {
+            let said = target(&court, id)?;
+            let is_later = said["decided"]["slot"].as_u64() >= slot;
+            (is_later && said["outcome"]["outcome"] == "corroborated").then_some(said)
+        });
+        let agreeing = said["decided"]["what"]["networks"]["agreeing"].as_u64().unwrap();
+        assert!((2..=3).contains(&agreeing), "replica {id}: {said}");
         let grave = told(&court, id).into_iter().any(|(code, grave)| grave || code == "we_differ");
         assert!(!grave, "replica {id}: {:?}", told(&court, id));
     }
@@ -102,7 +118,7 @@ fn a_replica_that_is_shown_another_certificate_says_so_and_nobody_else_does() {
 
 #[test]
 fn a_certificate_that_is_another_one_for_all_is_told_as_a_change() {
-    let (court, host) = probed();
+    let (court, host, _) = probed();
     between_looks(&court);
     host.show(&good(&court));
     for id in 0..REPLICAS {

@@ -1,4 +1,4 @@
-//! The zone of a court: certificates that are good, bad, not to be judged, and those that may be revoked one day.
+//! The zone of a court: certificates that are good, bad, not to be judged, and those of which more may be known one day.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,15 +29,12 @@ pub fn judged(
             authority.leaf(&host("mixed")).issue(&logs),
             authority.leaf(&host("mixed")).without_scts().issue(&logs),
         ];
-        // One of the logs promises to take it in, and does not.
-        logs[1].drop_next(1);
-        let dropped = authority.leaf(&host("dropped")).issue(&logs);
         let own = Issued::self_signed(&host("mail"), clock);
         let spoiled = authority.leaf(&host("spoiled")).with_bad_sct().issue(&logs);
         let mut add = |owner: &str, kind: &str, data: &str| {
             writeln!(zone, "{owner}{mode} IN {kind} {data}").unwrap();
         };
-        for (owner, leaf) in [("good", &good), ("bad", &bad), ("spoiled", &spoiled), ("dropped", &dropped)] {
+        for (owner, leaf) in [("good", &good), ("bad", &bad), ("spoiled", &spoiled)] {
             add(owner, "CERT", &leaf.cert_record());
             add(owner, "CERT", &issuer);
             add(owner, "A", "192.0.2.80");
@@ -63,8 +60,9 @@ pub fn judged(
     zone
 }
 
-/// Certificates that may be revoked one day: `leaving`, and `listed`, which says where its list is. Their records live two seconds.
-pub fn revocable(
+/// Certificates of which more may be known one day: `leaving` and `listed` may be revoked, and `listed` says where its list is; one of the logs
+/// promises to take `dropped` in, and does not. Their records live two seconds.
+pub fn changing(
     authority: &Authority,
     logs: [&TestLog; 2],
     site: &Site,
@@ -72,9 +70,12 @@ pub fn revocable(
 ) -> String {
     let mut zone = String::new();
     for mode in ["", ".enforced"] {
-        for label in ["leaving", "listed"] {
+        for label in ["leaving", "listed", "dropped"] {
             let leaf = authority.leaf(&format!("{label}{mode}.example.org"));
             let leaf = if label == "listed" { leaf.with_crl_at(&site.url("/named.crl")) } else { leaf };
+            if label == "dropped" {
+                logs[1].drop_next(1);
+            }
             let issued = leaf.issue(&logs);
             for data in [issued.cert_record(), authority.issuer_cert_record()] {
                 writeln!(zone, "{label}{mode} 2 IN CERT {data}").unwrap();
