@@ -184,7 +184,7 @@ mod tests {
     fn a_list_that_is_older_than_an_expired_one_in_use_does_not_come_back() {
         let (lasting, in_use) = (lasting("Alder", None, 1, 20), lasting("Alder", None, 2, 3));
         let other = list("Birch", None, 3);
-        let own = [lasting.clone(), other.clone()];
+        let own = [lasting, other.clone()];
         let merged = merge(&own, std::slice::from_ref(&in_use), day(5));
         assert_eq!(merged, [other], "the older one would be refused, and all others with it");
         assert_eq!(check_successor(std::slice::from_ref(&in_use), &merged, day(5)), Ok(()));

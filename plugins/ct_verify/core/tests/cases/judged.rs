@@ -378,7 +378,7 @@ fn findings_brought_in_later_say_what_a_judgement_with_them_says() {
                     2 => pinned.log_list = Some(Box::leak(Box::new(stale.clone()))),
                     3 => {
                         (pinned.crls, pinned.revocation) =
-                            (Box::leak(Box::new(CrlSet::new([]))), RevocationMode::Required)
+                            (Box::leak(Box::new(CrlSet::new([]))), RevocationMode::Required);
                     }
                     _ => question.purpose = Purpose::Client,
                 }
