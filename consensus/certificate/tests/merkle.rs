@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -144,7 +145,8 @@ fn shared_data(part: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", folder.display());
-    println!("skipped: {} is missing", folder.display());
+    // What a test that passes prints with `println` is caught by the harness.
+    let _ = writeln!(std::io::stderr(), "skipped: {} is missing", folder.display());
     None
 }
 
