@@ -13,8 +13,10 @@ use tracing::warn;
 #[derive(Debug, Default)]
 pub struct StateFolder {
     path: Option<PathBuf>,
-    writing: Mutex<()>,
 }
+
+/// One writes at a time, whoever has a folder open: while a reload goes on, blocks of before and after have the same.
+static WRITING: Mutex<()> = Mutex::new(());
 
 impl StateFolder {
     /// Opens the folder, and makes it if it is not there. `None`: nothing is kept.
@@ -25,7 +27,7 @@ impl StateFolder {
         if let Some(path) = &path {
             fs::create_dir_all(path)?;
         }
-        Ok(StateFolder { path, writing: Mutex::default() })
+        Ok(StateFolder { path })
     }
 
     /// The content of a file, at most so many bytes; `None` if there is none, or it cannot be read.
@@ -51,7 +53,7 @@ impl StateFolder {
         let parent = target.parent().unwrap_or(folder);
         fs::create_dir_all(parent)?;
         // One at a time, so that a crash leaves one draft of a file at most, which the next write takes.
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let file_name = target.file_name().unwrap_or_default().to_string_lossy();
         let draft = parent.join(format!(".{file_name}.draft"));
         let written = write_through(&draft, bytes)
@@ -112,6 +114,22 @@ mod tests {
         open().write("logs/one.json", b"new").unwrap();
         assert_eq!(open().read("logs/one.json", 3).unwrap(), b"new");
         assert_eq!(open().names("logs", 10), ["one.json"]);
+    }
+
+    #[test]
+    fn two_who_have_a_folder_open_write_no_mixture() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || StateFolder::open(Some(folder.path().to_owned())).unwrap();
+        let write = |fill: u8| {
+            let state = open();
+            move || (0..20).try_for_each(|_| state.write("one", &vec![fill; 1 << 16]))
+        };
+        std::thread::scope(|scope| {
+            let writers = [write(1), write(2)].map(|writer| scope.spawn(writer));
+            writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+        });
+        let read = open().read("one", 1 << 16).unwrap();
+        assert!(read.len() == 1 << 16 && read.iter().all(|byte| *byte == read[0]));
     }
 
     #[test]
