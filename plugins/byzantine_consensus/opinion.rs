@@ -90,8 +90,7 @@ pub struct OpinionMetrics {
     reputation: Family<Replica, Share>,
     byzantine: Family<Replica, Gauge>,
     confidence: Family<Replica, Share>,
-    pattern: Family<Patterned, Gauge>,
-    action: Family<Advised, Gauge>,
+    words: Words,
     quarantined: Family<Replica, Gauge>,
     indicator: Family<Indicated, Gauge>,
     offences: Family<Offended, Counter>,
@@ -125,16 +124,7 @@ impl OpinionMetrics {
                 "quorate_consensus_confidence",
                 "How sure it is that a replica is Byzantine, or that it is not, 0 to 1",
             ),
-            pattern: metrics.metric(
-                "quorate_consensus_pattern",
-                "1 for how a replica behaves, in a word",
-                Family::default,
-            ),
-            action: metrics.metric(
-                "quorate_consensus_action",
-                "1 for what is advised about a replica",
-                Family::default,
-            ),
+            words: Words::new(metrics),
             quarantined: flag("quorate_consensus_quarantined", "1 for a replica that is shut out here"),
             indicator: metrics.metric(
                 "quorate_consensus_indicator",
@@ -223,14 +213,7 @@ impl OpinionMetrics {
             let of = Indicated { cluster: cluster.clone(), replica, indicator: indicator.name() };
             hold(&self.indicator, &of, one.indicators.contains(&indicator));
         }
-        for pattern in Pattern::ALL {
-            let of = Patterned { cluster: cluster.clone(), replica, pattern: pattern.name() };
-            hold(&self.pattern, &of, one.pattern == pattern);
-        }
-        for action in Action::ALL {
-            let of = Advised { cluster: cluster.clone(), replica, action: action.name() };
-            hold(&self.action, &of, one.action == action);
-        }
+        self.words.show(&cluster, one);
         for (offence, count) in &figures.offences {
             let class = offence.class().name();
             let of = Offended { cluster: cluster.clone(), replica, offence: offence.name(), class };
@@ -256,6 +239,42 @@ impl OpinionMetrics {
             let of = Replica { cluster: cluster.clone(), replica: peer.id };
             raise(&self.filter_peer.get_or_create(&of), peer.total_messages);
             raise(&self.filter_peer_dropped.get_or_create(&of), peer.dropped_messages);
+        }
+    }
+}
+
+/// How a replica behaves and what is advised, each in a word.
+#[derive(Clone)]
+struct Words {
+    pattern: Family<Patterned, Gauge>,
+    action: Family<Advised, Gauge>,
+}
+
+impl Words {
+    fn new(metrics: &Metrics) -> Words {
+        Words {
+            pattern: metrics.metric(
+                "quorate_consensus_pattern",
+                "1 for how a replica behaves, in a word",
+                Family::default,
+            ),
+            action: metrics.metric(
+                "quorate_consensus_action",
+                "1 for what is advised about a replica",
+                Family::default,
+            ),
+        }
+    }
+
+    fn show(&self, cluster: &str, one: &Assessment) {
+        let (cluster, replica) = (cluster.to_owned(), one.replica.0);
+        for pattern in Pattern::ALL {
+            let of = Patterned { cluster: cluster.clone(), replica, pattern: pattern.name() };
+            hold(&self.pattern, &of, one.pattern == pattern);
+        }
+        for action in Action::ALL {
+            let of = Advised { cluster: cluster.clone(), replica, action: action.name() };
+            hold(&self.action, &of, one.action == action);
         }
     }
 }
