@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use ct_log::Lie;
 use serde_json::Value;
 use system_tests::cluster::READY;
 use system_tests::program::{eventually, eventually_or, run, stderr, stdout};
@@ -100,6 +101,18 @@ fn numbers_of_a_block_go_on_over_a_reload_and_those_of_one_that_is_gone_end() {
     assert!(alone.site.control().wait_until_asked("ours.crl", 2));
     assert_eq!([ours, other].map(heads), [Some(before[0] + 2), Some(before[1])]);
     assert!(is_gone());
+}
+
+#[test]
+fn an_end_waits_for_nobody_who_keeps_background_work_waiting() {
+    let lines = format!("{SETTINGS}        log-list SITE/log_list.json\n        crl SITE/ours.crl\n");
+    let mut alone = Alone::start(&[(ZONE, SETTINGS)]);
+    alone.site.lie(Lie::Hold);
+    alone.reload(libc::SIGHUP, &[(ZONE, &lines)], RELOADED);
+    for path in ["log_list.json", "ours.crl"] {
+        assert!(alone.site.control().wait_until_asked(path, 1), "{path}");
+    }
+    assert_eq!(alone.server.stop(), Some(0), "{}", alone.server.stderr());
 }
 
 #[test]
