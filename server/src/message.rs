@@ -252,14 +252,14 @@ pub fn name_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of the owner name that `bytes` begin with, up to its root label or its pointer.
+/// The length of the owner name that `bytes` begin with, up to its root label or its pointer. `None` when it is cut off or too long.
 pub fn owner_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at <= NAME_BYTES_MAX {
         match *bytes.get(at)? {
             0 => return Some(at + 1),
             label @ 1..=63 => at += 1 + usize::from(label),
-            0xc0.. => return Some(at + 2),
+            0xc0.. => return bytes.get(at + 1).map(|_| at + 2),
             _ => return None,
         }
     }

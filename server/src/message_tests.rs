@@ -114,6 +114,15 @@ fn counts_that_lie_and_bytes_after_the_end_are_format_errors_with_the_question()
     assert_eq!(rejected(&[&with_opt(OPT), &[0][..]].concat()), expected, "a byte after OPT");
 }
 
+/// What follows it would begin behind the end.
+#[test]
+fn owner_name_that_ends_within_its_pointer_is_a_format_error() {
+    for pointer in [0xc0, 0xff] {
+        let wire = with(&[PLAIN, &[pointer]].concat(), 11, 1);
+        assert_eq!(rejected(&wire), Some((ResponseCode::FormErr, true, false)));
+    }
+}
+
 #[test]
 fn opt_record_must_be_one_in_its_place_and_owned_by_the_root() {
     let expected = Some((ResponseCode::FormErr, true, false));
