@@ -103,12 +103,16 @@ impl Background {
         self.monitor.as_ref()
     }
 
-    /// Looks after a certificate that an answer carried: its issuers and revocation lists, and for the operator's own names the promises of
-    /// logs. Asking a log for a proof tells it whose certificate is looked at, so that is done for own names alone. Returns at once.
-    pub fn attend(&self, name: &str, chain: &[CertificateDer<'_>], verdict: &Verdict) {
+    /// Looks after the issuers and revocation lists of a certificate that an answer carried. Returns at once.
+    pub fn attend(&self, chain: &[CertificateDer<'_>]) {
         if self.attends {
             self.watch.attend(chain);
         }
+    }
+
+    /// Looks into the promises of logs for a certificate of one of the operator's own names. Asking a log for a proof tells it whose
+    /// certificate is looked at, so that is done for own names alone. Returns at once; a promise is taken in once.
+    pub fn look_into(&self, name: &str, verdict: &Verdict) {
         if self.zones.find(&[name.to_owned()]).is_some() {
             for promised in verdict.ct.scts.iter().filter_map(Promised::of) {
                 self.watch.audit(promised);

@@ -227,8 +227,9 @@ impl Core {
             let (verdict, is_new) = self.verdicts.judge(chain, name, materials, now);
             let Some(background) = &background else { return verdict };
             if is_new {
-                background.attend(name, chain, &verdict);
+                background.attend(chain);
             }
+            background.look_into(name, &verdict);
             self.by_findings(background, set, verdict, now)
         });
         let found = found(set, &verdict)?;

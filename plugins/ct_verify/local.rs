@@ -69,7 +69,8 @@ impl Core {
         let audited = background.watch().audited(&verdict.ct.promises());
         let mut networks = None;
         if let Some(name) = &subject.name {
-            background.attend(name, &chain, &verdict);
+            background.attend(&chain);
+            background.look_into(name, &verdict);
             let leaf = Sha256::of(chain.first()?);
             networks = background.prober().and_then(|prober| prober.networks(name, &leaf));
         }

@@ -49,7 +49,7 @@ fn good() -> Vec<Record> {
 }
 
 /// What a replica keeps that found these words of the promises of the good certificate.
-fn audits(words: [&str; 2]) -> String {
+fn audits(words: &[&str]) -> String {
     let bare = plugin(super::MATERIALS);
     let (materials, now) = (bare.core.own.materials(), super::AUGUST.parse().unwrap());
     let verdict = bare.core.verdicts.judge(&certificates("good"), "good.example.org", &materials, now).0;
@@ -60,7 +60,7 @@ fn audits(words: [&str; 2]) -> String {
 }
 
 /// The plugin before the good certificate, and what it found of its promises before it was started.
-fn started(folder: &Path, lines: &str, words: [&str; 2]) -> (Arc<CtVerify>, Chain) {
+fn started(folder: &Path, lines: &str, words: &[&str]) -> (Arc<CtVerify>, Chain) {
     for file in ["log_list.json", "roots.pem"] {
         std::fs::copy(vectors().join(file), folder.join(file)).unwrap();
     }
@@ -96,7 +96,7 @@ async fn broken_promise_is_invalid_where_no_cluster_asks() {
         [("flag", ResponseCode::NoError, 0), ("enforce", ResponseCode::ServFail, 15)]
     {
         let folder = tempfile::tempdir().unwrap();
-        let (plugin, chain) = started(folder.path(), &format!("mode {mode}"), ["broken_promise", "proved"]);
+        let (plugin, chain) = started(folder.path(), &format!("mode {mode}"), &["broken_promise", "proved"]);
         for _ in 0..2 {
             let response = asked(&chain).await;
             let remark = response.remark.unwrap();
@@ -115,8 +115,24 @@ async fn broken_promise_is_invalid_where_no_cluster_asks() {
 #[tokio::test]
 async fn promise_that_is_kept_or_pending_changes_no_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let (_plugin, chain) = started(folder.path(), "mode enforce", ["pending", "proved"]);
+    let (_plugin, chain) = started(folder.path(), "mode enforce", &["pending", "proved"]);
     assert_eq!(asked(&chain).await.remark.unwrap().text, "ct-verify: CERT valid");
+    chain.stop();
+}
+
+#[tokio::test]
+async fn promises_are_looked_into_though_the_certificate_was_known_by_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, chain) = started(folder.path(), "monitor example.org", &[]);
+    let (materials, now) = (plugin.core.own.materials(), super::AUGUST.parse().unwrap());
+    plugin.core.verdicts.judge(&certificates("good"), "elsewhere.example.net", &materials, now);
+    let looked_into = || {
+        let background = plugin.core.background().unwrap();
+        background.watch().logs().unwrap().auditor().counts().values().sum::<usize>()
+    };
+    assert_eq!(looked_into(), 0);
+    asked(&chain).await;
+    assert_eq!((looked_into(), plugin.core.metrics.cache_hits.get()), (2, 1));
     chain.stop();
 }
 
@@ -125,7 +141,7 @@ async fn what_this_replica_alone_knows_enters_nothing_that_is_agreed_on_and_is_t
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let words = [["broken_promise", "proved"], ["not_checked", "not_checked"]];
     let [knowing, other] =
-        [0, 1].map(|number| started(folders[number].path(), "mode enforce", words[number]));
+        [0, 1].map(|number| started(folders[number].path(), "mode enforce", &words[number]));
     for (plugin, chain) in [&knowing, &other] {
         plugin.core.attached();
         settle(plugin);
@@ -151,7 +167,7 @@ async fn what_this_replica_alone_knows_enters_nothing_that_is_agreed_on_and_is_t
 #[tokio::test]
 async fn decision_is_shown_beside_what_this_replica_alone_finds() {
     let folder = tempfile::tempdir().unwrap();
-    let (plugin, chain) = started(folder.path(), "probe good.example.org:443", ["proved", "proved"]);
+    let (plugin, chain) = started(folder.path(), "probe good.example.org:443", &["proved", "proved"]);
     plugin.core.attached();
     settle(&plugin);
     let found = local(&plugin, "good.example.org").await;
@@ -188,7 +204,7 @@ async fn decision_is_shown_beside_what_this_replica_alone_finds() {
 #[tokio::test]
 async fn broken_promise_is_shown_to_who_handed_the_certificate_in() {
     let folder = tempfile::tempdir().unwrap();
-    let (plugin, chain) = started(folder.path(), "", ["broken_promise", "pending"]);
+    let (plugin, chain) = started(folder.path(), "", &["broken_promise", "pending"]);
     settle(&plugin);
     let found = local(&plugin, "good.example.org").await;
     assert_eq!((&found["verdict"], &found["reasons"]), (&json!("invalid"), &json!(["broken_promise"])));
@@ -203,7 +219,7 @@ async fn broken_promise_is_shown_to_who_handed_the_certificate_in() {
 async fn promises_of_a_certificate_that_is_handed_in_are_looked_into_below_ones_own_zones() {
     for (zone, count) in [("example.org", 2), ("example.net", 0)] {
         let folder = tempfile::tempdir().unwrap();
-        let (plugin, chain) = started(folder.path(), &format!("monitor {zone}"), ["", ""]);
+        let (plugin, chain) = started(folder.path(), &format!("monitor {zone}"), &[]);
         settle(&plugin);
         let counts = || plugin.core.background().unwrap().watch().logs().unwrap().auditor().counts();
         assert_eq!(counts().values().sum::<usize>(), 0, "nothing yet");
