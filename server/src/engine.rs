@@ -77,6 +77,22 @@ impl Engine {
 
     /// Looks at a message on the listener's own thread: answers what is cached and what is wrong, never waits.
     pub fn glance(&self, wire: &[u8], client: &Client, received: Instant, reply: &mut Vec<u8>) -> Glance {
+        // Whatever a message does to who reads it: a listener that ended would leave its port without one.
+        let look = AssertUnwindSafe(|| self.glance_at_message(wire, client, received, reply));
+        catch_unwind(look).unwrap_or_else(|_| {
+            self.shared.panics.inc();
+            reply.clear();
+            Glance::Ask
+        })
+    }
+
+    fn glance_at_message(
+        &self,
+        wire: &[u8],
+        client: &Client,
+        received: Instant,
+        reply: &mut Vec<u8>,
+    ) -> Glance {
         if let Some(view) = QueryView::parse(wire, client, received) {
             return self.glance_at_query(&view, reply);
         }
@@ -99,15 +115,7 @@ impl Engine {
         let Some(block) = self.zones.find(view.name, view.qtype.into()) else {
             return Glance::Ask;
         };
-        let look = AssertUnwindSafe(|| block.chain.glance(view, reply, view.received));
-        match catch_unwind(look) {
-            Ok(true) => Glance::Answered,
-            Ok(false) => Glance::Ask,
-            Err(_) => {
-                self.shared.panics.inc();
-                Glance::Ask
-            }
-        }
+        if block.chain.glance(view, reply, view.received) { Glance::Answered } else { Glance::Ask }
     }
 
     /// Answers a message. `None` is silence.
