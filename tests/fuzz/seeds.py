@@ -136,7 +136,7 @@ def operation():
     digest = bytes(range(32))
     text = lambda words: vector(1, words.encode())
     certificate = digest + text("www.example.org") + b"\0" + number(4, 29_000_000) + text("chrome-2026")
-    custom = digest + text("") + b"\3" + number(4, 29_000_000) + text("custom:min_logs=4,long_after=90d")
+    custom = digest + text("") + b"\3" + number(4, 29_000_000) + text("custom:min_logs=4,min_logs_long=4,long_after=90d,min_operators=2,require_current=1,require_rfc6962=0")
     agreed = {
         "verdict": "valid",
         "reasons": ["revocation_unknown"],
@@ -145,7 +145,7 @@ def operation():
         "counted_logs": 2,
         "operators": ["Alder"],
         "revocation": "unknown",
-        "score": {},
+        "score": {"total": 60, "chain": 30, "policy": 30, "inclusion": 0, "revocation": 0, "networks": 0},
         "digest": digest.hex(),
     }
     seen = {"leaf": digest.hex(), "key": digest.hex(), "chain": "valid"}
