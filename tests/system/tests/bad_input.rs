@@ -43,6 +43,14 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     query
 }
 
+/// A query with one more record, of which only the first byte of a pointer is there.
+fn cut_in_a_pointer() -> Vec<u8> {
+    changed(|query| {
+        query[11] = 1;
+        query.push(0xc0);
+    })
+}
+
 #[test]
 fn dns_port_answers_as_the_rfcs_say_and_is_silent_otherwise() {
     let demo = Demo::start(&[]);
@@ -55,6 +63,8 @@ fn dns_port_answers_as_the_rfcs_say_and_is_silent_otherwise() {
         ("question count that lies", changed(|q| q[4..6].copy_from_slice(&[0xff, 0xff])), Some(FORMERR)),
         ("cut in the name", QUERY[..20].to_vec(), Some(FORMERR)),
         ("label of 64 bytes", changed(|q| q[12] = 64), Some(FORMERR)),
+        ("record cut in its pointer", cut_in_a_pointer(), Some(FORMERR)),
+        ("the same to whoever else listens", cut_in_a_pointer(), Some(FORMERR)),
         ("NOTIFY", changed(|q| q[2] = 0x20), Some(NOTIMP)),
         ("UPDATE", changed(|q| q[2] = 0x28), Some(NOTIMP)),
         ("class CH", changed(|q| *q.last_mut().unwrap() = 3), Some(REFUSED)),
