@@ -155,10 +155,11 @@ impl Consensus {
         matches.max_by_key(|(labels, _)| *labels).map(|(_, attached)| attached.clone())
     }
 
-    /// Who judges operations beside questions: the validator of the first chain that has one.
+    /// Who judges operations beside questions: the validator of the newest chain that has one. While a reload replaces a chain by its like, the
+    /// newer one: what the older one is told goes with it.
     pub(super) fn validator(&self) -> Option<Arc<dyn Validator>> {
         let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
-        chains.values().find_map(|attached| attached.rest.validator())
+        chains.values().rev().find_map(|attached| attached.rest.validator())
     }
 
     fn option_code(&self) -> u16 {

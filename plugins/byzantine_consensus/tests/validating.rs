@@ -250,6 +250,23 @@ async fn said(consensus: &Consensus) -> Statement {
 }
 
 #[tokio::test]
+async fn newest_chain_is_asked_and_told_while_a_reload_goes_on() {
+    let (setting, consensus, old) = alone(Toy::default());
+    let (upstream, new) = (Arc::<Upstream>::default(), Arc::<Toy>::default());
+    upstream.judges_by(new.clone());
+    new.say(verdict("new"));
+    old.say(verdict("old"));
+    consensus.attach(2, chain(&["."], &upstream));
+    assert_eq!(said(&consensus).await.said, verdict("new"));
+    tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
+    consensus.validations.hand_on(vec![(task(1), decided(&setting, &task(1), verdict("accepted")))]);
+    until("it is told", || new.knows(&task(1)) || old.knows(&task(1))).await;
+    assert!(!old.knows(&task(1)));
+    consensus.detach(2);
+    assert_eq!(said(&consensus).await.said, verdict("old"), "a reload that comes to nothing");
+}
+
+#[tokio::test]
 async fn replica_without_a_validator_cannot_judge() {
     let consensus = Consensus::new(&Setting::new().identity(0));
     assert_eq!(said(&consensus).await, Statement::cannot_judge("no plugin here judges certificates"));
