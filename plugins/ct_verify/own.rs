@@ -25,6 +25,8 @@ struct Sources {
     watch: OnceLock<Arc<Watch>>,
     /// What was made of which snapshot.
     current: ArcSwap<(Arc<Watched>, Arc<Materials>)>,
+    /// The snapshot that was read last, whatever came of it: one that cannot be read is not read again at every query.
+    tried: ArcSwap<Watched>,
     /// Whether a new snapshot is being read.
     is_reading: AtomicBool,
 }
@@ -37,23 +39,24 @@ impl Own {
         let trust = Trust::load(roots, Intermediates::new(configured));
         let made = Arc::new(materials(&trust, &files, None));
         let current = ArcSwap::from_pointee((files.clone(), made));
-        let is_reading = AtomicBool::new(false);
-        Own { sources: Arc::new(Sources { trust, files, watch: OnceLock::new(), current, is_reading }) }
+        let (tried, is_reading) = (ArcSwap::new(files.clone()), AtomicBool::new(false));
+        Own {
+            sources: Arc::new(Sources { trust, files, watch: OnceLock::new(), current, tried, is_reading }),
+        }
     }
 
     /// From now on, what this watch holds is what there is.
     pub fn follow(&self, watch: Arc<Watch>) {
         // A plugin is started once; a second watch would be of no use.
         let _already = self.sources.watch.set(watch);
-        self.sources.read();
+        self.sources.read_by(materials);
     }
 
     /// What there is now. When the sources have something new, that is read beside the caller, who gets what was there before.
     pub fn materials(&self) -> Arc<Materials> {
-        let is_old = !Arc::ptr_eq(&self.sources.current.load().0, &self.sources.now());
-        if is_old && !self.sources.is_reading.swap(true, Ordering::AcqRel) {
+        if self.sources.is_new() && !self.sources.is_reading.swap(true, Ordering::AcqRel) {
             let reading = Reading(self.sources.clone());
-            beside(move || reading.0.read());
+            beside(move || reading.0.read_by(materials));
         }
         self.sources.current.load().1.clone()
     }
@@ -64,12 +67,21 @@ impl Sources {
         self.watch.get().map_or_else(|| self.files.clone(), |watch| watch.inputs())
     }
 
-    fn read(&self) {
+    /// Whether there is a snapshot that was not read yet.
+    fn is_new(&self) -> bool {
+        !Arc::ptr_eq(&self.tried.load(), &self.now())
+    }
+
+    fn read_by(&self, read: Read) {
         let (now, before) = (self.now(), self.current.load_full());
-        let made = Arc::new(materials(&self.trust, &now, Some(&before)));
+        self.tried.store(now.clone());
+        let made = Arc::new(read(&self.trust, &now, Some(&before)));
         self.current.store(Arc::new((now, made)));
     }
 }
+
+/// How a snapshot is read: with the trust of this replica, and after what was read before.
+type Read = fn(&Arc<Loaded<Trust>>, &Watched, Option<&(Arc<Watched>, Arc<Materials>)>) -> Materials;
 
 /// A snapshot that is being read; when that ends, however it ends, the next may be.
 struct Reading(Arc<Sources>);
@@ -99,6 +111,18 @@ fn materials(
 mod tests {
     use super::super::tests::chain;
     use super::*;
+
+    #[test]
+    fn snapshot_that_cannot_be_read_is_not_read_at_every_query() {
+        let own = Own::new(RootStore::new("none", []), Watched::default());
+        let before = own.materials();
+        own.sources.tried.store(Arc::default());
+        assert!(own.sources.is_new());
+        let read = std::panic::AssertUnwindSafe(|| own.sources.read_by(|_, _, _| panic!("unreadable")));
+        assert!(std::panic::catch_unwind(read).is_err());
+        assert!(!own.sources.is_new());
+        assert!(Arc::ptr_eq(&own.materials(), &before), "what there was is there still");
+    }
 
     #[test]
     fn what_is_agreed_on_hangs_on_no_issuer_that_was_fetched() {
