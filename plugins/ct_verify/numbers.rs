@@ -41,7 +41,6 @@ struct State {
     past: BTreeMap<&'static str, Series>,
 }
 
-#[derive(Clone)]
 struct Block {
     zones: String,
     generation: u64,
@@ -103,18 +102,19 @@ impl Blocks {
     }
 
     fn series(&self, metric: &Of) -> Series {
-        let (working, mut series) = {
-            let state = self.state();
-            (state.working.clone(), state.past.get(metric.name).cloned().unwrap_or_default())
-        };
-        let newest = working.iter().map(|block| block.generation).max();
-        let is_told = |block: &&Block| metric.reading == Reading::Count || Some(block.generation) == newest;
-        for block in working.iter().filter(is_told) {
-            if let Some(core) = block.core.upgrade() {
-                metric.add(&block.zones, &core, &mut series);
-            }
-        }
+        let (working, mut series) = self.told_of(metric);
+        working.iter().for_each(|(zones, core)| metric.add(zones, core, &mut series));
         series
+    }
+
+    /// The blocks whose numbers are told now, with what is past. A block that ends meanwhile is counted: it is held, and not past here.
+    fn told_of(&self, metric: &Of) -> (Vec<(String, Arc<Core>)>, Series) {
+        let state = self.state();
+        let newest = state.working.iter().map(|block| block.generation).max();
+        let is_told = |block: &&Block| metric.reading == Reading::Count || Some(block.generation) == newest;
+        let told = state.working.iter().filter(is_told);
+        let working = told.filter_map(|block| Some((block.zones.clone(), block.core.upgrade()?))).collect();
+        (working, state.past.get(metric.name).cloned().unwrap_or_default())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -319,3 +319,30 @@ static METRICS: [Of; 11] = [
         numbers: |_, background| of_prober(background, Prober::states),
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plugin;
+    use super::*;
+    use crate::chain::Chain;
+    use crate::plugin::Plugin;
+
+    #[tokio::test]
+    async fn block_that_ends_while_metrics_are_read_is_counted_once() {
+        let plugin = Arc::new(plugin("audit off"));
+        let chain = Chain::new(vec![plugin.clone() as Arc<dyn Plugin>]);
+        chain.start().unwrap();
+        plugin.core.background().unwrap().watch().context().events.count("heads_verified");
+        let blocks = plugin.core.numbers.blocks.clone();
+        let metric = METRICS.iter().find(|metric| metric.name == "quorate_ct_background_events").unwrap();
+        let count = |series: &Series| {
+            series.iter().find(|((_, code), _)| *code == "heads_verified").map(|(_, count)| *count)
+        };
+        let (working, mut series) = blocks.told_of(metric);
+        chain.stop();
+        drop((chain, plugin));
+        working.iter().for_each(|(zones, core)| metric.add(zones, core, &mut series));
+        assert_eq!(count(&series), Some(1));
+        assert_eq!(count(&blocks.series(metric)), Some(1));
+    }
+}
