@@ -1,7 +1,7 @@
 //! What runs beside queries: lists, logs, the monitor, probes. Started with the plugin, ended with it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use ct_watch::config::Source;
@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use transparency::{Pinned, Verdict};
 
 use super::handler::Core;
+use super::in_force::InUse;
 use super::names::ChainNames;
 use crate::chain::Rest;
 use crate::error::StartError;
@@ -43,6 +44,8 @@ pub struct Plan {
 
 /// What runs.
 pub struct Background {
+    /// Keeps what is in force open until the end.
+    in_use: Mutex<Option<InUse>>,
     watch: Arc<Watch>,
     prober: Option<Arc<Prober>>,
     monitor: Option<Arc<Monitor>>,
@@ -56,7 +59,7 @@ impl Background {
     pub fn start(core: &Arc<Core>, rest: Rest) -> Result<Arc<Background>, StartError> {
         let error = |message: String| StartError { plugin: "ct-verify", message };
         let runtime = Handle::try_current().map_err(|_| error("there is no runtime".to_owned()))?;
-        core.in_force.open().map_err(|source| error(format!("state: {source}")))?;
+        let in_use = core.in_force.open().map_err(|source| error(format!("state: {source}")))?;
         let plan = &core.plan;
         let names = Arc::new(ChainNames { rest, resolves_all: plan.resolves_all });
         let config = WatchConfig {
@@ -79,6 +82,7 @@ impl Background {
         let prober = start_prober(core, &watch, names.clone(), &runtime).map_err(error)?;
         let monitor = start_monitor(plan, &watch, names, prober.as_ref(), &runtime).map_err(error)?;
         let background = Background {
+            in_use: Mutex::new(Some(in_use)),
             watch,
             prober,
             monitor,
@@ -125,6 +129,8 @@ impl Background {
         self.monitor.iter().for_each(|monitor| monitor.stop());
         self.prober.iter().for_each(|prober| prober.stop());
         self.watch.stop();
+        // What is in force is written by then.
+        drop(self.in_use.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -115,7 +115,6 @@ impl Plugin for CtVerify {
         if let Some(background) = self.core.background() {
             background.stop();
             self.core.numbers.end(&self.core);
-            self.core.in_force.flush();
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn build(
     let plan = plan(&words, &files, block);
     let core = Core {
         own: Own::new(files.roots, files.inputs),
-        in_force: Arc::new(InForce::at(plan.state.clone())),
+        in_force: InForce::at(plan.state.clone()),
         contents: Arc::new(Contents::of_inputs()),
         chains: Contents::of_chains(),
         verdicts: Verdicts::new(words.policy, words.revocation, words.verdicts, metrics.clone()),

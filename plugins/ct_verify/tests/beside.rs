@@ -13,8 +13,11 @@ use transparency::operation::InputKind;
 use super::agreeing::{idle, put, update};
 use super::lists::{list, with_lists};
 use super::{august_ms, vectors};
+use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
+use crate::ct_verify::in_force::Decided;
 use crate::ct_verify::inputs::Input;
+use crate::plugin::Plugin;
 use crate::validator::Validator;
 
 /// A runtime whose one thread for long work is taken until the sender goes.
@@ -99,6 +102,27 @@ fn content_that_is_read_too_late_is_not_in_force() {
 }
 
 #[test]
+fn content_of_an_input_that_comes_back_is_kept() {
+    let plugin = with_lists("crl crl/current.crl");
+    let in_force = &plugin.core.in_force;
+    let first = Input::Lists(plugin.core.own.materials().lists.clone().unwrap());
+    let [second, third] = [Sha256::of(b"second"), Sha256::of(b"third")];
+    let decide = |digest, input, after_ms| {
+        let decided = Decided { digest, time_ms: august_ms() + after_ms, input };
+        assert!(in_force.decide(InputKind::Lists, decided, august_ms() + after_ms));
+    };
+    decide(first.digest(), Some(first.clone()), 0);
+    decide(second, None, 1);
+    decide(third, None, 2);
+    let judged_by = || in_force.judged_by(InputKind::Lists, august_ms() + 3).map(|input| input.digest());
+    assert_eq!(judged_by(), Some(first.digest()), "the latest that is here");
+    let is_judgeable = |digest| in_force.judgeable(InputKind::Lists, &digest, august_ms() + 3).is_some();
+    assert!([first.digest(), second, third].into_iter().all(is_judgeable));
+    decide(first.digest(), None, 3);
+    assert_eq!(now(&plugin), (first.digest(), true));
+}
+
+#[test]
 fn wishes_do_not_wait_for_the_merge_of_lists() {
     let plugin = Arc::new(with_lists("crl crl/current.crl"));
     let own = plugin.core.own.materials().lists.clone().unwrap().digest;
@@ -124,12 +148,13 @@ fn what_is_in_force_is_written_before_the_plugin_has_stopped() {
     }
     let lines = format!("{}state state", super::MATERIALS);
     let plugin = Arc::new(super::plugin_at(folder.path(), &lines, super::AUGUST));
-    plugin.core.in_force.open().unwrap();
+    let chain = Chain::new(vec![plugin.clone() as Arc<dyn Plugin>]);
     let (runtime, free) = busy();
     on(&runtime, async move {
+        chain.start().unwrap();
         let digest = plugin.core.own.materials().trust.digest;
         put(&plugin, InputKind::Trust, digest, august_ms());
-        plugin.core.in_force.flush();
+        chain.stop();
     });
     assert!(folder.path().join("state/in-force.json").exists());
     drop(free);

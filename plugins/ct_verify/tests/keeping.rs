@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use certificate::leaf::Class;
 use certificate::{Digest, OperationKind};
 use hickory_proto::rr::{Record, RecordType};
 use transparency::Conclusion;
+use transparency::content::encode_lists;
 use transparency::digest::Sha256;
 use transparency::operation::{InputKind, ProbeSubject, Seen, ValidateSubject};
 
@@ -15,6 +17,7 @@ use super::agreeing::{Peers, decision, observe, put, why_not};
 use super::{MATERIALS, at, august_ms, cert, chain as certificates, plugin_at, set_up, vectors};
 use crate::chain::Chain;
 use crate::ct_verify::CtVerify;
+use crate::ct_verify::inputs::Input;
 use crate::plugin::Plugin;
 use crate::rehearsal::{self, Script, query};
 use crate::validator::{Task, Validator};
@@ -75,6 +78,67 @@ async fn input_in_force_outlives_a_restart() {
         "not later, so nothing new"
     );
     chain.stop();
+}
+
+/// What this folder has in force of this kind after a restart.
+fn after_restart(folder: &Path, kind: InputKind) -> Option<(Sha256, u64)> {
+    let (_, plugin, _) = set_up(folder, &format!("{MATERIALS}state state"), at(super::AUGUST));
+    let in_force = plugin.unwrap().core.in_force.clone();
+    let _in_use = in_force.open().unwrap();
+    in_force.now(kind).map(|now| (now.digest, now.time_ms))
+}
+
+#[tokio::test]
+async fn decision_that_one_block_is_told_during_a_reload_is_lost_to_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((old, old_chain), (new, new_chain)) = (started(folder.path()), started(folder.path()));
+    let [first, second] = [Sha256::of(b"first"), Sha256::of(b"second")];
+    put(&old, InputKind::Lists, first, august_ms());
+    assert_eq!(new.core.in_force.now(InputKind::Lists).unwrap().digest, first);
+    let digest = old.core.own.materials().trust.digest;
+    let reading = {
+        put(&old, InputKind::Trust, Sha256::of(b"unknown"), august_ms());
+        old.core.in_force.begin_reading(&Sha256::of(b"unknown")).unwrap()
+    };
+    old_chain.stop();
+    old_chain.stop();
+    put(&new, InputKind::Trust, digest, august_ms() + 1);
+    put(&new, InputKind::Lists, second, august_ms() + 1);
+    new_chain.stop();
+    reading.end(old.core.own.materials().input(InputKind::Trust));
+    assert_eq!(after_restart(folder.path(), InputKind::Lists), Some((second, august_ms() + 1)));
+    assert_eq!(after_restart(folder.path(), InputKind::Trust), Some((digest, august_ms() + 1)));
+}
+
+#[tokio::test]
+async fn what_is_read_when_no_block_is_at_work_any_more_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, chain) = started(folder.path());
+    let lists = Bytes::from(encode_lists(&[]));
+    put(&plugin, InputKind::Lists, Sha256::of(&lists), august_ms());
+    let reading = plugin.core.in_force.begin_reading(&Sha256::of(&lists)).unwrap();
+    chain.stop();
+    let file = folder.path().join(format!("state/in-force/{}", Sha256::of(&lists)));
+    let late = std::thread::spawn(move || reading.end(Input::read(InputKind::Lists, lists)));
+    late.join().unwrap();
+    assert!(plugin.core.in_force.now(InputKind::Lists).unwrap().input.is_some(), "it was read");
+    assert!(!file.exists());
+}
+
+#[test]
+fn what_the_disk_did_not_take_is_written_at_the_latest_when_the_block_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (plugin, chain) = runtime.block_on(async { started(folder.path()) });
+    // No file can take the place of a folder.
+    let obstacle = folder.path().join("state/in-force.json");
+    std::fs::create_dir(&obstacle).unwrap();
+    // Without a runtime it is written here and now.
+    let digest = plugin.core.own.materials().trust.digest;
+    put(&plugin, InputKind::Trust, digest, august_ms());
+    std::fs::remove_dir(&obstacle).unwrap();
+    runtime.block_on(async { chain.stop() });
+    assert_eq!(after_restart(folder.path(), InputKind::Trust), Some((digest, august_ms())));
 }
 
 #[tokio::test]
