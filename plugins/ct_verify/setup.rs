@@ -1,5 +1,6 @@
 //! Sets `ct-verify { ... }` up: reads the files that the directive names, and opens nothing.
 
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -89,7 +90,7 @@ fn claim_state(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
     let Some((path, span)) = &words.state else { return true };
-    let what = format!("ct-verify state {}", block.root.join(path).display());
+    let what = format!("ct-verify state {}", place(&block.root.join(path)).display());
     match context.claim(what, span.to_string()) {
         Ok(()) => true,
         Err(first) => {
@@ -99,6 +100,22 @@ fn claim_state(
             false
         }
     }
+}
+
+/// One path for a folder, however it is written and whether or not it is there.
+fn place(path: &Path) -> PathBuf {
+    let known = path.canonicalize().or_else(|_| std::path::absolute(path));
+    let mut place = PathBuf::new();
+    for part in known.as_deref().unwrap_or(path).components() {
+        match part {
+            Component::ParentDir => {
+                // At the root there is nothing to leave.
+                let _left = place.pop();
+            }
+            part => place.push(part),
+        }
+    }
+    place
 }
 
 fn plan(words: &Words, files: &Files, block: &Block<'_>) -> Plan {

@@ -95,8 +95,15 @@ fn log_list_in_the_clear_or_of_another_form_is_refused() {
 
 #[test]
 fn two_blocks_may_not_share_a_state_folder() {
-    let text = ". {\nct-verify {\nstate a\n}\n}\nexample.org {\nct-verify {\nstate a\n}\n}\n";
-    let sources = corefile::MemorySources::new().with_file("Corefile", text);
+    ["a", "./a", "b/../a"].into_iter().for_each(second_block_may_not_use);
+}
+
+/// The state folder of the first block is `a`.
+fn second_block_may_not_use(folder: &str) {
+    let text = format!(
+        ". {{\nct-verify {{\nstate a\n}}\n}}\nexample.org {{\nct-verify {{\nstate {folder}\n}}\n}}\n"
+    );
+    let sources = corefile::MemorySources::new().with_file("Corefile", text.as_str());
     let names = crate::registry::names();
     let options = corefile::ParseOptions { directives: Some(&names), ..Default::default() };
     let (tree, mut diagnostics) = corefile::parse("Corefile".as_ref(), &sources, &options);
@@ -110,7 +117,8 @@ fn two_blocks_may_not_share_a_state_folder() {
         crate::registry::set_up(&tree.blocks[number], &context, diagnostics).plugins.len()
     };
     assert_eq!((count(&mut diagnostics, 0), count(&mut diagnostics, 1)), (1, 0));
-    assert!(diagnostics[0].to_string().contains("`a` is in use by another block"), "{diagnostics:?}");
+    let expected = format!("`{folder}` is in use by another block");
+    assert!(diagnostics[0].to_string().contains(&expected), "{diagnostics:?}");
 }
 
 #[test]
