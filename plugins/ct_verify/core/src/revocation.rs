@@ -182,6 +182,11 @@ fn read(der: &[u8]) -> Result<Content, String> {
     Ok(Content { list: list.into(), this_update, next_update })
 }
 
+/// Whether certificates can be judged by this list, in DER, while it is valid. By a partial one, a delta list, they cannot. RFC 5280 §5.2.4.
+pub fn is_readable(der: &[u8]) -> bool {
+    read(der).is_ok()
+}
+
 /// thisUpdate and nextUpdate. RFC 5280 §5.1.
 fn dates(der: &[u8]) -> Option<(Moment, Option<Moment>)> {
     let list = Reader::new(der::only(der, der::SEQUENCE).ok()?.body).expect(der::SEQUENCE).ok()?;

@@ -1,7 +1,7 @@
 //! Snapshots of revocation lists: which list takes the place of which, and whether one snapshot may take the place of another.
 //!
-//! A list covers what its issuer and its distribution point say; of two that cover the same, the later one counts. Signatures are checked
-//! by whoever knows the issuers.
+//! A list covers what its issuer and its distribution point say; of two that cover the same, the later one counts. What cannot be judged by,
+//! like a delta list, is no list here, so that it hides none. Signatures are checked by whoever knows the issuers.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use crate::der::{self, Reader};
 use crate::digest::Sha256;
 use crate::moment::Moment;
+use crate::revocation::is_readable;
 
 /// What a list covers, as a digest over issuer and distribution point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ struct Listed {
 /// Why a snapshot may not take the place of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SnapshotProblem {
-    /// A list is none.
+    /// A list is none, or none that certificates can be judged by.
     #[error("a list is malformed")]
     Malformed,
     /// Two lists cover the same.
@@ -115,6 +116,9 @@ impl Listed {
 }
 
 fn read(der: &[u8]) -> Option<Listed> {
+    if !is_readable(der) {
+        return None;
+    }
     let (rest, list) = CertificateRevocationList::from_der(der).ok()?;
     let place = list.extensions().iter().find(|extension| extension.oid == ISSUING_DISTRIBUTION_POINT);
     let (issuer, place) = (Sha256::of(list.issuer().as_raw()), place.map(|place| Sha256::of(place.value)));
@@ -165,6 +169,13 @@ mod tests {
         list.signed_by(&issuer).unwrap().der().to_vec()
     }
 
+    /// The same list, but for the number of a base that it would complete.
+    fn as_delta(list: &[u8]) -> Vec<u8> {
+        let (number, base) = ([0x06, 0x03, 0x55, 0x1d, 0x14], [0x06, 0x03, 0x55, 0x1d, 0x1b]);
+        let at = list.windows(number.len()).position(|window| window == number).unwrap();
+        [&list[..at], &base, &list[at + number.len()..]].concat()
+    }
+
     fn day(day: u8) -> Moment {
         format!("2026-08-{day:02}T00:00:00Z").parse().unwrap()
     }
@@ -178,6 +189,19 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(merged, expected);
         assert_eq!(merge(&[old], &[b"none".to_vec()], day(9)), Vec::<Vec<u8>>::new(), "expired");
+    }
+
+    #[test]
+    fn a_delta_list_neither_follows_nor_hides_its_base() {
+        let base = list("Alder", None, 1);
+        let delta = as_delta(&list("Alder", None, 2));
+        let (in_use, both) = (std::slice::from_ref(&base), [base.clone(), delta.clone()]);
+        assert_eq!(merge(&both, &[], day(3)), in_use);
+        assert_eq!(merge(std::slice::from_ref(&delta), in_use, day(3)), in_use);
+        assert_eq!(merge(in_use, std::slice::from_ref(&delta), day(3)), in_use);
+        assert_eq!(check_successor(in_use, &[delta], day(3)), Err(SnapshotProblem::Malformed));
+        assert_eq!(check_successor(in_use, &both, day(3)), Err(SnapshotProblem::Malformed));
+        assert_eq!(check_successor(&both, in_use, day(3)), Ok(()), "what was in use before this rule goes");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 use transparency::Moment;
 use transparency::digest::Sha256;
+use transparency::revocation::is_readable;
 use transparency::skeleton::Skeleton;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, SubjectPublicKeyInfo};
 
@@ -49,8 +50,8 @@ pub enum ListError {
     /// Longer than any that is handed on.
     #[error("the list has more than {CRL_BYTES_MAX} bytes")]
     TooLong,
-    /// No revocation list.
-    #[error("no revocation list")]
+    /// No revocation list, or none that certificates can be judged by, like a delta list.
+    #[error("no complete revocation list")]
     Malformed,
     /// Nobody at hand has its issuer's name.
     #[error("its issuer `{0}` is not known")]
@@ -91,7 +92,7 @@ pub enum ListError {
     NoRoom,
 }
 
-/// Checks a list in DER: form, signature by one of these issuers, and that its time is now.
+/// Checks a list in DER: form, that certificates can be judged by it, signature by one of these issuers, and that its time is now.
 ///
 /// # Errors
 /// [`ListError`] when one of these does not hold.
@@ -104,7 +105,7 @@ pub fn check_list<'a>(
         return Err(ListError::TooLong);
     }
     let (rest, list) = CertificateRevocationList::from_der(der).map_err(|_| ListError::Malformed)?;
-    if !rest.is_empty() {
+    if !rest.is_empty() || !is_readable(der) {
         return Err(ListError::Malformed);
     }
     let name = list.issuer().as_raw();

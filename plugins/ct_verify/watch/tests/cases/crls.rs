@@ -64,6 +64,18 @@ fn list_must_be_signed_be_valid_now_and_be_one() {
     }
 }
 
+#[test]
+fn list_that_is_partial_is_none() {
+    let clock = Clock::at(NOW);
+    let authority = Authority::new("Alder CA", &clock);
+    let list = authority.crl();
+    let (number, base) = ([0x06, 0x03, 0x55, 0x1d, 0x14], [0x06, 0x03, 0x55, 0x1d, 0x1b]);
+    let at = list.windows(number.len()).position(|window| window == number).unwrap();
+    let delta = [&list[..at], &base, &list[at + number.len()..]].concat();
+    let taken = check_list(&delta, &[der(authority.issuer_der())], clock.now());
+    assert!(matches!(taken, Err(ListError::Malformed)), "its form is looked at before its signature: {taken:?}");
+}
+
 #[tokio::test]
 async fn bad_list_from_a_place_leaves_the_good_one_from_there() {
     let clock = Clock::at(NOW);
