@@ -1,11 +1,13 @@
 //! Snapshots of revocation lists: which list takes the place of which, and whether one snapshot may take the place of another.
 //!
-//! A list covers what its issuer and its distribution point say; of two that cover the same, the later one counts. What cannot be judged by,
-//! like a delta list, is no list here, so that it hides none. Signatures are checked by whoever knows the issuers.
+//! A list covers what its issuer, the identifier of the key that signed it and its distribution point say; of two that cover the same, the
+//! later one counts. What cannot be judged by, like a delta list, is no list here, so that it hides none. Signatures are checked by whoever
+//! knows the issuers.
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
+use x509_parser::der_parser::{Oid, oid};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -14,7 +16,8 @@ use crate::digest::Sha256;
 use crate::moment::Moment;
 use crate::revocation::is_readable;
 
-/// What a list covers, as a digest over issuer and distribution point.
+/// What a list covers, as a digest over issuer, key identifier and distribution point. An issuer with a new key still makes lists with the old
+/// one, for what that signed. RFC 5280 §5.2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Cover(Sha256);
 
@@ -120,9 +123,13 @@ fn read(der: &[u8]) -> Option<Listed> {
         return None;
     }
     let (rest, list) = CertificateRevocationList::from_der(der).ok()?;
-    let place = list.extensions().iter().find(|extension| extension.oid == ISSUING_DISTRIBUTION_POINT);
-    let (issuer, place) = (Sha256::of(list.issuer().as_raw()), place.map(|place| Sha256::of(place.value)));
-    let cover = Sha256::of_pieces(&[&issuer.0, place.as_ref().map_or(&[], |place| &place.0[..])]);
+    let digest = |oid: Oid<'_>| {
+        let extension = list.extensions().iter().find(|extension| extension.oid == oid);
+        extension.map_or(Sha256([0; 32]), |extension| Sha256::of(extension.value))
+    };
+    let issuer = Sha256::of(list.issuer().as_raw());
+    let (key, place) = (digest(AUTHORITY_KEY_IDENTIFIER), digest(ISSUING_DISTRIBUTION_POINT));
+    let cover = Sha256::of_pieces(&[&issuer.0, &key.0, &place.0]);
     rest.is_empty().then(|| Listed {
         cover: Cover(cover),
         this_update: Moment::from_seconds(list.last_update().timestamp()),
@@ -130,9 +137,8 @@ fn read(der: &[u8]) -> Option<Listed> {
     })
 }
 
-/// 2.5.29.28
-const ISSUING_DISTRIBUTION_POINT: x509_parser::der_parser::Oid<'static> =
-    x509_parser::der_parser::oid!(2.5.29.28);
+const ISSUING_DISTRIBUTION_POINT: Oid<'static> = oid!(2.5.29.28);
+const AUTHORITY_KEY_IDENTIFIER: Oid<'static> = oid!(2.5.29.35);
 
 #[cfg(test)]
 mod tests {
@@ -149,10 +155,15 @@ mod tests {
     }
 
     fn lasting(name: &str, place: Option<&str>, day: u8, days: u8) -> Vec<u8> {
+        signed_by(b"the first key", name, place, day, days)
+    }
+
+    fn signed_by(key: &[u8], name: &str, place: Option<&str>, day: u8, days: u8) -> Vec<u8> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key.to_vec());
         let issuer = Issuer::new(params, KeyPair::generate().unwrap());
         let place = place.map(|uri| CrlIssuingDistributionPoint {
             distribution_point: CrlDistributionPoint { uris: vec![uri.to_owned()] },
@@ -164,7 +175,7 @@ mod tests {
             crl_number: SerialNumber::from(u64::from(day)),
             issuing_distribution_point: place,
             revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
+            key_identifier_method: KeyIdMethod::PreSpecified(key.to_vec()),
         };
         list.signed_by(&issuer).unwrap().der().to_vec()
     }
@@ -220,6 +231,15 @@ mod tests {
         let shards = [list("Alder", Some("http://a/1"), 1), list("Alder", Some("http://a/2"), 1)];
         assert_eq!(merge(&shards, &[], day(2)).len(), 2);
         assert_eq!(check_successor(&shards, &shards[..1], day(2)), Err(SnapshotProblem::Gone));
+    }
+
+    #[test]
+    fn lists_by_two_keys_of_one_issuer_stand_beside_each_other() {
+        let keys = [(b"the first key", 1), (b"the other key", 2)];
+        let lists = keys.map(|(key, day)| signed_by(key, "Alder", None, day, 7));
+        assert_eq!(merge(&lists, &[], day(3)).len(), 2);
+        assert_eq!(check_successor(&lists[..1], &lists, day(3)), Ok(()));
+        assert_eq!(check_successor(&lists, &lists[1..], day(3)), Err(SnapshotProblem::Gone));
     }
 
     #[test]
