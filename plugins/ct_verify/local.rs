@@ -60,7 +60,8 @@ impl Core {
     }
 
     /// What this replica finds about a certificate that was handed in, by the inputs of the subject and its own findings; `None` when chain or
-    /// inputs are not here. Has its promises and issuers looked after, as those of answers are.
+    /// inputs are not here. Has its promises and issuers looked after, as those of answers are, if its chain holds for the name: the name is the
+    /// client's word, and decides which logs are asked.
     pub(super) async fn local(&self, subject: &CertificateSubject) -> Option<Local> {
         let now_ms = self.clock.now().milliseconds();
         let judged = timeout(LOCAL_TIME, self.judge_subject(subject, now_ms, &Nobody)).await;
@@ -69,8 +70,10 @@ impl Core {
         let audited = background.watch().audited(&verdict.ct.promises());
         let mut networks = None;
         if let Some(name) = &subject.name {
-            background.attend(&chain);
-            background.look_into(name, &verdict);
+            if verdict.chain.x509_chain_valid {
+                background.attend(&chain);
+                background.look_into(name, &verdict);
+            }
             let leaf = Sha256::of(chain.first()?);
             networks = background.prober().and_then(|prober| prober.networks(name, &leaf));
         }

@@ -217,14 +217,17 @@ async fn broken_promise_is_shown_to_who_handed_the_certificate_in() {
 
 #[tokio::test]
 async fn promises_of_a_certificate_that_is_handed_in_are_looked_into_below_ones_own_zones() {
-    for (zone, count) in [("example.org", 2), ("example.net", 0)] {
+    let good = "good.example.org";
+    for (zone, name, count) in
+        [("example.org", good, 2), ("example.net", good, 0), ("example.org", "other.example.org", 0)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let (plugin, chain) = started(folder.path(), &format!("monitor {zone}"), &[]);
         settle(&plugin);
         let counts = || plugin.core.background().unwrap().watch().logs().unwrap().auditor().counts();
         assert_eq!(counts().values().sum::<usize>(), 0, "nothing yet");
-        local(&plugin, "good.example.org").await;
-        assert_eq!(counts().values().sum::<usize>(), count, "{zone}");
+        local(&plugin, name).await;
+        assert_eq!(counts().values().sum::<usize>(), count, "{zone} {name}");
         chain.stop();
     }
 }

@@ -50,6 +50,17 @@ struct Entry {
     reported: bool,
 }
 
+impl Entry {
+    fn is_open(&self) -> bool {
+        matches!(self.inclusion, Inclusion::NotChecked | Inclusion::Pending)
+    }
+
+    /// Whether it is open still though the certificate has ended.
+    fn is_outlived(&self, now: Moment) -> bool {
+        self.is_open() && self.promised.promised.plus_seconds(OPEN_SECONDS_MAX) < now
+    }
+}
+
 /// All promises that this replica looks into.
 pub struct Auditor {
     context: Arc<Context>,
@@ -96,7 +107,8 @@ impl Auditor {
 
     /// Takes a promise in, to be looked into when its log is next asked; says whether it is a new one.
     ///
-    /// When there are too many, a kept promise makes room; without one, the new one is left out.
+    /// When there are too many, a kept promise makes room, or else one that has been open for [`OPEN_SECONDS_MAX`]; without one, the new one is
+    /// left out.
     pub fn take(&self, promised: Promised) -> bool {
         let mut entries = self.entries();
         let key = (promised.log, promised.leaf);
@@ -104,9 +116,11 @@ impl Auditor {
             return false;
         }
         if entries.len() == PROMISES_MAX {
+            let now = self.context.now();
             let kept = entries.iter().find(|(_, entry)| entry.inclusion == Inclusion::Proved);
-            let Some(kept) = kept.map(|(key, _)| *key) else { return false };
-            entries.remove(&kept);
+            let goes = kept.or_else(|| entries.iter().find(|(_, entry)| entry.is_outlived(now)));
+            let Some(goes) = goes.map(|(key, _)| *key) else { return false };
+            entries.remove(&goes);
         }
         let entry = Entry { promised, inclusion: Inclusion::NotChecked, asked: None, reported: false };
         entries.insert(key, entry);
@@ -116,9 +130,9 @@ impl Auditor {
     /// The promises of a log that are still open, those first that were asked for least recently.
     pub(crate) fn due(&self, log: &LogId) -> Vec<Promised> {
         let entries = self.entries();
-        let open = |entry: &&Entry| matches!(entry.inclusion, Inclusion::NotChecked | Inclusion::Pending);
         let of_log = entries.range((*log, Sha256([0; 32]))..).take_while(|((of, _), _)| of == log);
-        let mut due: Vec<Entry> = of_log.map(|(_, entry)| entry).filter(open).copied().collect();
+        let mut due: Vec<Entry> =
+            of_log.map(|(_, entry)| entry).filter(|entry| entry.is_open()).copied().collect();
         due.sort_by_key(|entry| (entry.asked, entry.promised));
         due.iter().take(AUDITS_A_ROUND_MAX).map(|entry| entry.promised).collect()
     }
@@ -261,6 +275,8 @@ fn entry_of(kept: &KeptJson) -> Option<Entry> {
 
 /// How many promises are looked into at a time, kept ones included.
 pub const PROMISES_MAX: usize = 4096;
+/// For how long a promise keeps its place though it is still open, in seconds: longer than any certificate of a public authority lives.
+pub const OPEN_SECONDS_MAX: u64 = 400 * 24 * 3600;
 /// How many promises a log is asked about in one round.
 const AUDITS_A_ROUND_MAX: usize = 32;
 const FILE: &str = "audits.json";

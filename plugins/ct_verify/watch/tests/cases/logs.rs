@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ct_log::{Authority, Clock, Issued, Kind, Lie, TestLog};
+use ct_watch::logs::audit::{OPEN_SECONDS_MAX, PROMISES_MAX};
 use ct_watch::logs::{Condition, Promised, SignedHead, WatchedLog};
-use transparency::digest::Sha256;
+use transparency::digest::{LogId, Sha256};
 use transparency::inclusion::Inclusion;
 
 use crate::stand::{NOW, Stand, lies, promises, unreachable};
@@ -338,4 +339,29 @@ async fn bad_proof_of_inclusion_proves_nothing_and_is_reported() {
         assert_eq!(scene.inclusion(promise.leaf), None, "{kind:?}");
         assert!(lies(&scene.watched, "proof of inclusion"), "{kind:?} {:?}", scene.watched.condition());
     }
+}
+
+#[test]
+fn promise_that_is_open_for_longer_than_certificates_live_makes_room() {
+    let stand = Stand::new(&Clock::at(NOW));
+    let first = Sha256([0; 32]).base64();
+    let broken = format!(
+        r#"[{{"log":"{first}","leaf":"{first}","index":null,"promised_ms":0,"inclusion":"broken_promise"}}]"#
+    );
+    std::fs::write(stand.folder.path().join("audits.json"), broken).unwrap();
+    let stand = stand.restart();
+    let promise = |number: usize| Promised {
+        log: LogId(Sha256([1; 32])),
+        leaf: Sha256::of(&number.to_be_bytes()),
+        index: None,
+        promised: stand.clock.now(),
+    };
+    assert!((1..PROMISES_MAX).all(|number| stand.auditor.take(promise(number))));
+    stand.clock.advance(OPEN_SECONDS_MAX);
+    let new = promise(PROMISES_MAX);
+    assert!(!stand.auditor.take(new), "their certificates may be in use");
+    stand.clock.advance(1);
+    assert!(stand.auditor.take(new));
+    let counts = stand.auditor.counts();
+    assert_eq!((counts["not_checked"], counts["broken_promise"]), (PROMISES_MAX - 1, 1));
 }
