@@ -61,7 +61,7 @@ pub struct Core {
     pub background: Mutex<Option<Arc<Background>>>,
     /// Whether a cluster asks this plugin, so that what is in force is decided by it.
     pub is_attached: AtomicBool,
-    /// Room for long judgements of answers.
+    /// Room for long judgements of answers, and for those that nobody votes on.
     pub judging: Arc<Semaphore>,
     /// Room for long judgements for the cluster.
     pub operations: Arc<Semaphore>,

@@ -64,7 +64,7 @@ impl Core {
     /// client's word, and decides which logs are asked.
     pub(super) async fn local(&self, subject: &CertificateSubject) -> Option<Local> {
         let now_ms = self.clock.now().milliseconds();
-        let judged = timeout(LOCAL_TIME, self.judge_subject(subject, now_ms, &Nobody)).await;
+        let judged = timeout(LOCAL_TIME, self.judge_subject(subject, now_ms, &Nobody, &self.judging)).await;
         let (chain, verdict) = judged.ok()?.ok()?;
         let Some(background) = self.background() else { return Some(Local::of(&verdict, None)) };
         let audited = background.watch().audited(&verdict.ct.promises());

@@ -143,7 +143,7 @@ fn plan(words: &Words, files: &Files, block: &Block<'_>) -> Plan {
     }
 }
 
-/// How many long judgements of answers are under way at a time.
+/// How many long judgements of answers, and of what is shown beside decisions, are under way at a time.
 pub(super) const JUDGING_MAX: usize = 4;
-/// How many judgements for the cluster are: they take no room from answers.
+/// How many judgements for the cluster are: they take no room from answers, nor answers from them.
 const OPERATIONS_MAX: usize = 2;

@@ -3,6 +3,7 @@
 //! Certificates are judged only by inputs that are in force here, so that a quorum that judges has agreed on what it judges by. Voting on
 //! a pure function adds no truth; it guards against a replica that lies or is configured differently.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use agreement::statement::{Said, Statement};
@@ -14,6 +15,7 @@ use ct_watch::probe::{Decided as ProbeDecided, Essence};
 use ct_watch::served::Target;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use transparency::content::decode_chain;
 use transparency::digest::Sha256;
 use transparency::operation::{
@@ -135,23 +137,24 @@ impl Core {
         if (subject.policy, subject.revocation) != (self.settings.policy, self.settings.revocation) {
             return Err("another policy is in use here".to_owned());
         }
-        let (_, judged) = self.judge_subject(subject, now_ms, library).await?;
+        let (_, judged) = self.judge_subject(subject, now_ms, library, &self.operations).await?;
         Ok(verdict(CERTIFICATE_TTL_SECONDS, Agreed::of(&judged).encode()))
     }
 
-    /// The chain that a subject names, and the verdict on it by the inputs that the subject names and by nothing else.
+    /// The chain that a subject names, and the verdict on it by the inputs that the subject names and by nothing else. `room` is where it is judged.
     pub(super) async fn judge_subject(
         &self,
         subject: &CertificateSubject,
         now_ms: u64,
         library: &dyn Library,
+        room: &Arc<Semaphore>,
     ) -> Result<(Vec<CertificateDer<'static>>, Verdict), String> {
         let materials = self.materials_of(subject, now_ms, library).await?;
         let chain =
             self.fetched(&self.chains, &subject.chain, library).await.ok_or("the chain is not to be had")?;
         let chain = decode_chain(&chain).map_err(|error| error.to_string())?;
         let subject = subject.clone();
-        let judged = with_room(&self.operations, move || {
+        let judged = with_room(room, move || {
             let question = Question {
                 chain: &chain,
                 name: subject.name.as_deref(),

@@ -233,6 +233,17 @@ async fn promises_of_a_certificate_that_is_handed_in_are_looked_into_below_ones_
 }
 
 #[tokio::test]
+async fn what_is_shown_beside_a_decision_takes_no_room_from_what_is_judged_for_the_cluster() {
+    let plugin = plugin(super::MATERIALS);
+    settle(&plugin);
+    let task = composed(&plugin, "good", "good.example.org");
+    let leaf = decision(&task, Class::Failure, Vec::new(), august_ms()).leaf;
+    let places = u32::try_from(plugin.core.operations.available_permits()).unwrap();
+    let _all = plugin.core.operations.try_acquire_many(places).unwrap();
+    assert_eq!(plugin.core.explain(&task, &leaf).await["local"]["verdict"], "valid");
+}
+
+#[tokio::test]
 async fn nothing_is_shown_of_a_chain_that_is_not_here() {
     let (asker, other) = (plugin(super::MATERIALS), plugin(super::MATERIALS));
     [&asker, &other].into_iter().for_each(settle);
