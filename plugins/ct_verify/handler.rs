@@ -153,10 +153,10 @@ impl Core {
         Arc::new(materials)
     }
 
-    /// What servers are judged by: replicas vote on what they saw, so with a cluster nothing that this replica alone has.
+    /// What servers are judged by: replicas vote on what they saw, so no issuers that this replica alone has fetched. The first looks may be over
+    /// before a cluster asks, so it makes no difference whether one does; and a server has to show its intermediates itself.
     pub fn materials_of_probes(&self, now: Moment) -> Materials {
-        let materials = Materials::clone(&self.materials(now));
-        if self.is_attached() { materials.agreed() } else { materials }
+        Materials::clone(&self.materials(now)).agreed()
     }
 
     /// The response as it goes on: as it came, with a remark, or without its records.

@@ -17,6 +17,7 @@ use super::agreeing::{Peers, composed, decision, observe, settle};
 use super::{august_ms, cert, chain as certificates, plugin, plugin_at, vectors};
 use crate::chain::{Chain, Next};
 use crate::ct_verify::CtVerify;
+use crate::ct_verify::inputs::Materials;
 use crate::error::ServeError;
 use crate::plugin::Plugin;
 use crate::query::Query;
@@ -241,6 +242,27 @@ async fn what_is_shown_beside_a_decision_takes_no_room_from_what_is_judged_for_t
     let places = u32::try_from(plugin.core.operations.available_permits()).unwrap();
     let _all = plugin.core.operations.try_acquire_many(places).unwrap();
     assert_eq!(plugin.core.explain(&task, &leaf).await["local"]["verdict"], "valid");
+}
+
+#[tokio::test]
+async fn servers_are_judged_without_issuers_that_were_fetched_before_a_cluster_asks_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["log_list.json", "roots.pem"] {
+        std::fs::copy(vectors().join(file), folder.path().join(file)).unwrap();
+    }
+    let good = certificates("good");
+    std::fs::create_dir(folder.path().join("state")).unwrap();
+    let issuer: &[u8] = &good[1];
+    std::fs::write(folder.path().join("state/issuers.bundle"), ct_watch::bundle::encode([issuer])).unwrap();
+    let plugin = Arc::new(plugin_at(folder.path(), LINES, super::AUGUST));
+    let chain = Chain::new(vec![plugin.clone() as Arc<dyn Plugin>]);
+    chain.start().unwrap();
+    let (core, now) = (&plugin.core, super::AUGUST.parse().unwrap());
+    let verdict =
+        |materials: &Materials| core.verdicts.judge(&good[..1], "good.example.org", materials, now).0.verdict;
+    assert_eq!(verdict(&core.materials(now)), Conclusion::Valid);
+    assert_eq!(verdict(&core.materials_of_probes(now)), Conclusion::Indeterminate);
+    chain.stop();
 }
 
 #[tokio::test]
