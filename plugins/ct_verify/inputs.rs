@@ -43,8 +43,8 @@ pub struct Materials {
     pub trust: Arc<Loaded<Trust>>,
     /// `None` when there is no list.
     pub lists: Option<Arc<Loaded<Lists>>>,
-    /// Issuers that are configured and fetched here, which chains are completed by in the place of those of `trust`. What is said to the
-    /// cluster hangs on none of them: each replica fetches others.
+    /// Issuers that are configured and fetched here, which chains are completed by in the place of those of `trust`. No statement on an
+    /// operation hangs on them: each replica fetches others. Remarks on answers do, and may differ until all replicas have fetched the same.
     pub issuers: Option<Arc<Loaded<Intermediates>>>,
 }
 
