@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use transparency::Moment;
 use transparency::digest::Sha256;
 use transparency::score::Networks;
@@ -242,12 +242,13 @@ impl Prober {
     }
 
     async fn look_at(&self, target: &Target, slot: u64) {
-        let names = &*self.names;
-        match look(target, names, &self.config.looking).await {
+        let (names, looking, owner) = (&*self.names, &self.config.looking, target.tlsa_owner());
+        // Both at a time, so that both together take no longer than a look may.
+        let asked = timeout(looking.deadline, names.tlsa(&owner));
+        let (looked, asked) = tokio::join!(look(target, names, looking), asked);
+        match looked {
             Err(error) => self.fail(target, &error),
             Ok(served) => {
-                let owner = target.tlsa_owner();
-                let asked = tokio::time::timeout(self.config.looking.deadline, names.tlsa(&owner)).await;
                 let tlsa = asked.ok().and_then(Result::ok);
                 let now = self.context.now();
                 let mut found = None;

@@ -22,7 +22,7 @@ impl Slots {
         self.seconds
     }
 
-    /// How long a look may take: as long as the second fifth of a slot lasts, and at most [`LOOK_MAX`].
+    /// How long a look may take, with the question for TLSA records beside it: as long as the second fifth of a slot lasts, and at most [`LOOK_MAX`].
     pub fn look_max(self) -> Duration {
         Duration::from_millis(self.seconds.saturating_mul(1000) / 5).min(LOOK_MAX)
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_is_seen_before_the_slot_is_settled() {
+    fn a_look_may_take_a_fifth_of_a_slot_and_at_most_ten_seconds() {
         for (seconds, expected) in [(10, 2), (50, 10), (86_400, 10)] {
             assert_eq!(Slots::new(seconds).look_max(), Duration::from_secs(expected), "{seconds}");
         }

@@ -1,11 +1,13 @@
 //! What a replica remembers of its targets, and what it says when the cluster has decided.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ct_log::{Authority, Clock, Issued};
 use ct_watch::context::Context;
-use ct_watch::names::NameTable;
+use ct_watch::names::{Caa, NameTable, Names, NamesError, TlsaAnswer};
 use ct_watch::probe::{
     Decided, Essence, LOOKS_AT_ONCE_MAX, Outcome, ProbeConfig, ProbeError, Prober, SLOTS_KEPT, Slots,
 };
@@ -29,7 +31,7 @@ struct Case {
 }
 
 impl Case {
-    async fn new(names: impl FnOnce(&Issued, &Target) -> NameTable, looking: Looking) -> Self {
+    async fn new<N: Names>(names: impl FnOnce(&Issued, &Target) -> N, looking: Looking) -> Self {
         // The middle of a slot, when all looks of it are due.
         let clock = Clock::at("2026-08-01T00:05:00Z");
         let authority = Authority::new("Alder CA", &clock);
@@ -360,4 +362,35 @@ async fn a_target_that_waited_until_the_slot_was_over_is_looked_at_in_the_next()
     };
     timeout(Duration::from_secs(10), seen).await.expect("it is looked at in the slot of now");
     next.abort();
+}
+
+/// DNS that gives addresses once it has been asked for TLSA records.
+struct TlsaFirst(NameTable, Notify);
+
+#[async_trait]
+impl Names for TlsaFirst {
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NamesError> {
+        self.1.notified().await;
+        self.0.addresses(host).await
+    }
+
+    async fn tlsa(&self, owner: &str) -> Result<TlsaAnswer, NamesError> {
+        self.1.notify_one();
+        self.0.tlsa(owner).await
+    }
+
+    async fn caa(&self, owner: &str) -> Result<Vec<Caa>, NamesError> {
+        self.0.caa(owner).await
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool, NamesError> {
+        self.0.exists(name).await
+    }
+}
+
+#[tokio::test]
+async fn tlsa_records_are_asked_for_while_the_server_is_looked_at() {
+    let case = Case::new(|_, _| TlsaFirst(here(), Notify::new()), looking()).await;
+    case.prober.round().await;
+    assert_eq!(case.prober.looks(), [("seen", 1)].into());
 }
