@@ -14,7 +14,7 @@ use pbft::{
 const LIAR: ReplicaId = ReplicaId(3);
 const WALL_MS: u64 = 1_800_000_000_000;
 /// Enough for several view changes.
-const STEPS_MAX: usize = 4000;
+const STEPS_MAX: usize = 1500;
 /// How many messages of others the liar can say again.
 const HEARD_MAX: usize = 256;
 
