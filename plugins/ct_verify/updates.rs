@@ -3,7 +3,7 @@
 //! Log list and trust are accepted when this replica has the same from its own sources. Revocation lists are accepted from others, too; whoever
 //! they are from, they must not take back what is in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ct_watch::crl::check_list;
@@ -128,7 +128,12 @@ fn check_lists<'a>(
             by_name.entry(read.subject).or_default().push(issuer);
         }
     }
+    // What is in force was signed when it came into force, and may have expired since.
+    let in_force: BTreeSet<&Vec<u8>> = old.iter().collect();
     let is_signed = |list: &Vec<u8>| {
+        if in_force.contains(list) {
+            return true;
+        }
         let named = snapshot::issuer(list).and_then(|name| by_name.get(name));
         named.is_some_and(|named| check_list(list, named.iter().copied(), now).is_ok())
     };
@@ -140,3 +145,59 @@ fn check_lists<'a>(
 const INPUT_TTL_SECONDS: u32 = 60;
 /// For how long a refusal holds, in seconds: what a replica has not got yet it may have soon, and the cluster is asked again only then.
 const REFUSAL_TTL_SECONDS: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+        CrlIssuingDistributionPoint, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
+        date_time_ymd,
+    };
+    use transparency::content::encode_lists;
+
+    use super::*;
+
+    /// So many lists of one issuer, each for its own distribution point.
+    fn lists(count: usize) -> (CertificateDer<'static>, Vec<Vec<u8>>) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let issuer = Issuer::new(params, key);
+        let list = |number: usize| {
+            let uris = vec![format!("http://crl.example.org/{number}")];
+            let list = CertificateRevocationListParams {
+                this_update: date_time_ymd(2026, 8, 1),
+                next_update: date_time_ymd(2026, 8, 8),
+                crl_number: SerialNumber::from(1),
+                issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+                    distribution_point: CrlDistributionPoint { uris },
+                    scope: None,
+                }),
+                revoked_certs: Vec::new(),
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            list.signed_by(&issuer).unwrap().der().to_vec()
+        };
+        (certificate, (0..count).map(list).collect())
+    }
+
+    #[test]
+    fn what_is_in_force_may_stay_though_it_has_expired_and_its_issuer_is_gone() {
+        let (issuer, lists) = lists(2);
+        let bytes = encode_lists(&lists);
+        let check = |old: &[Vec<u8>], day: &str| {
+            check_lists(old, &bytes, Some(std::iter::empty()), day.parse().unwrap())
+        };
+        assert_eq!(check(&lists, "2026-08-09T00:00:00Z"), Ok(()));
+        assert_eq!(check(&lists[1..], "2026-08-09T00:00:00Z"), Err("list_expired"));
+        assert_eq!(
+            check(&lists[1..], "2026-08-02T00:00:00Z"),
+            Err("list_invalid"),
+            "nobody here knows who signed it"
+        );
+        let now = "2026-08-02T00:00:00Z".parse().unwrap();
+        assert_eq!(check_lists(&lists[1..], &bytes, Some([&issuer].into_iter()), now), Ok(()));
+    }
+}

@@ -285,7 +285,7 @@ async fn revocation_lists_of_others_are_accepted_when_known_issuers_signed_them(
         answer(&observe(&plugin, &task, &Peers::with(&[content])).await)
     };
     assert_eq!(answered(lists(&["current"])).await, Answer::Accepted);
-    assert_eq!(answered(lists(&["expired"])).await, Answer::Refused("list_invalid".to_owned()));
+    assert_eq!(answered(lists(&["expired"])).await, Answer::Refused("list_expired".to_owned()));
     assert_eq!(answered(lists(&["future"])).await, Answer::Refused("list_invalid".to_owned()));
     let stranger = super::plugin("roots mozilla\naudit off");
     let content = lists(&["current"]);

@@ -26,7 +26,8 @@ struct Cover(Sha256);
 struct Listed {
     cover: Cover,
     this_update: Moment,
-    next_update: Option<Moment>,
+    next_update: Moment,
+    digest: Sha256,
 }
 
 /// Why a snapshot may not take the place of another.
@@ -41,7 +42,10 @@ pub enum SnapshotProblem {
     /// A list is older than the one in use.
     #[error("a list is older than the one in use")]
     Older,
-    /// A list in use that has not expired is gone.
+    /// A list has expired, and is not in use.
+    #[error("a list has expired")]
+    Expired,
+    /// A list in use is gone, though an earlier one could come in its place.
     #[error("a list in use is gone")]
     Gone,
 }
@@ -53,54 +57,73 @@ impl SnapshotProblem {
             SnapshotProblem::Malformed => "list_malformed",
             SnapshotProblem::Ambiguous => "lists_ambiguous",
             SnapshotProblem::Older => "list_older",
+            SnapshotProblem::Expired => "list_expired",
             SnapshotProblem::Gone => "list_gone",
         }
     }
 }
 
-/// The latest list for each cover, of our own and of those in use; what is expired or no list is left out, and so is what is older than the list in
-/// use, be that expired. So the outcome may take the place of `in_use`; see [`check_successor`].
+/// The latest list for each cover, of our own and of those in use; what is no list is left out, and so is what is older than the list in use.
+///
+/// What has expired is left out unless it is in use: that stays for [`KEPT_SECONDS`], since without it an earlier list that is valid for longer could
+/// come back, and with it what was revoked since would be good. So the outcome may take the place of `in_use`; see [`check_successor`].
 pub fn merge(own: &[Vec<u8>], in_use: &[Vec<u8>], now: Moment) -> Vec<Vec<u8>> {
-    let mut oldest: BTreeMap<Cover, Moment> = BTreeMap::new();
-    for listed in in_use.iter().filter_map(|list| read(list)) {
-        let held = oldest.entry(listed.cover).or_insert(listed.this_update);
-        *held = listed.this_update.max(*held);
-    }
-    let mut latest: BTreeMap<Cover, (Moment, Sha256, &Vec<u8>)> = BTreeMap::new();
+    let newest = newest(in_use);
+    let mut latest: BTreeMap<Cover, (Listed, &Vec<u8>)> = BTreeMap::new();
     for list in own.iter().chain(in_use) {
-        let Some(listed) = read(list).filter(|listed| !listed.is_expired(now)) else { continue };
-        if oldest.get(&listed.cover).is_some_and(|oldest| listed.this_update < *oldest) {
+        let Some(listed) = read(list) else { continue };
+        let used = newest.get(&listed.cover);
+        let stays = used.is_some_and(|used| used.digest == listed.digest && !used.may_go(now));
+        let comes = !listed.is_expired(now) && used.is_none_or(|used| used.this_update <= listed.this_update);
+        if !stays && !comes {
             continue;
         }
-        let candidate = (listed.this_update, Sha256::of(list), list);
-        let held = latest.entry(listed.cover).or_insert(candidate);
-        if (held.0, held.1) < (candidate.0, candidate.1) {
-            *held = candidate;
+        let held = latest.entry(listed.cover).or_insert((listed, list));
+        if held.0.order() < listed.order() {
+            *held = (listed, list);
         }
     }
-    latest.into_values().map(|(_, _, list)| list.clone()).collect()
+    latest.into_values().map(|(_, list)| list.clone()).collect()
 }
 
-/// Whether `new` may take the place of `old`: it holds every list that `old` holds and that has not expired, or a later one.
+/// Whether `new` may take the place of `old`: it holds every list that `old` holds, or a later one, but for such as expired long ago; and no
+/// other list that has expired.
 ///
 /// # Errors
 /// [`SnapshotProblem`]: the first that speaks against it.
 pub fn check_successor(old: &[Vec<u8>], new: &[Vec<u8>], now: Moment) -> Result<(), SnapshotProblem> {
+    let old = newest(old);
     let mut covers = BTreeMap::new();
     for list in new {
         let listed = read(list).ok_or(SnapshotProblem::Malformed)?;
+        let is_used = old.get(&listed.cover).is_some_and(|used| used.digest == listed.digest);
+        if listed.is_expired(now) && !is_used {
+            return Err(SnapshotProblem::Expired);
+        }
         if covers.insert(listed.cover, listed.this_update).is_some() {
             return Err(SnapshotProblem::Ambiguous);
         }
     }
-    for listed in old.iter().filter_map(|list| read(list)) {
-        match covers.get(&listed.cover) {
-            Some(this_update) if *this_update < listed.this_update => return Err(SnapshotProblem::Older),
-            None if !listed.is_expired(now) => return Err(SnapshotProblem::Gone),
+    for (cover, used) in &old {
+        match covers.get(cover) {
+            Some(this_update) if *this_update < used.this_update => return Err(SnapshotProblem::Older),
+            None if !used.may_go(now) => return Err(SnapshotProblem::Gone),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The latest list for each cover.
+fn newest(lists: &[Vec<u8>]) -> BTreeMap<Cover, Listed> {
+    let mut newest: BTreeMap<Cover, Listed> = BTreeMap::new();
+    for listed in lists.iter().filter_map(|list| read(list)) {
+        let held = newest.entry(listed.cover).or_insert(listed);
+        if held.order() < listed.order() {
+            *held = listed;
+        }
+    }
+    newest
 }
 
 /// The name of who issued a list, with tag and length; `None` when it is no list. RFC 5280 §5.1.
@@ -114,7 +137,17 @@ pub fn issuer(list: &[u8]) -> Option<&[u8]> {
 
 impl Listed {
     fn is_expired(&self, now: Moment) -> bool {
-        self.next_update.is_none_or(|next| next <= now)
+        self.next_update <= now
+    }
+
+    /// Whether nothing comes back in its place: it has expired, and so has every earlier list that was valid for [`KEPT_SECONDS`] at most.
+    fn may_go(&self, now: Moment) -> bool {
+        self.is_expired(now) && self.this_update.plus_seconds(KEPT_SECONDS) <= now
+    }
+
+    /// Of two lists that cover the same, the one with the greater order counts.
+    fn order(&self) -> (Moment, Moment, Sha256) {
+        (self.this_update, self.next_update, self.digest)
     }
 }
 
@@ -130,13 +163,18 @@ fn read(der: &[u8]) -> Option<Listed> {
     let issuer = Sha256::of(list.issuer().as_raw());
     let (key, place) = (digest(AUTHORITY_KEY_IDENTIFIER), digest(ISSUING_DISTRIBUTION_POINT));
     let cover = Sha256::of_pieces(&[&issuer.0, &key.0, &place.0]);
+    let next_update = list.next_update()?;
     rest.is_empty().then(|| Listed {
         cover: Cover(cover),
         this_update: Moment::from_seconds(list.last_update().timestamp()),
-        next_update: list.next_update().map(|next| Moment::from_seconds(next.timestamp())),
+        next_update: Moment::from_seconds(next_update.timestamp()),
+        digest: Sha256::of(der),
     })
 }
 
+/// For how long a list in use stays though it has expired, from when it was made, in seconds: 400 days. Public authorities make lists that are
+/// valid for a year at most.
+const KEPT_SECONDS: u64 = 400 * 86_400;
 const ISSUING_DISTRIBUTION_POINT: Oid<'static> = oid!(2.5.29.28);
 const AUTHORITY_KEY_IDENTIFIER: Oid<'static> = oid!(2.5.29.35);
 
@@ -217,13 +255,34 @@ mod tests {
 
     #[test]
     fn a_list_that_is_older_than_an_expired_one_in_use_does_not_come_back() {
-        let (lasting, in_use) = (lasting("Alder", None, 1, 20), lasting("Alder", None, 2, 3));
+        let (lasting, used) = (lasting("Alder", None, 1, 20), lasting("Alder", None, 2, 3));
         let other = list("Birch", None, 3);
-        let own = [lasting, other.clone()];
-        let merged = merge(&own, std::slice::from_ref(&in_use), day(5));
-        assert_eq!(merged, [other], "the older one would be refused, and all others with it");
-        assert_eq!(check_successor(std::slice::from_ref(&in_use), &merged, day(5)), Ok(()));
-        assert_eq!(check_successor(&[in_use], &own, day(5)), Err(SnapshotProblem::Older));
+        let own = [lasting.clone(), other.clone()];
+        let mut in_use = vec![used.clone()];
+        for round in 0..3 {
+            let mut merged = merge(&own, &in_use, day(5));
+            assert_eq!(check_successor(&in_use, &merged, day(5)), Ok(()), "{round}");
+            let mut expected = vec![used.clone(), other.clone()];
+            merged.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(merged, expected, "{round}");
+            in_use = merged;
+        }
+        let successor = |lists: &[Vec<u8>]| check_successor(&in_use, lists, day(5));
+        assert_eq!(successor(&own), Err(SnapshotProblem::Older));
+        assert_eq!(successor(&[other]), Err(SnapshotProblem::Gone), "a snapshot between would let it back");
+    }
+
+    #[test]
+    fn an_expired_list_in_use_goes_once_no_earlier_one_is_valid() {
+        let (used, other) = (lasting("Alder", None, 2, 3), lasting("Birch", None, 2, 3));
+        let in_use = [used.clone()];
+        let (last, over) = ("2027-09-05T23:59:59Z".parse().unwrap(), "2027-09-06T00:00:00Z".parse().unwrap());
+        assert_eq!(merge(&in_use, &in_use, last), in_use);
+        assert_eq!(check_successor(&in_use, &[], last), Err(SnapshotProblem::Gone));
+        assert_eq!(merge(&in_use, &in_use, over), Vec::<Vec<u8>>::new());
+        assert_eq!(check_successor(&in_use, &[], over), Ok(()));
+        assert_eq!(check_successor(&in_use, &[used, other], last), Err(SnapshotProblem::Expired));
     }
 
     #[test]
@@ -252,7 +311,11 @@ mod tests {
         assert_eq!(check(&[&old], &[&new, &other], day(3)), Ok(()));
         assert_eq!(check(&[&new], &[&old], day(3)), Err(SnapshotProblem::Older));
         assert_eq!(check(&[&old, &other], &[&old], day(3)), Err(SnapshotProblem::Gone));
-        assert_eq!(check(&[&old, &other], &[&other], day(8)), Ok(()), "what is expired may go");
+        assert_eq!(
+            check(&[&old, &other], &[&other], day(8)),
+            Err(SnapshotProblem::Gone),
+            "nor what has expired"
+        );
         assert_eq!(check(&[], &[&old, &new], day(3)), Err(SnapshotProblem::Ambiguous));
         assert_eq!(check(&[], &[&b"none".to_vec()], day(3)), Err(SnapshotProblem::Malformed));
     }
