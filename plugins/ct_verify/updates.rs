@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ct_watch::crl::check_list;
 use rustls_pki_types::CertificateDer;
-use transparency::content::decode_lists;
+use transparency::content::{LISTS_MAX, decode_lists};
 use transparency::digest::Sha256;
 use transparency::operation::{Answer, InputKind, InputSubject};
 use transparency::skeleton::Skeleton;
@@ -66,10 +66,11 @@ impl Core {
                 Some(Input::Lists(lists)) => &lists.value.ders[..],
                 _ => &[],
             };
+            let own = materials.lists.as_ref().map_or(&[][..], |lists| &lists.value.ders);
             let trusted = &materials.trust.value.intermediates;
             let fetched = materials.issuers.iter().flat_map(|issuers| issuers.value.iter());
             let issuers = roots.iter().chain(trusted.iter()).chain(fetched);
-            check_lists(old, &bytes, (!is_ours).then_some(issuers), now)
+            check_lists((old, own), &bytes, (!is_ours).then_some(issuers), now)
         });
         let refused = judged.await.ok_or("the judgement was broken off")?.err();
         Ok(refused.map_or(Answer::Accepted, |code| Answer::Refused(code.to_owned())))
@@ -109,18 +110,25 @@ impl Core {
 
 /// Whether the snapshot in `bytes` may follow the one of `old`, and with `issuers` whether these signed it.
 ///
+/// Others may bring what this replica neither has of its `own` nor in force only while the whole takes no more than half of the room. Genuine lists
+/// of issuers that nobody here needs are many; if they filled it, no new list could come into force beside them.
+///
 /// What costs little is looked at first; with it, no more lists than issuers and their shards get as far as signatures.
 ///
 /// # Errors
 /// The code of what speaks against it.
 fn check_lists<'a>(
-    old: &[Vec<u8>],
+    (old, own): (&[Vec<u8>], &[Vec<u8>]),
     bytes: &[u8],
     issuers: Option<impl Iterator<Item = &'a CertificateDer<'static>>>,
     now: Moment,
 ) -> Result<(), &'static str> {
     let lists = decode_lists(bytes).map_err(|_| "malformed")?;
     snapshot::check_successor(old, &lists, now).map_err(snapshot::SnapshotProblem::code)?;
+    let is_large = CONTENT_BYTES_MAX / 2 < bytes.len() || LISTS_MAX / 2 < lists.len();
+    if is_large && snapshot::covers_more(&lists, old.iter().chain(own)) {
+        return Err("lists_too_long");
+    }
     let Some(issuers) = issuers else { return Ok(()) };
     let mut by_name: BTreeMap<&[u8], Vec<&CertificateDer<'static>>> = BTreeMap::new();
     for issuer in issuers {
@@ -188,7 +196,7 @@ mod tests {
         let (issuer, lists) = lists(2);
         let bytes = encode_lists(&lists);
         let check = |old: &[Vec<u8>], day: &str| {
-            check_lists(old, &bytes, Some(std::iter::empty()), day.parse().unwrap())
+            check_lists((old, &[]), &bytes, Some(std::iter::empty()), day.parse().unwrap())
         };
         assert_eq!(check(&lists, "2026-08-09T00:00:00Z"), Ok(()));
         assert_eq!(check(&lists[1..], "2026-08-09T00:00:00Z"), Err("list_expired"));
@@ -198,6 +206,20 @@ mod tests {
             "nobody here knows who signed it"
         );
         let now = "2026-08-02T00:00:00Z".parse().unwrap();
-        assert_eq!(check_lists(&lists[1..], &bytes, Some([&issuer].into_iter()), now), Ok(()));
+        assert_eq!(check_lists((&lists[1..], &[]), &bytes, Some([&issuer].into_iter()), now), Ok(()));
+    }
+
+    #[test]
+    fn lists_of_others_take_half_of_the_room_at_most() {
+        let (issuer, lists) = lists(LISTS_MAX / 2 + 1);
+        let now: Moment = "2026-08-02T00:00:00Z".parse().unwrap();
+        let (all, half) = (encode_lists(&lists), encode_lists(&lists[1..]));
+        let check = |old: &[Vec<u8>], own: &[Vec<u8>], bytes: &[u8]| {
+            check_lists((old, own), bytes, Some([&issuer].into_iter()), now)
+        };
+        assert_eq!(check(&[], &[], &half), Ok(()));
+        assert_eq!(check(&lists[1..], &[], &all), Err("lists_too_long"));
+        assert_eq!(check(&lists[1..], &lists[..1], &all), Ok(()), "what is our own may take all of it");
+        assert_eq!(check(&lists, &[], &all), Ok(()), "and what is in force may be followed");
     }
 }

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use certificate::OperationKind;
+use ct_watch::events::Event;
 use ct_watch::inputs::Loaded;
 use ct_watch::served::Target;
+use serde_json::json;
 use transparency::Moment;
+use transparency::content::LISTS_MAX;
 use transparency::digest::Sha256;
 use transparency::operation::{InputKind, InputSubject, ProbeSubject, ValidateSubject};
 use transparency::snapshot;
@@ -157,11 +160,20 @@ impl Core {
             && let Some(merging) = Merging::begin(&self.wishes.state)
         {
             let contents = self.contents.clone();
+            let context = self.background().map(|background| background.watch().context().clone());
             beside(move || {
                 let theirs = in_force.as_ref().map_or(&[][..], |lists| &lists.value.ders);
                 let now = Moment::from_milliseconds(now_ms);
                 let merged = Lists::load(snapshot::merge(&own.value.ders, theirs, now));
-                let merged = merged.filter(|lists| lists.bytes.len() <= CONTENT_BYTES_MAX);
+                let problem = merged.as_ref().and_then(|lists| too_long(lists, now));
+                let merged = merged.filter(|_| problem.is_none());
+                match (problem, context) {
+                    (None, _) => {}
+                    (Some(event), Some(context)) => context.events.push(event),
+                    (Some(Event { code, text, .. }), None) => {
+                        tracing::warn!(code, text, "certificate transparency")
+                    }
+                }
                 // Peers may still come for it when the next one is made.
                 if let Some(lists) = &merged {
                     contents.put(Bytes::clone(&lists.bytes));
@@ -192,6 +204,23 @@ impl Core {
     }
 }
 
+/// What there is to tell when a snapshot is longer than any that replicas hand one another.
+fn too_long(lists: &Loaded<Lists>, now: Moment) -> Option<Event> {
+    let (count, bytes) = (lists.value.ders.len(), lists.bytes.len());
+    let is_too_long = LISTS_MAX < count || CONTENT_BYTES_MAX < bytes;
+    is_too_long.then(|| Event {
+        at: now,
+        code: "lists_too_long",
+        grave: true,
+        subject: "revocation lists".to_owned(),
+        text: format!(
+            "own lists and those in force have more than {CONTENT_BYTES_MAX} bytes together, or are more than {LISTS_MAX}; \
+             no new list comes into force"
+        ),
+        facts: json!({ "lists": count, "bytes": bytes }),
+    })
+}
+
 fn task_of(subject: &InputSubject) -> Task {
     Task { kind: OperationKind::UpdateInputs, subject: subject.encode() }
 }
@@ -210,6 +239,17 @@ const MERGED_ANEW_MS: u64 = 600_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_snapshot_that_peers_would_not_read_is_told_of() {
+        let code =
+            |ders| too_long(&Lists::load(ders).unwrap(), Moment::from_seconds(0)).map(|event| event.code);
+        let numbered = |count: usize| (0..count).map(|number| number.to_be_bytes().to_vec()).collect();
+        assert_eq!(code(numbered(LISTS_MAX)), None);
+        assert_eq!(code(numbered(LISTS_MAX + 1)), Some("lists_too_long"));
+        assert_eq!(code(vec![vec![0; CONTENT_BYTES_MAX - 8]]), None);
+        assert_eq!(code(vec![vec![0; CONTENT_BYTES_MAX - 7]]), Some("lists_too_long"));
+    }
 
     #[test]
     fn wishes_beyond_those_of_now_are_due_next() {

@@ -4,7 +4,7 @@
 //! later one counts. What cannot be judged by, like a delta list, is no list here, so that it hides none. Signatures are checked by whoever
 //! knows the issuers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 use x509_parser::der_parser::{Oid, oid};
@@ -112,6 +112,13 @@ pub fn check_successor(old: &[Vec<u8>], new: &[Vec<u8>], now: Moment) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether one of the lists covers something that none of `known` covers.
+pub fn covers_more<'a>(lists: &[Vec<u8>], known: impl IntoIterator<Item = &'a Vec<u8>>) -> bool {
+    let cover = |list: &Vec<u8>| read(list).map(|listed| listed.cover);
+    let known: BTreeSet<Cover> = known.into_iter().filter_map(cover).collect();
+    lists.iter().filter_map(cover).any(|cover| !known.contains(&cover))
 }
 
 /// The latest list for each cover.
@@ -290,6 +297,13 @@ mod tests {
         let shards = [list("Alder", Some("http://a/1"), 1), list("Alder", Some("http://a/2"), 1)];
         assert_eq!(merge(&shards, &[], day(2)).len(), 2);
         assert_eq!(check_successor(&shards, &shards[..1], day(2)), Err(SnapshotProblem::Gone));
+    }
+
+    #[test]
+    fn a_later_list_covers_no_more() {
+        let (old, new, other) = (list("Alder", None, 1), list("Alder", None, 2), list("Birch", None, 2));
+        assert!(!covers_more(std::slice::from_ref(&new), [&old]));
+        assert!(covers_more(&[new, other], [&old]));
     }
 
     #[test]
