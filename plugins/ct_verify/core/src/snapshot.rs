@@ -264,7 +264,7 @@ mod tests {
     fn a_list_that_is_older_than_an_expired_one_in_use_does_not_come_back() {
         let (lasting, used) = (lasting("Alder", None, 1, 20), lasting("Alder", None, 2, 3));
         let other = list("Birch", None, 3);
-        let own = [lasting.clone(), other.clone()];
+        let own = [lasting, other.clone()];
         let mut in_use = vec![used.clone()];
         for round in 0..3 {
             let mut merged = merge(&own, &in_use, day(5));
