@@ -171,7 +171,7 @@ impl Core {
                     (None, _) => {}
                     (Some(event), Some(context)) => context.events.push(event),
                     (Some(Event { code, text, .. }), None) => {
-                        tracing::warn!(code, text, "certificate transparency")
+                        tracing::warn!(code, text, "certificate transparency");
                     }
                 }
                 // Peers may still come for it when the next one is made.
