@@ -73,7 +73,10 @@ fn list_that_is_partial_is_none() {
     let at = list.windows(number.len()).position(|window| window == number).unwrap();
     let delta = [&list[..at], &base, &list[at + number.len()..]].concat();
     let taken = check_list(&delta, &[der(authority.issuer_der())], clock.now());
-    assert!(matches!(taken, Err(ListError::Malformed)), "its form is looked at before its signature: {taken:?}");
+    assert!(
+        matches!(taken, Err(ListError::Malformed)),
+        "its form is looked at before its signature: {taken:?}"
+    );
 }
 
 #[tokio::test]
