@@ -114,10 +114,10 @@ impl Background {
         }
     }
 
-    /// Looks into the promises of logs for a certificate of one of the operator's own names. Asking a log for a proof tells it whose
-    /// certificate is looked at, so that is done for own names alone. Returns at once; a promise is taken in once.
+    /// Looks into the promises of logs for a certificate that holds for one of the operator's own names. Asking a log for a proof tells it whose
+    /// certificate is looked at, so that is done for no other. Returns at once; a promise is taken in once.
     pub fn look_into(&self, name: &str, verdict: &Verdict) {
-        if self.zones.find(&[name.to_owned()]).is_some() {
+        if verdict.chain.x509_chain_valid && self.zones.find(&[name.to_owned()]).is_some() {
             for promised in verdict.ct.scts.iter().filter_map(Promised::of) {
                 self.watch.audit(promised);
             }

@@ -72,8 +72,8 @@ impl Core {
         if let Some(name) = &subject.name {
             if verdict.chain.x509_chain_valid {
                 background.attend(&chain);
-                background.look_into(name, &verdict);
             }
+            background.look_into(name, &verdict);
             let leaf = Sha256::of(chain.first()?);
             networks = background.prober().and_then(|prober| prober.networks(name, &leaf));
         }

@@ -35,13 +35,13 @@ struct State {
     wanted: BTreeMap<InputSubject, u64>,
     /// The slot of each target that was agreed on last.
     probes: BTreeMap<String, u32>,
-    /// The snapshot of lists that was made of which others in which hour.
+    /// The snapshot of lists that was made of which others in which ten minutes.
     merged: Option<(Merged, Option<Arc<Loaded<Lists>>>)>,
     /// Whether the next one is being made.
     is_merging: bool,
 }
 
-/// What a snapshot was made of: own lists, lists in force, hour.
+/// What a snapshot was made of: own lists, lists in force, ten minutes.
 type Merged = (Sha256, Option<Sha256>, u64);
 
 impl Wishes {
@@ -162,6 +162,8 @@ impl Core {
             let contents = self.contents.clone();
             let context = self.background().map(|background| background.watch().context().clone());
             beside(move || {
+                // Lists that cannot be merged, whatever they do to who reads them, are not read again every second.
+                lock(&merging.0).merged = Some((made_of, None));
                 let theirs = in_force.as_ref().map_or(&[][..], |lists| &lists.value.ders);
                 let now = Moment::from_milliseconds(now_ms);
                 let merged = Lists::load(snapshot::merge(&own.value.ders, theirs, now));
