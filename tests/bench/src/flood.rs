@@ -2,7 +2,8 @@
 //!
 //! The junk is datagrams that look like the beginning of a QUIC connection and like its middle, in equal parts, at a steady pace: from strangers, and
 //! with the address and port of a peer as their source, which takes a raw socket (`CAP_NET_RAW`). The sender runs on the same machine; so that its own
-//! cost is not taken for that of the junk, the undisturbed rate is measured while it sends as much to a port that nobody reads.
+//! cost is not taken for that of the junk, each disturbed rate stands beside an undisturbed one, taken right before or after it while the same sender
+//! sends as much to a port that nobody reads.
 
 mod sender;
 
@@ -23,7 +24,7 @@ const RATE: u32 = 20_000;
 /// How long each figure is measured.
 const SPAN: Duration = Duration::from_secs(4);
 /// Rounds; each measures everything of every filter once.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 /// Queries in flight at each replica while certified answers are counted.
 const IN_FLIGHT: usize = 8;
 /// What the flood may cost with the filter, of what it costs without.
@@ -36,13 +37,18 @@ const FILTERS: [&str; 3] = ["off", "userspace", "socket"];
 /// Where the junk comes from.
 const SOURCES: [Source; 2] = [Source::Strangers, Source::Peer];
 
-/// The figures of one filter: CPU seconds a second, and answers a second, by where the junk comes from.
+/// The figures of one filter, one value a round.
 #[derive(Default)]
 struct Figures {
+    /// CPU seconds a second of the process while nothing comes.
     idle: Vec<f64>,
+    /// CPU seconds a second of the process, by where the junk comes from.
     cost: BTreeMap<Source, Vec<f64>>,
-    undisturbed: Vec<f64>,
-    rate: BTreeMap<Source, Vec<f64>>,
+    /// Certified answers a second while that sender's junk goes nowhere.
+    undisturbed: BTreeMap<Source, Vec<f64>>,
+    /// What is left of that while it goes to the peer port: ratios within a round.
+    left: BTreeMap<Source, Vec<f64>>,
+    /// Datagrams a second.
     sent: Vec<f64>,
 }
 
@@ -56,7 +62,7 @@ pub fn run() {
     let mut figures: Vec<(&str, Figures)> = FILTERS.map(|filter| (filter, Figures::default())).into();
     for round in 0..ROUNDS {
         figures.retain_mut(|(filter, figures)| {
-            let measured = measure(filter, &format!("{filter}-{round}"), &sources, figures);
+            let measured = measure(filter, round, &sources, figures);
             if let Err(why) = &measured {
                 println!("filter {filter}: not measured: {why}");
             }
@@ -66,7 +72,8 @@ pub fn run() {
     print(&mut figures, &sources);
 }
 
-fn measure(filter: &str, label: &str, sources: &[Source], figures: &mut Figures) -> Result<(), String> {
+fn measure(filter: &str, round: usize, sources: &[Source], figures: &mut Figures) -> Result<(), String> {
+    let label = format!("{filter}-{round}");
     let upstream = Upstream::serve("example.org.", ZONE);
     let mut cluster = Cluster::new(4, &[upstream.address.to_string()]);
     for id in 0..4 {
@@ -106,13 +113,23 @@ fn measure(filter: &str, label: &str, sources: &[Source], figures: &mut Figures)
     let (SocketAddr::V4(void), _unread) = nobody.expect("loopback has free ports") else {
         unreachable!("an IPv4 address was bound")
     };
-    let junk = Junk::send(Source::Strangers, void, peer, RATE);
-    figures.undisturbed.push(rate(&format!("calm-{label}")));
-    figures.sent.push(junk.stop());
     for source in sources {
-        let junk = Junk::send(*source, victim, peer, RATE);
-        figures.rate.entry(*source).or_default().push(rate(&format!("{}-{label}", source.name())));
-        figures.sent.push(junk.stop());
+        let mut under = |target: SocketAddrV4, name: &str| {
+            let junk = Junk::send(*source, target, peer, RATE);
+            let answers = rate(&format!("{name}-{}-{label}", source.name()));
+            figures.sent.push(junk.stop());
+            answers
+        };
+        // A cluster may become slower or faster as it goes on: every other round turns the order around.
+        let (calm, disturbed) = if round.is_multiple_of(2) {
+            let calm = under(void, "calm");
+            (calm, under(victim, "junk"))
+        } else {
+            let disturbed = under(victim, "junk");
+            (under(void, "calm"), disturbed)
+        };
+        figures.undisturbed.entry(*source).or_default().push(calm);
+        figures.left.entry(*source).or_default().push(disturbed / calm);
     }
     Ok(())
 }
@@ -135,12 +152,14 @@ fn print(figures: &mut [(&str, Figures)], sources: &[Source]) {
     );
     let mut without = BTreeMap::new();
     for (filter, figures) in figures {
-        let (idle, undisturbed) = (median(&mut figures.idle), median(&mut figures.undisturbed));
+        let idle = median(&mut figures.idle);
         println!("  filter {filter} (sent {:.0} a second)", median(&mut figures.sent));
         for source in sources {
             let cost = figures.cost.get_mut(source).map_or(0.0, |costs| median(costs)) - idle;
             let base = *without.entry(*source).or_insert(cost);
-            let left = figures.rate.get_mut(source).map_or(0.0, |rates| median(rates)) / undisturbed;
+            let undisturbed = figures.undisturbed.get_mut(source).map_or(0.0, |rates| median(rates));
+            let lefts = figures.left.entry(*source).or_default();
+            let left = median(lefts);
             let holds = |holds: bool| if holds { "holds" } else { "DOES NOT HOLD" };
             let (costs, lasts) = match *filter {
                 // The program cannot drop what the kernel has not given it.
@@ -158,10 +177,10 @@ fn print(figures: &mut [(&str, Figures)], sources: &[Source]) {
                 cost / base,
             );
             println!(
-                "    {:<10} {:>6.0} certified answers a second, {:.2} x the undisturbed {undisturbed:.0}{lasts}",
+                "    {:<10} certified answers a second {left:.2} x ({:.2} to {:.2}) the undisturbed {undisturbed:.0}{lasts}",
                 "",
-                left * undisturbed,
-                left
+                lefts.first().copied().unwrap_or(0.0),
+                lefts.last().copied().unwrap_or(0.0),
             );
         }
     }
