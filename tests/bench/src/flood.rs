@@ -23,7 +23,7 @@ use crate::servers::process_cpu_seconds;
 const RATE: u32 = 20_000;
 /// How long each figure is measured.
 const SPAN: Duration = Duration::from_secs(4);
-/// Rounds; each measures everything of every filter once.
+/// Rounds; each measures everything of every filter once. Single ones differ by a tenth.
 const ROUNDS: usize = 7;
 /// Queries in flight at each replica while certified answers are counted.
 const IN_FLIGHT: usize = 8;
