@@ -14,6 +14,7 @@ mod message;
 mod privileges;
 mod reply;
 mod running;
+mod service_manager;
 #[cfg(test)]
 mod testing;
 mod zones;

@@ -204,7 +204,7 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 /// How long a stop waits for queries under way. As in CoreDNS.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[path = "running_tests.rs"]

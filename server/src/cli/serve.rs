@@ -3,16 +3,21 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
+use plugins::metrics::Metrics;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Findings, Lasting};
 use crate::privileges;
-use crate::running::Running;
+use crate::running::{Running, STOP_TIMEOUT};
+use crate::service_manager::{ServiceManager, State};
 
 /// What to serve, and how.
 #[derive(Args, Debug)]
@@ -66,6 +71,8 @@ enum Failure {
 
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let lasting = Lasting::default();
+    let manager = ServiceManager::from_environment();
+    let process = ProcessMetrics::new(&lasting.metrics);
     let mut signals =
         Signals::new().map_err(|error| Failure::Say(format!("cannot wait for signals: {error}")))?;
     if !args.conf.exists() {
@@ -82,10 +89,14 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
+    manager.tell(State::Ready);
     while matches!(signals.next().await, Asked::Reload) {
-        reload(args, &lasting, &mut running).await;
+        manager.tell(State::Reloading);
+        reload(args, &lasting, &mut running, &process).await;
+        manager.tell(State::Ready);
     }
     let lameduck = running.begin_stop();
+    manager.tell(State::Stopping(lameduck + STOP_TIMEOUT));
     info!(?lameduck, "stopping");
     tokio::select! {
         () = tokio::time::sleep(lameduck) => {}
@@ -98,17 +109,38 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is known of the process. In `/metrics` from the start, so that a first failure is a change that an alert sees.
+struct ProcessMetrics {
+    reloads: Counter,
+    reload_failures: Counter,
+}
+
+impl ProcessMetrics {
+    /// The series in `metrics`, and when the process started. Its name is the one that Prometheus's own clients use.
+    fn new(metrics: &Metrics) -> ProcessMetrics {
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let help = "When the process started, in seconds since 1970";
+        let start_time: Gauge<f64, AtomicU64> =
+            metrics.metric("process_start_time_seconds", help, Gauge::default);
+        start_time.set(started.as_secs_f64());
+        ProcessMetrics {
+            reloads: metrics.metric("quorate_reloads", "Reloads asked for", Counter::default),
+            reload_failures: metrics.metric(
+                "quorate_reload_failures",
+                "Reloads that failed",
+                Counter::default,
+            ),
+        }
+    }
+}
+
 /// Takes the Corefile anew. What is wrong with it is logged, and what runs goes on.
-async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running) {
-    let metrics = &lasting.metrics;
-    let reloads: Counter = metrics.metric("quorate_reloads", "Reloads asked for", Counter::default);
-    let failures: Counter =
-        metrics.metric("quorate_reload_failures", "Reloads that failed", Counter::default);
-    reloads.inc();
+async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running, process: &ProcessMetrics) {
+    process.reloads.inc();
     let (path, dns_port, for_load) = (args.conf.clone(), args.dns_port, lasting.clone());
     let loading = tokio::task::spawn_blocking(move || config::load(&path, dns_port, &for_load));
     let Ok(Findings { diagnostics, configuration, .. }) = loading.await else {
-        failures.inc();
+        process.reload_failures.inc();
         error!("reading the Corefile failed; the running configuration is kept");
         return;
     };
@@ -116,7 +148,7 @@ async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running) {
         if found.is_error() { error!("{found}") } else { warn!("{found}") }
     }
     let Some(configuration) = configuration else {
-        failures.inc();
+        process.reload_failures.inc();
         error!("the Corefile has errors; the running configuration is kept");
         return;
     };
@@ -126,7 +158,7 @@ async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running) {
             info!("reloaded");
         }
         Err(error) => {
-            failures.inc();
+            process.reload_failures.inc();
             error!(%error, "the running configuration is kept");
         }
     }
@@ -219,6 +251,7 @@ The filter before the peer port is in place by then. What it took (CAP_BPF; CAP_
 interface) is given up in any case, so that a reload adds no filter in the kernel.
 
 Prints one line `listening ADDRESS` for each address; logs go to standard error (RUST_LOG=debug for more).
+Under systemd (`Type=notify`) it says when it serves, reloads and stops.
 SIGTERM and SIGINT stop it when the queries under way are answered; a second one stops it at once.
 
 Exit codes: 0 stopped when told to, 1 the Corefile or a socket cannot be used, 64 wrong usage.";
