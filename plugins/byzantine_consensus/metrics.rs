@@ -44,6 +44,12 @@ struct StandingLabel {
     standing: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PeerLabel {
+    cluster: String,
+    replica: u8,
+}
+
 /// Gauges follow the replica at most so late: a busy one changes with every message.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,6 +68,10 @@ pub fn standing_name(standing: Standing) -> &'static str {
 struct ReplicaMetrics {
     view: Family<ClusterLabel, Gauge>,
     standing: Family<StandingLabel, Gauge>,
+    votes: Family<ClusterLabel, Gauge>,
+    reaches_quorum: Family<ClusterLabel, Gauge>,
+    quorum: Family<ClusterLabel, Gauge>,
+    connected: Family<PeerLabel, Gauge>,
     executed: Family<ClusterLabel, Gauge>,
     stable: Family<ClusterLabel, Gauge>,
     view_changes: Counter,
@@ -161,9 +171,10 @@ impl ConsensusMetrics {
     pub async fn follow(self, cluster: Arc<str>, mut status: watch::Receiver<NodeStatus>) {
         let mut before = Status::default();
         loop {
-            let now = status.borrow_and_update().replica;
-            self.replica.show(&cluster, &before, &now);
-            before = now;
+            let now = status.borrow_and_update().clone();
+            self.replica.show(&cluster, &before, &now.replica);
+            self.replica.show_presence(&cluster, &now);
+            before = now.replica;
             if status.changed().await.is_err() {
                 return;
             }
@@ -205,6 +216,20 @@ impl ReplicaMetrics {
                 "1 for the part of the protocol that the replica is in: active, changing, learning, diverged",
                 Family::default,
             ),
+            votes: gauge(
+                "quorate_consensus_votes",
+                "1 while the replica votes, 0 while it learns, after it diverged, and when its log failed",
+            ),
+            reaches_quorum: gauge(
+                "quorate_consensus_reaches_quorum",
+                "1 while enough replicas are connected here to decide anything",
+            ),
+            quorum: gauge("quorate_consensus_quorum", "How many replicas it takes to decide anything"),
+            connected: metrics.metric(
+                "quorate_consensus_connected",
+                "1 while there is a connection with a replica",
+                Family::default,
+            ),
             executed: gauge("quorate_consensus_executed_slot", "The last slot that the replica executed"),
             stable: gauge("quorate_consensus_stable_slot", "The slot of the last stable checkpoint"),
             view_changes: counter("quorate_consensus_view_changes", "Views that the replica gave up"),
@@ -214,6 +239,18 @@ impl ReplicaMetrics {
                 "Slots whose answers a fast quorum released before the commits were in",
             ),
             slow_path: counter("quorate_consensus_slow_path", "Slots that the commits decided first"),
+        }
+    }
+
+    /// Shows whether the replica votes, and whom it reaches.
+    fn show_presence(&self, cluster: &str, now: &NodeStatus) {
+        let of = ClusterLabel { cluster: cluster.to_owned() };
+        self.votes.get_or_create(&of).set(i64::from(now.votes()));
+        self.reaches_quorum.get_or_create(&of).set(i64::from(now.can_reach_quorum()));
+        self.quorum.get_or_create(&of).set(now.quorum as i64);
+        for peer in &now.peers {
+            let of = PeerLabel { cluster: cluster.to_owned(), replica: peer.id.0 };
+            self.connected.get_or_create(&of).set(i64::from(peer.connected));
         }
     }
 

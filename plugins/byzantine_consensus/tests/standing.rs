@@ -79,6 +79,11 @@ async fn view_change_shows_in_metrics_and_api_and_answers_go_on() {
         "quorate_consensus_view_changes_total ",
         "quorate_consensus_fast_path_total ",
         "quorate_consensus_slow_path_total ",
+        "quorate_consensus_votes{cluster=\"example\"} 1",
+        "quorate_consensus_reaches_quorum{cluster=\"example\"} 1",
+        "quorate_consensus_quorum{cluster=\"example\"} 3",
+        "quorate_consensus_connected{cluster=\"example\",replica=\"0\"} 0",
+        "quorate_consensus_connected{cluster=\"example\",replica=\"2\"} 1",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
