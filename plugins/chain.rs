@@ -40,20 +40,23 @@ impl Chain {
         &self.plugins
     }
 
-    /// Shows the query to each plugin until one answers or wants it decoded. Says whether `reply` holds the answer.
-    pub fn glance(&self, query: &QueryView<'_>, reply: &mut Vec<u8>, received: Instant) -> bool {
+    /// Shows the query to each plugin until one says more than `Pass`, which is returned. At the end of the chain stands `Ask`.
+    pub fn glance(&self, query: &QueryView<'_>, reply: &mut Vec<u8>, received: Instant) -> Glance {
         for (at, plugin) in self.plugins.iter().enumerate() {
-            match plugin.glance(query, reply) {
-                Glance::Pass => {}
-                Glance::Ask => return false,
+            let glance = plugin.glance(query, reply);
+            match glance {
+                Glance::Pass => continue,
+                Glance::Ask => return Glance::Ask,
+                Glance::Silent => reply.clear(),
                 Glance::Answered => {
-                    let elapsed = received.elapsed();
-                    self.plugins[..at].iter().for_each(|passed| passed.glanced(query, reply, elapsed));
-                    return true;
+                    self.plugins[..at].iter().rev().for_each(|passed| passed.shape(query, reply));
                 }
             }
+            let elapsed = received.elapsed();
+            self.plugins[..at].iter().for_each(|passed| passed.glanced(query, reply, elapsed));
+            return glance;
         }
-        false
+        Glance::Ask
     }
 
     /// Sends the query down the chain.

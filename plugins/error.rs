@@ -26,6 +26,10 @@ pub mod code {
     pub const CACHED_ERROR: u16 = 13;
     /// Not Ready
     pub const NOT_READY: u16 = 14;
+    /// Blocked
+    pub const BLOCKED: u16 = 15;
+    /// Filtered
+    pub const FILTERED: u16 = 17;
     /// Prohibited
     pub const PROHIBITED: u16 = 18;
     /// Stale NXDOMAIN Answer
@@ -48,6 +52,9 @@ pub enum ServeError {
     /// The chain ended without an answer.
     #[error("no plugin answers for this name")]
     NoPlugin,
+    /// The client gets no reply at all: silence over UDP, the end of a connection.
+    #[error("dropped without a reply")]
+    Dropped,
     /// The name or the client is none of ours.
     #[error("{0}")]
     Refused(String),
@@ -69,10 +76,10 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// The rcode a client gets.
+    /// The rcode a client gets; for `Dropped`, what logs say instead.
     pub fn rcode(&self) -> ResponseCode {
         match self {
-            ServeError::NoPlugin | ServeError::Refused(_) => ResponseCode::Refused,
+            ServeError::NoPlugin | ServeError::Refused(_) | ServeError::Dropped => ResponseCode::Refused,
             ServeError::TimedOut(_)
             | ServeError::Upstream(_)
             | ServeError::NotReady(_)
@@ -85,7 +92,7 @@ impl ServeError {
     pub fn extended_error(&self) -> ExtendedError {
         let code = match self {
             ServeError::NoPlugin => code::NOT_AUTHORITATIVE,
-            ServeError::Refused(_) => code::PROHIBITED,
+            ServeError::Refused(_) | ServeError::Dropped => code::PROHIBITED,
             ServeError::TimedOut(_) => code::NETWORK_ERROR,
             ServeError::Upstream(_) => code::NO_REACHABLE_AUTHORITY,
             ServeError::NotReady(_) => code::NOT_READY,
@@ -95,6 +102,7 @@ impl ServeError {
             ServeError::Upstream(_) => "no upstream gave an answer".to_owned(),
             ServeError::NoPlugin
             | ServeError::Refused(_)
+            | ServeError::Dropped
             | ServeError::TimedOut(_)
             | ServeError::NotReady(_)
             | ServeError::NoAgreement(_)

@@ -3,6 +3,7 @@
 //! One folder a plugin. `plugin.rs` holds the trait, `chain.rs` runs a query down, `registry.rs` is the one table of all plugins
 //! in the order in which a query meets them. No plugin imports another.
 
+pub mod acl;
 pub mod bind;
 pub mod bufsize;
 pub mod byzantine_consensus;
@@ -18,6 +19,7 @@ pub mod health;
 pub mod hosts;
 pub mod log;
 pub mod metrics;
+pub mod networks;
 pub mod plugin;
 pub mod prometheus;
 pub mod query;
@@ -32,6 +34,7 @@ pub mod validator;
 pub mod view;
 pub mod whoami;
 pub mod words;
+pub mod zones;
 
 #[cfg(test)]
 mod behaviour_tests;

@@ -20,6 +20,8 @@ pub enum Glance {
     Pass,
     /// The reply is written.
     Answered,
+    /// There is no reply, and nobody looks further. Whoever says so counts it.
+    Silent,
     /// Decode the query and take the long way.
     Ask,
 }
@@ -40,7 +42,11 @@ pub trait Plugin: Send + Sync + 'static {
         Glance::Ask
     }
 
-    /// Tells a plugin that said `Pass` that one further down answered at a glance: for counters and query logs.
+    /// Shapes the reply that a plugin further down gave at a glance after this one said `Pass`, without a change of its length: what this plugin does to
+    /// answers on their way up, where it can be done to bytes. As cheap as a glance.
+    fn shape(&self, _query: &QueryView<'_>, _reply: &mut [u8]) {}
+
+    /// Tells a plugin that said `Pass` what became of the query at a glance, for counters and query logs. An empty reply is silence.
     fn glanced(&self, _query: &QueryView<'_>, _reply: &[u8], _elapsed: Duration) {}
 
     /// Answers `query`, or asks `next`.

@@ -77,6 +77,8 @@ pub struct Query {
     pub edns: Option<Arc<Edns>>,
     /// Who asks.
     pub client: Client,
+    /// Whether the client has shown that it receives what is sent to its address: by a connection, or by a good cookie (RFC 7873).
+    pub address_proven: bool,
     /// When the message came.
     pub received: Instant,
     /// When an answer is of no use any more.
@@ -116,6 +118,7 @@ impl Query {
             checking_disabled: false,
             edns,
             client: Client { address: here, local: here, transport: Transport::Internal },
+            address_proven: true,
             received: Instant::now(),
             deadline,
             size: 0,

@@ -32,6 +32,7 @@ pub const PLUGINS: &[Entry] = &[
     },
     Entry { name: "errors", summary: "logs why queries fail", setup: crate::errors::setup },
     Entry { name: "log", summary: "the query log", setup: crate::log::setup },
+    Entry { name: "acl", summary: "who may ask what", setup: crate::acl::setup },
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
     Entry {
         name: "byzantine-consensus",

@@ -48,6 +48,7 @@ pub fn query_at(name: &str, qtype: RecordType, received: Instant) -> Query {
         checking_disabled: false,
         edns: None,
         client: client(),
+        address_proven: false,
         received,
         deadline: received + Duration::from_secs(2),
         size: 40,
@@ -86,7 +87,7 @@ pub fn wire(query: &Query) -> Vec<u8> {
 pub fn glance(chain: &Chain, query: &Query) -> Option<Vec<u8>> {
     let (wire, mut reply) = (wire(query), Vec::new());
     let view = QueryView::parse(&wire, &query.client, query.received).expect("a plain query");
-    chain.glance(&view, &mut reply, query.received).then_some(reply)
+    (chain.glance(&view, &mut reply, query.received) == Glance::Answered).then_some(reply)
 }
 
 /// `name TTL IN A 192.0.2.LAST`

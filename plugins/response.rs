@@ -33,6 +33,8 @@ pub struct Response {
     pub recursion_available: bool,
     /// AD: DNSSEC validated this. Never set for mere agreement.
     pub authentic_data: bool,
+    /// TC: more is to be had over a stream. Such an answer is not cached.
+    pub truncated: bool,
     /// The answer section.
     pub answers: Vec<Record>,
     /// The authority section.
@@ -61,6 +63,7 @@ impl Response {
             authoritative: false,
             recursion_available: false,
             authentic_data: false,
+            truncated: false,
             answers: Vec::new(),
             authorities: Vec::new(),
             additionals: Vec::new(),

@@ -33,6 +33,18 @@ pub fn rtype(rtype: u16) -> Cow<'static, str> {
     }
 }
 
+/// The type that `text` names, in any case: `A`, or `TYPE` and a number. RFC 3597 §5
+pub fn rtype_named(text: &str) -> Option<u16> {
+    let text = text.to_ascii_uppercase();
+    if let Some(number) = text.strip_prefix("TYPE") {
+        return number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()));
+    }
+    match text.parse::<RecordType>() {
+        Ok(RecordType::Unknown(_) | RecordType::ZERO) | Err(_) => None,
+        Ok(known) => Some(known.into()),
+    }
+}
+
 /// The word of a class: `IN`, `CH`, or `CLASS` and the number. RFC 3597 §5
 pub fn class(class: u16) -> Cow<'static, str> {
     match class {
@@ -48,6 +60,15 @@ pub fn class(class: u16) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_found_by_word_and_by_number_in_any_case() {
+        assert_eq!(
+            ["A", "https", "ANY", "TYPE65280", "type0"].map(rtype_named),
+            [Some(1), Some(65), Some(255), Some(65_280), Some(0)]
+        );
+        assert_eq!(["", "B", "TYPE", "TYPE+1", "TYPE65536", "1"].map(rtype_named), [None; 6]);
+    }
 
     #[test]
     fn unknown_numbers_are_written_as_the_rfc_says() {

@@ -335,7 +335,7 @@ fn failure_to_keep(error: &ServeError) -> Option<Response> {
             response.extended_errors.push(error.extended_error());
             Some(response)
         }
-        ServeError::NoPlugin | ServeError::Refused(_) | ServeError::NotReady(_) => None,
+        ServeError::NoPlugin | ServeError::Dropped | ServeError::Refused(_) | ServeError::NotReady(_) => None,
     }
 }
 

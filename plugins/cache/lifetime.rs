@@ -59,7 +59,7 @@ impl Lifetimes {
     ///
     /// A TTL below which a quorum put its signatures is never raised.
     pub fn admit(&self, response: &mut Response, qtype: RecordType) -> Option<Admitted> {
-        if response.cache_ttl_s == Some(0) {
+        if response.truncated || response.cache_ttl_s == Some(0) {
             return None;
         }
         let told_s = response.cache_ttl_s;

@@ -85,7 +85,7 @@ fn text_of((code, text): (u16, &str)) -> String {
 /// Whether an operator can do something about the error. A client that asks for what is not served is no fault here.
 fn is_ours(error: &ServeError) -> bool {
     match error {
-        ServeError::NoPlugin | ServeError::Refused(_) => false,
+        ServeError::NoPlugin | ServeError::Dropped | ServeError::Refused(_) => false,
         ServeError::TimedOut(_)
         | ServeError::Upstream(_)
         | ServeError::NotReady(_)

@@ -80,16 +80,16 @@ pub enum Class {
 }
 
 impl Record {
-    /// The record of a query that was answered at a glance with `reply`.
+    /// The record of a query that was answered at a glance with `reply`; an empty one is silence, which is told as the long way tells it.
     pub fn of_glance(query: &QueryView<'_>, reply: &[u8], duration: Duration, time: SystemTime) -> Record {
         let flags = [reply.get(2), reply.get(3)].map(|byte| byte.copied().unwrap_or_default());
         let count = |at: usize| reply.get(at..at + 2).is_some_and(|count| count != [0, 0]);
-        let rcode = u16::from(flags[1] & 0x0f);
+        let rcode = if reply.is_empty() { REFUSED } else { u16::from(flags[1] & 0x0f) };
         let outcome = Outcome {
             rcode,
             flags,
             class: class(rcode, count(6), count(8)),
-            origin: GLANCED,
+            origin: if reply.is_empty() { "" } else { GLANCED },
             certified: None,
             size: Size::Bytes(reply.len()),
         };
@@ -175,7 +175,10 @@ impl Outcome {
         let denied = !response.authorities.is_empty();
         let bit = |flag: bool, bit: u8| if flag { bit } else { 0 };
         let understands = query.authentic_data || query.dnssec_ok();
-        let high = QR | bit(response.authoritative, AA) | bit(query.recursion_desired, RD);
+        let high = QR
+            | bit(response.authoritative, AA)
+            | bit(response.truncated, TC)
+            | bit(query.recursion_desired, RD);
         let low = bit(response.recursion_available, RA)
             | bit(response.authentic_data && understands, AD)
             | bit(query.checking_disabled, CD);
@@ -185,7 +188,10 @@ impl Outcome {
             class: class(rcode, !response.answers.is_empty(), denied),
             origin: response.origin,
             certified: Some(response.certificate.is_some()),
-            size: Size::Of(Box::new(response.clone())),
+            size: match result {
+                Err(ServeError::Dropped) => Size::Bytes(0),
+                _ => Size::Of(Box::new(response.clone())),
+            },
         }
     }
 }
@@ -215,6 +221,8 @@ pub fn labels(mut name: &[u8]) -> Vec<&[u8]> {
 
 /// Who answers at a glance.
 const GLANCED: &str = "cache";
+/// What stands for the rcode of a query that gets no reply.
+const REFUSED: u16 = 5;
 /// What a client without EDNS takes over UDP.
 const PLAIN_PAYLOAD: u16 = 512;
 

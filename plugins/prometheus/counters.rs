@@ -58,16 +58,20 @@ impl Counters {
         }
     }
 
-    /// Counts a query that was answered at a glance.
-    pub fn glanced(&self, transport: Transport, qtype: u16, rcode: u8, elapsed: Duration) {
+    /// Counts a query that was answered at a glance; without an rcode, one that gets no answer.
+    pub fn glanced(&self, transport: Transport, qtype: u16, rcode: Option<u8>, elapsed: Duration) {
         self.request(transport, qtype, elapsed);
-        self.glanced[usize::from(rcode & 0x0f)].inc();
+        if let Some(rcode) = rcode {
+            self.glanced[usize::from(rcode & 0x0f)].inc();
+        }
     }
 
-    /// Counts a query that took the long way, and the plugin that made its answer.
-    pub fn served(&self, transport: Transport, qtype: u16, rcode: u16, origin: &str, elapsed: Duration) {
+    /// Counts a query that took the long way, the rcode of its answer, if it gets one, and the plugin that made it.
+    pub fn served(&self, transport: Transport, qtype: u16, answer: Option<(u16, &str)>, elapsed: Duration) {
         self.request(transport, qtype, elapsed);
-        self.responses.get_or_create(&response(&self.zones, rcode, origin)).inc();
+        if let Some((rcode, origin)) = answer {
+            self.responses.get_or_create(&response(&self.zones, rcode, origin)).inc();
+        }
     }
 
     fn request(&self, transport: Transport, qtype: u16, elapsed: Duration) {

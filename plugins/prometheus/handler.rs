@@ -28,18 +28,19 @@ impl Plugin for Prometheus {
     }
 
     fn glanced(&self, query: &QueryView<'_>, reply: &[u8], elapsed: Duration) {
-        let rcode = reply.get(3).copied().unwrap_or_default();
+        let rcode = reply.get(3).copied();
         self.counters.glanced(query.client.transport, query.qtype, rcode, elapsed);
     }
 
     async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
         let result = next.serve(query).await;
-        let (rcode, origin) = match &result {
-            Ok(response) => (response.rcode, response.origin),
-            Err(error) => (error.rcode(), ""),
+        let answer = match &result {
+            Ok(response) => Some((response.rcode.into(), response.origin)),
+            Err(ServeError::Dropped) => None,
+            Err(error) => Some((error.rcode().into(), "")),
         };
         let elapsed = query.received.elapsed();
-        self.counters.served(query.client.transport, query.qtype.into(), rcode.into(), origin, elapsed);
+        self.counters.served(query.client.transport, query.qtype.into(), answer, elapsed);
         result
     }
 }

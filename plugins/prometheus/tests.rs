@@ -74,6 +74,32 @@ async fn hits_at_a_glance_are_counted_too() {
     assert_eq!(lines(&metrics, "quorate_dns_request_duration_seconds_count").len(), 1);
 }
 
+#[tokio::test]
+async fn queries_without_a_reply_are_counted_and_answers_to_them_are_not() {
+    struct Dropping;
+    #[async_trait::async_trait]
+    impl Plugin for Dropping {
+        fn name(&self) -> &'static str {
+            "dropping"
+        }
+        fn glance(&self, _: &crate::view::QueryView<'_>, _: &mut Vec<u8>) -> Glance {
+            Glance::Silent
+        }
+        async fn serve(&self, _: &Query, _: crate::chain::Next) -> Result<Response, ServeError> {
+            Err(ServeError::Dropped)
+        }
+    }
+    let (chain, metrics) = counted(Arc::new(Dropping));
+    let asked = query("example.org.", RecordType::A);
+    assert!(glance(&chain, &asked).is_none());
+    chain.serve(&asked).await.unwrap_err();
+    assert_eq!(
+        lines(&metrics, "quorate_dns_requests_total"),
+        ["quorate_dns_requests_total{proto=\"udp\",type=\"A\"} 2"]
+    );
+    assert_eq!(lines(&metrics, "quorate_dns_responses_total"), [""; 0]);
+}
+
 #[test]
 fn plugin_itself_has_no_answer() {
     let (wire, asked) = (crate::rehearsal::wire(&query(".", RecordType::A)), query(".", RecordType::A));

@@ -17,7 +17,7 @@ use plugins::{Certified, Client, ExtendedError, Query, QueryView, Response, Serv
 use prometheus_client::metrics::counter::Counter;
 use tracing::{debug, error};
 
-use crate::cookie::{self, Cookies};
+use crate::cookie::{self, Checked, Cookies};
 use crate::edns::{CertificateForm, KEEPALIVE, Opt, PADDING};
 use crate::message::{self, Asked, Received};
 use crate::reply::{self, Bounds, Reply};
@@ -28,8 +28,10 @@ use crate::zones::{Block, Zones};
 pub enum Glance {
     /// The reply is written.
     Answered,
-    /// There is no reply.
+    /// There is no reply: the message is none that gets one.
     Silent,
+    /// A plugin gives the client no reply: a connection ends.
+    Dropped,
     /// Take the long way: `serve`.
     Ask,
 }
@@ -115,7 +117,11 @@ impl Engine {
         let Some(block) = self.zones.find(view.name, view.qtype.into()) else {
             return Glance::Ask;
         };
-        if block.chain.glance(view, reply, view.received) { Glance::Answered } else { Glance::Ask }
+        match block.chain.glance(view, reply, view.received) {
+            plugins::Glance::Answered => Glance::Answered,
+            plugins::Glance::Silent => Glance::Dropped,
+            plugins::Glance::Pass | plugins::Glance::Ask => Glance::Ask,
+        }
     }
 
     /// Answers a message. `None` is silence.
@@ -134,11 +140,15 @@ impl Engine {
         let udp_payload_max = block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max);
         let response = match block {
             Some(block) if block.answers(asked.qtype, asked.qclass) => {
-                self.ask(block, query_of(&asked, client, received, wire.len())).await
+                let address_proven = self.is_address_proven(&asked, client);
+                self.ask(block, query_of(&asked, client, address_proven, received, wire.len())).await
             }
             Some(_) => self.refuse(ServeError::Refused("neither this class nor transfers are served".into())),
             None => self.refuse(ServeError::NoPlugin),
         };
+        if let Err(ServeError::Dropped) = response {
+            return None;
+        }
         let response = response
             .and_then(|response| of_class(response, asked.qclass))
             .unwrap_or_else(|error| response_to(&error, &asked));
@@ -180,6 +190,17 @@ impl Engine {
         }
     }
 
+    /// What the query's cookie is worth, if it has one.
+    fn cookie(&self, asked: &Asked<'_>, client: Client) -> Option<Checked> {
+        let cookie = asked.option(cookie::OPTION_CODE)?;
+        self.shared.cookies.check(cookie, client.address.ip(), unix_seconds())
+    }
+
+    /// Whether the client has shown that it receives what is sent to its address.
+    fn is_address_proven(&self, asked: &Asked<'_>, client: Client) -> bool {
+        !client.transport.is_datagram() || self.cookie(asked, client).is_some_and(|cookie| cookie.proven)
+    }
+
     /// Writes the reply, with the certificate in the form that the client asked for and the transport allows.
     fn reply(
         &self,
@@ -189,9 +210,7 @@ impl Engine {
         client: Client,
         udp_payload_max: u16,
     ) -> Vec<u8> {
-        let cookie = asked
-            .option(cookie::OPTION_CODE)
-            .and_then(|cookie| self.shared.cookies.check(cookie, client.address.ip(), unix_seconds()));
+        let cookie = self.cookie(asked, client);
         let bounds = bounds(asked, client.transport, udp_payload_max);
         let wanted = certificate.as_ref().map(|(certified, form)| (certified.as_ref(), *form));
         let mut opt = asked.envelope.edns.map(|edns| Opt::new(udp_payload_max, edns.dnssec_ok));
@@ -199,9 +218,8 @@ impl Engine {
             opt.push(cookie::OPTION_CODE, cookie.reply.to_vec());
         }
         // A whole certificate multiplies what an attacker sends in a victim's name; a cookie shows that nobody is a victim.
-        let address_proven = !client.transport.is_datagram() || cookie.is_some_and(|cookie| cookie.proven);
         if let Some((certified, CertificateForm::Full)) = wanted
-            && address_proven
+            && self.is_address_proven(asked, client)
         {
             let mut value = vec![CERTIFICATE_TAG];
             value.extend_from_slice(&certified.bytes);
@@ -282,7 +300,13 @@ async fn wanted_certificate(
     Some((complete.ok().flatten()?, form))
 }
 
-fn query_of(asked: &Asked<'_>, client: Client, received: Instant, size: usize) -> Query {
+fn query_of(
+    asked: &Asked<'_>,
+    client: Client,
+    address_proven: bool,
+    received: Instant,
+    size: usize,
+) -> Query {
     Query {
         id: asked.envelope.id,
         name: asked.name.to_lowercase(),
@@ -294,6 +318,7 @@ fn query_of(asked: &Asked<'_>, client: Client, received: Instant, size: usize) -
         checking_disabled: asked.envelope.checking_disabled,
         edns: asked.edns.clone(),
         client,
+        address_proven,
         received,
         deadline: received + QUERY_DEADLINE,
         size,

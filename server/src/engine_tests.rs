@@ -19,7 +19,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 
-/// Answers by the first label of the name: `panic`, `slow`, `pass`, `big`, `refused`; otherwise with an address.
+/// Answers by the first label of the name: `panic`, `slow`, `pass`, `big`, `refused`, `silent`, `short`, `proven`; otherwise with an address.
 struct Scripted;
 
 #[async_trait]
@@ -32,6 +32,9 @@ impl Plugin for Scripted {
         if query.name.starts_with(b"\x05quick") {
             reply.extend_from_slice(b"quick");
             return plugins::Glance::Answered;
+        }
+        if query.name.starts_with(b"\x06silent") {
+            return plugins::Glance::Silent;
         }
         if query.name.starts_with(b"\x05burst") {
             reply.extend_from_slice(b"half");
@@ -47,6 +50,7 @@ impl Plugin for Scripted {
             b"panic" => panic!("scripted panic"),
             b"slow" => std::future::pending().await,
             b"pass" => return next.serve(query).await,
+            b"silent" => return Err(ServeError::Dropped),
             b"refused" => return Err(ServeError::Refused("not for you".into())),
             b"disagree" => return Err(ServeError::NoAgreement("2 of 4 replicas agree".into())),
             b"big" => RData::TXT(TXT::from_bytes(vec![&[b'x'; 250]; 6])),
@@ -66,6 +70,8 @@ impl Plugin for Scripted {
         if first.starts_with(b"early") {
             response.certificate = Some(early(&first));
         }
+        response.truncated = first == b"short";
+        response.authoritative = first == b"proven" && query.address_proven;
         response.answers.push(Record::from_rdata(query.name.clone(), 300, data));
         Ok(response)
     }
@@ -300,6 +306,37 @@ fn broken_messages_are_answered_at_a_glance_and_responses_not_at_all() {
     assert_eq!((answered, reply[3] & 0xf), (Glance::Answered, 1));
     wire[2] |= 0x80;
     assert_eq!(glance(&wire), (Glance::Silent, vec![]));
+}
+
+#[tokio::test]
+async fn query_that_a_plugin_drops_gets_silence_on_both_ways() {
+    let engine = engine();
+    let wire = query("silent.example.org.", RecordType::A, None).to_vec().unwrap();
+    let (client, now) = (client(Transport::Udp), Instant::now());
+    let mut reply = Vec::new();
+    assert_eq!((engine.glance(&wire, &client, now, &mut reply), reply), (Glance::Dropped, vec![]));
+    assert_eq!(engine.serve(&wire, client, now).await, None);
+}
+
+#[tokio::test]
+async fn answer_that_a_plugin_cuts_short_says_so() {
+    let reply = ask(&engine(), &query("short.example.org.", RecordType::A, None), Transport::Udp).await;
+    assert!(reply.truncation);
+}
+
+#[tokio::test]
+async fn plugins_know_whether_the_address_is_proven() {
+    let engine = engine();
+    // the scripted plugin tells it by AA
+    let is_proven = async |options: &[(u16, &[u8])], transport| {
+        let query = query("proven.example.org.", RecordType::A, edns(1232, options));
+        ask(&engine, &query, transport).await
+    };
+    let first = is_proven(&[(10, &[9; 8])], Transport::Udp).await;
+    assert!(!first.authoritative, "a client cookie alone is anybody's");
+    let cookie = option(&first, 10).unwrap();
+    assert!(is_proven(&[(10, &cookie)], Transport::Udp).await.authoritative);
+    assert!(is_proven(&[], Transport::Tcp).await.authoritative);
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ use crate::engine::{Engine, Shared};
 use crate::listen::{Engines, Entrance, ListenerKey};
 use crate::zones::{Block, Zones};
 
-/// Answers with an address; a name that starts with `slow` waits at the gate first, one that starts with `big` gets 60 kB.
+/// Answers with an address; a name that starts with `slow` waits at the gate first, one that starts with `big` gets 60 kB, one that starts with
+/// `drop` nothing.
 pub struct Scripted {
     /// Lets one slow query pass for each permit.
     pub gate: Arc<Semaphore>,
@@ -38,6 +39,9 @@ impl Plugin for Scripted {
         let first = query.name.iter().next().map(<[u8]>::to_vec).unwrap_or_default();
         if first.starts_with(b"slow") {
             self.gate.acquire().await.expect("the gate is never closed").forget();
+        }
+        if first.starts_with(b"drop") {
+            return Err(ServeError::Dropped);
         }
         let mut response = Response::new(ResponseCode::NoError, "scripted");
         let record = |data| Record::from_rdata(query.name.clone(), 300, data);

@@ -46,11 +46,15 @@ HOST = "127.0.0.1"
 TIMEOUT = 10
 # How long a server may take to notice what a step changed: longer than cases say, since tests share the machine.
 SETTLE_SECONDS_MIN = 20
-QUERY_FIELDS = {"qname", "qtype", "qclass", "transport", "port", "edns", "message_id", "repeat", "rd", "doh_method", "wait_until_s"}
+# How long nothing must come over UDP where a case expects silence.
+SILENCE_SECONDS = 0.5
+QUERY_FIELDS = {
+    "qname", "qtype", "qclass", "transport", "port", "edns", "message_id", "repeat", "rd", "doh_method", "wait_until_s", "source_ip",
+}
 EXPECT_FIELDS = {
     "rcode", "answers", "authority", "additional", "additional_count", "answer_count", "answer_count_udp", "max_wire_bytes",
     "first_answer_type", "answer_type_order", "flags", "noflags", "opt", "ede", "ede_text", "ignore_ttl", "doq_connection_close",
-    "question",
+    "question", "silence",
 }
 # What a case says for people.
 REMARKS = {"note", "basis", "optional"}
@@ -143,6 +147,10 @@ class Closed(Exception):
         self.code = code
 
 
+class Silence(Exception):
+    """No reply came, or the connection ended without one."""
+
+
 def message_of(query: dict) -> dns.message.Message:
     edns = query.get("edns")
     unknown = set(edns or ()) - {"bufsize", "do", "version"}
@@ -158,20 +166,27 @@ def message_of(query: dict) -> dns.message.Message:
     return message
 
 
-def over_udp(message: dns.message.Message, port: int) -> bytes:
+def over_udp(message: dns.message.Message, port: int, source: str, seconds: float) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(TIMEOUT)
+        client.settimeout(seconds)
+        client.bind((source, 0))
         client.connect((HOST, port))
         client.send(message.to_wire())
-        return client.recv(65535)
+        try:
+            return client.recv(65535)
+        except TimeoutError:
+            raise Silence from None
 
 
-def over_tcp(message: dns.message.Message, port: int) -> bytes:
-    with socket.create_connection((HOST, port), TIMEOUT) as client:
+def over_tcp(message: dns.message.Message, port: int, source: str) -> bytes:
+    with socket.create_connection((HOST, port), TIMEOUT, (source, 0)) as client:
         wire = message.to_wire()
         client.sendall(struct.pack("!H", len(wire)) + wire)
         with client.makefile("rb") as stream:
-            (length,) = struct.unpack("!H", stream.read(2))
+            start = stream.read(2)
+            if not start:
+                raise Silence
+            (length,) = struct.unpack("!H", start)
             return stream.read(length)
 
 
@@ -204,13 +219,16 @@ async def over_quic(message: dns.message.Message, port: int, authority: str) -> 
 
 def ask(query: dict, message: dns.message.Message, port: int, authority: str) -> tuple[dns.message.Message, bytes | None]:
     """The response, and its octets where the transport shows them."""
-    transport = query["transport"]
+    transport, source = query["transport"], query.get("source_ip", HOST)
+    assert source == HOST or transport in ("udp", "tcp"), f"no source over {transport}"
     if transport in ("udp", "tcp", "doq"):
         if transport == "doq":
             message.id = query.get("message_id", 0)
             wire = asyncio.run(over_quic(message, port, authority))
+        elif transport == "tcp":
+            wire = over_tcp(message, port, source)
         else:
-            wire = {"udp": over_udp, "tcp": over_tcp}[transport](message, port)
+            wire = over_udp(message, port, source, SILENCE_SECONDS if query["expect"].get("silence") else TIMEOUT)
         response = dns.message.from_wire(wire)
         assert response.id == message.id, f"id {response.id} for {message.id}"
         return response, wire
@@ -293,11 +311,16 @@ def run_query(query: dict, case: dict) -> Differences:
         except Closed as closed:
             found.check("doq_connection_close", expect.get("doq_connection_close"), closed.code)
             continue
+        except Silence:
+            found.check("silence", expect.get("silence", False), True)
+            continue
         except Exception as error:  # Whatever went wrong is the finding.
             found.check("response", "one", f"{type(error).__name__}: {error}")
             continue
         if "doq_connection_close" in expect:
             found.check("doq_connection_close", expect["doq_connection_close"], None)
+        if "silence" in expect:
+            found.check("silence", expect["silence"], False)
         compare(found, expect, response, wire)
     return found
 

@@ -49,6 +49,14 @@ fn ttl_zero_is_not_kept() {
 }
 
 #[test]
+fn truncated_answer_is_not_kept() {
+    let mut response = Response { truncated: true, ..answer(vec![a("example.org.", 300, 1)]) };
+    assert_eq!(admit(&mut response), None);
+    response.truncated = false;
+    assert_eq!(admit(&mut response), kept(Kind::Success, 300));
+}
+
+#[test]
 fn ttls_are_not_raised_unless_told() {
     let mut response = answer(vec![a("example.org.", 1, 1)]);
     assert_eq!(admit(&mut response), kept(Kind::Success, 1));

@@ -141,7 +141,7 @@ where
     let mut reply = Vec::new();
     let answered = match streams.entrance.glance(&wire, &client, received, &mut reply) {
         Glance::Answered => Some(reply),
-        Glance::Silent => None,
+        Glance::Silent | Glance::Dropped => None,
         Glance::Ask => streams.entrance.serve(&wire, client, received).await,
     };
     let Some(reply) = answered else { return refuse(StatusCode::INTERNAL_SERVER_ERROR) };

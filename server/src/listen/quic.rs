@@ -155,7 +155,7 @@ async fn serve_stream(
     let mut reply = Vec::new();
     let answered = match streams.entrance.glance(wire, &client, received, &mut reply) {
         Glance::Answered => Some(reply),
-        Glance::Silent => None,
+        Glance::Silent | Glance::Dropped => None,
         Glance::Ask => streams.entrance.serve(wire, client, received).await,
     };
     let Some(reply) = answered.filter(|reply| reply.len() <= usize::from(u16::MAX)) else {

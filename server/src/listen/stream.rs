@@ -66,9 +66,12 @@ impl Streams {
         let mut reader = BufReader::new(reader);
         let room = Arc::new(Semaphore::new(CONNECTION_QUERIES_MAX));
         let mut wire = Vec::new();
+        // Who gets no answer would wait for one as long as the connection is there.
+        let dropped = CancellationToken::new();
         loop {
             let first = tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
+                () = dropped.cancelled() => return Ok(()),
                 first = timeout(self.entrance.idle_timeout(), reader.read_u8()) => first??,
             };
             timeout(MESSAGE_TIMEOUT, read_message(&mut reader, first, &mut wire)).await??;
@@ -77,14 +80,17 @@ impl Streams {
             let mut reply = Vec::new();
             match self.entrance.glance(&wire, &client, received, &mut reply) {
                 Glance::Silent => {}
+                Glance::Dropped => return Ok(()),
                 Glance::Answered => replies.send((reply, permits)).await.map_err(io::Error::other)?,
                 Glance::Ask => {
                     let (entrance, replies) = (self.entrance.clone(), replies.clone());
+                    let dropped = dropped.clone();
                     let wire = std::mem::take(&mut wire);
                     self.tasks.spawn(async move {
-                        if let Some(reply) = entrance.serve(&wire, client, received).await {
+                        match entrance.serve(&wire, client, received).await {
                             // Fails when the connection is gone; then nobody waits for this.
-                            let _ = replies.send((reply, permits)).await;
+                            Some(reply) => drop(replies.send((reply, permits)).await),
+                            None => dropped.cancel(),
                         }
                     });
                 }

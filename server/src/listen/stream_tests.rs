@@ -85,6 +85,19 @@ async fn message_that_takes_too_long_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn query_that_is_dropped_ends_the_connection_when_the_others_are_answered() {
+    let mut connection = connect(65_536);
+    let started = Instant::now();
+    connection.stream.write_all(&framed(1, "slow.example.org.")).await.unwrap();
+    connection.stream.write_all(&framed(2, "drop.example.org.")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    connection.gate.add_permits(1);
+    assert_eq!(reply_id(&mut connection.stream).await, 1);
+    assert!(is_closed(&mut connection.stream).await);
+    assert!(started.elapsed() < Duration::from_secs(1), "and not for being idle");
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_connection_is_closed() {
     let mut connection = connect(65_536);
     let started = Instant::now();

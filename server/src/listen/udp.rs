@@ -93,7 +93,7 @@ impl Datagrams {
         let client = Client { address, local, transport: Transport::Udp };
         match self.entrance.glance(wire, &client, now, reply) {
             Glance::Answered => true,
-            Glance::Silent => false,
+            Glance::Silent | Glance::Dropped => false,
             Glance::Ask => {
                 self.ask(socket.clone(), wire.to_vec(), path, client, now);
                 false

@@ -58,8 +58,9 @@ impl<T: 'static> Value<T> {
         self
     }
 
-    /// Returns the value with a check that may warn about what was read.
-    pub(super) fn cautious(self, check: impl Fn(&str, &T) -> Option<Caution> + 'static) -> Self {
+    /// Returns the value with a check that may warn about what was read: message and hint.
+    #[must_use]
+    pub fn cautious(self, check: impl Fn(&str, &T) -> Option<(String, String)> + 'static) -> Self {
         let inner = self.read;
         let read = move |text: &str| {
             let (value, caution) = inner(text)?;
