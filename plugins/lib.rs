@@ -25,6 +25,7 @@ pub mod prometheus;
 pub mod query;
 pub mod ready;
 pub mod registry;
+pub mod reload;
 pub mod response;
 pub mod root;
 pub mod setup;

@@ -21,6 +21,7 @@ pub const PLUGINS: &[Entry] = &[
     Entry { name: "root", summary: "the base folder for file paths", setup: crate::root::setup },
     Entry { name: "tls", summary: "certificate and key of encrypted listeners", setup: crate::tls::setup },
     Entry { name: "timeouts", summary: "how long connections may be idle", setup: crate::timeouts::setup },
+    Entry { name: "reload", summary: "takes a changed Corefile by itself", setup: crate::reload::setup },
     Entry { name: "bufsize", summary: "the longest reply over UDP", setup: crate::bufsize::setup },
     Entry { name: "bind", summary: "which addresses to listen on", setup: crate::bind::setup },
     Entry { name: "ready", summary: "GET /ready: whether all plugins can serve", setup: crate::ready::setup },

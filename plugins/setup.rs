@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use certificate::Digest;
 use corefile::options::{Mismatch, Value};
 use corefile::{Diagnostic, Directive, Key};
 use hickory_proto::rr::Name;
@@ -79,7 +82,42 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// Largest UDP reply in bytes; 1232 when not set.
     pub udp_payload_max: Option<u16>,
+    /// How often the files of the configuration are looked at; not at all when not set.
+    pub reload: Option<Reload>,
+    /// Files beside the Corefile that were read for this block and are not read again before the next configuration, as they were then.
+    pub watched: BTreeMap<PathBuf, Option<Digest>>,
 }
+
+impl Settings {
+    /// Notes what the file at `path` holds, before it is read: if it changes, so does the configuration.
+    pub fn watch(&mut self, path: &Path) {
+        self.watched.insert(path.to_owned(), digest_of_file(path));
+    }
+}
+
+/// How often the files of the configuration are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// Not at all.
+    Off,
+    /// Again and again.
+    Every {
+        /// The time between two looks.
+        interval: Duration,
+        /// The span around `interval` that chance chooses from.
+        jitter: Duration,
+    },
+}
+
+/// What the file at `path` holds, or `None` if it cannot be read or has more than `WATCHED_BYTES_MAX` bytes.
+pub fn digest_of_file(path: &Path) -> Option<Digest> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(WATCHED_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= WATCHED_BYTES_MAX).then(|| Digest::of(&bytes))
+}
+
+/// Longest file that is watched.
+const WATCHED_BYTES_MAX: u64 = 16 << 20;
 
 /// The files of the `tls` directive, read and checked.
 #[derive(Clone, Debug)]

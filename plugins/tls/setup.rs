@@ -24,6 +24,7 @@ pub fn setup(
         return;
     };
     let files = TlsFiles { certificate: block.root.join(certificate), key: block.root.join(key) };
+    [&files.certificate, &files.key].into_iter().for_each(|file| block.settings.watch(file));
     check(&files, (&directive.args[0].span, &directive.args[1].span), &mut options);
     if options.finish() {
         block.settings.tls = Some(files);

@@ -43,6 +43,18 @@ fn pair_is_accepted_and_found_from_the_root() {
 }
 
 #[test]
+fn both_files_are_watched_even_when_they_cannot_be_used() {
+    let folder = folder();
+    let watched = |words: &str| {
+        let text = format!("root {}\ntls {words}", folder.path().display());
+        set_up(&text, |block| block.settings.watched.values().map(Option::is_some).collect::<Vec<_>>()).1
+    };
+    assert_eq!(watched("a.pem a.key"), [true, true]);
+    assert_eq!(watched("a.pem b.key"), [true, true], "the right key may come a moment later");
+    assert_eq!(watched("a.pem no.key"), [true, false]);
+}
+
+#[test]
 fn files_that_are_missing_or_hold_something_else_are_told() {
     let folder = folder();
     let missing = "Corefile:3:5: error: tls: cannot read `no.pem`: No such file or directory (os error 2)";

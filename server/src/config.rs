@@ -5,22 +5,24 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use certificate::Digest;
 use corefile::{Corefile, Diagnostic, Key, ParseOptions, Scheme, Span, SystemSources};
 use plugins::byzantine_consensus::Nodes;
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
 use plugins::registry;
-use plugins::setup::{Context, Service, Settings, TlsFiles};
+use plugins::setup::{Context, Reload, Service, Settings, TlsFiles};
 use rustls::ServerConfig;
 
 use crate::listen::ListenerKey;
 use crate::listen::certificates::server_config;
 use crate::listen::limits::IDLE_TIMEOUT;
+use crate::watch::Fingerprint;
 use crate::zones::{Block, Zones};
 
 /// What is to be served.
@@ -31,6 +33,8 @@ pub struct Configuration {
     pub chains: Vec<Chain>,
     /// The HTTP services.
     pub services: Vec<Service>,
+    /// How often the files are looked at.
+    pub reload: Option<Reload>,
 }
 
 /// What a listener is to serve.
@@ -60,6 +64,8 @@ pub struct Findings {
     pub diagnostics: Vec<Diagnostic>,
     /// What is to be served; `None` when there are errors.
     pub configuration: Option<Configuration>,
+    /// What the files held.
+    pub fingerprint: Fingerprint,
 }
 
 /// Reads the Corefile at `path`. `dns_port` is the port of `dns://` keys that name none.
@@ -102,8 +108,10 @@ pub fn load(path: &Path, dns_port: u16, lasting: &Lasting) -> Findings {
         listeners: builder.listeners.into_iter().map(|(key, listener)| (key, listener.plan)).collect(),
         chains: builder.chains,
         services: builder.services,
+        reload: builder.reload.map(|(reload, _)| reload),
     });
-    Findings { corefile, diagnostics, configuration }
+    let fingerprint = Fingerprint::new(&corefile, builder.watched);
+    Findings { corefile, diagnostics, configuration, fingerprint }
 }
 
 /// The listeners that blocks ask for, as they come.
@@ -114,6 +122,10 @@ struct Builder {
     defined: AHashMap<(ListenerKey, String), Span>,
     chains: Vec<Chain>,
     services: Vec<Service>,
+    /// The first `reload`, and where it stands.
+    reload: Option<(Reload, Span)>,
+    /// Files that directives name.
+    watched: BTreeMap<PathBuf, Option<Digest>>,
 }
 
 /// A listener, and the block that asked for it first.
@@ -136,6 +148,7 @@ impl Builder {
             [] => vec![None],
             addresses => addresses.iter().copied().map(Some).collect(),
         };
+        self.watch(server_block, &settings, diagnostics);
         let block = Block::new(chain.clone(), settings.udp_payload_max);
         let mut without_certificate = None;
         for key in &server_block.keys {
@@ -159,6 +172,24 @@ impl Builder {
             diagnostics.push(Diagnostic::error(&key.span, message).with_hint(hint));
         }
         self.chains.push(chain);
+    }
+
+    /// Notes which files are to be watched, and how often; two blocks that do not agree are an error.
+    fn watch(
+        &mut self,
+        server_block: &corefile::Block,
+        settings: &Settings,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        self.watched.extend(settings.watched.clone());
+        let directive = server_block.directives_named("reload").next();
+        let (Some(directive), Some(reload)) = (directive, settings.reload) else { return };
+        let (first, span) = self.reload.get_or_insert_with(|| (reload, directive.span.clone()));
+        if *first != reload {
+            let message = format!("reload: expected the same as at {}", place_of(span));
+            let hint = "the files are those of all blocks; say it in one of them, or in all the same";
+            diagnostics.push(Diagnostic::error(&directive.span, message).with_hint(hint));
+        }
     }
 
     /// Notes where a zone is defined; twice is an error.

@@ -131,3 +131,14 @@ fn all_errors_of_all_blocks_are_told_at_once_in_the_order_of_the_file() {
 fn empty_file_is_an_error() {
     assert_eq!(errors("# nothing\n"), ["0:0 expected at least one server block"]);
 }
+
+#[test]
+fn blocks_that_watch_differently_are_an_error_and_one_is_enough() {
+    let reload = |text: &str| findings(text).configuration.expect("no errors").reload;
+    assert_eq!(reload("a. {\n whoami\n}\nb. {\n reload off\n whoami\n}\n"), Some(Reload::Off));
+    assert_eq!(reload("a. {\n reload off\n whoami\n}\nb. {\n reload off\n whoami\n}\n"), Some(Reload::Off));
+    assert_eq!(
+        errors("a. {\n reload\n whoami\n}\nb. {\n reload 5s\n whoami\n}\n"),
+        ["6:2 reload: expected the same as at Corefile:2"]
+    );
+}

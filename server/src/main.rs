@@ -17,6 +17,7 @@ mod running;
 mod service_manager;
 #[cfg(test)]
 mod testing;
+mod watch;
 mod zones;
 
 fn main() -> std::process::ExitCode {

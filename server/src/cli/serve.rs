@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 use plugins::metrics::Metrics;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -18,6 +19,7 @@ use crate::config::{self, Findings, Lasting};
 use crate::privileges;
 use crate::running::{Running, STOP_TIMEOUT};
 use crate::service_manager::{ServiceManager, State};
+use crate::watch::Watch;
 
 /// What to serve, and how.
 #[derive(Args, Debug)]
@@ -85,14 +87,16 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     eprint!("{}", findings.corefile.render_all(&findings.diagnostics));
     let Some(configuration) = findings.configuration else { return Err(Failure::Told) };
     let mut running = Running::new(lasting.clone());
+    let mut watch = Watch::new(&args.conf, args.dns_port, findings.fingerprint, configuration.reload);
     let opened = || privileges::give_up(args.user.as_deref());
     running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
+    process.took(&watch);
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     manager.tell(State::Ready);
-    while matches!(signals.next().await, Asked::Reload) {
+    while matches!(next(&mut signals, &watch).await, Asked::Reload) {
         manager.tell(State::Reloading);
-        reload(args, &lasting, &mut running, &process).await;
+        reload(args, &lasting, &mut running, &mut watch, &process).await;
         manager.tell(State::Ready);
     }
     let lameduck = running.begin_stop();
@@ -113,6 +117,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
 struct ProcessMetrics {
     reloads: Counter,
     reload_failures: Counter,
+    version: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 impl ProcessMetrics {
@@ -130,20 +135,51 @@ impl ProcessMetrics {
                 "Reloads that failed",
                 Counter::default,
             ),
+            version: metrics.metric(
+                "quorate_reload_version_info",
+                "The digest of the files that the running configuration was read from",
+                Family::default,
+            ),
+        }
+    }
+
+    /// Tells which files the configuration came from that runs now.
+    fn took(&self, watch: &Watch) {
+        self.version.clear();
+        let labels = vec![("hash", "sha256".to_owned()), ("value", watch.seen().digest().to_string())];
+        self.version.get_or_create(&labels).set(1);
+    }
+}
+
+/// Waits for a signal, or for a change of the files.
+async fn next(signals: &mut Signals, watch: &Watch) -> Asked {
+    tokio::select! {
+        asked = signals.next() => asked,
+        () = watch.changed() => {
+            info!("the configuration's files have changed");
+            Asked::Reload
         }
     }
 }
 
 /// Takes the Corefile anew. What is wrong with it is logged, and what runs goes on.
-async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running, process: &ProcessMetrics) {
+async fn reload(
+    args: &ServeArgs,
+    lasting: &Lasting,
+    running: &mut Running,
+    watch: &mut Watch,
+    process: &ProcessMetrics,
+) {
     process.reloads.inc();
     let (path, dns_port, for_load) = (args.conf.clone(), args.dns_port, lasting.clone());
     let loading = tokio::task::spawn_blocking(move || config::load(&path, dns_port, &for_load));
-    let Ok(Findings { diagnostics, configuration, .. }) = loading.await else {
+    let Ok(Findings { diagnostics, configuration, fingerprint, .. }) = loading.await else {
         process.reload_failures.inc();
         error!("reading the Corefile failed; the running configuration is kept");
         return;
     };
+    // What was tried is not tried again, whatever comes of it.
+    watch.read(fingerprint);
     for found in &diagnostics {
         if found.is_error() { error!("{found}") } else { warn!("{found}") }
     }
@@ -152,8 +188,11 @@ async fn reload(args: &ServeArgs, lasting: &Lasting, running: &mut Running, proc
         error!("the Corefile has errors; the running configuration is kept");
         return;
     };
+    let reload = configuration.reload;
     match running.replace(configuration, || Ok(())) {
         Ok(()) => {
+            watch.follow(reload);
+            process.took(watch);
             print_addresses(running);
             info!("reloaded");
         }
@@ -243,7 +282,8 @@ Examples:
   quorate serve                                   serves ./Corefile on port 53
   quorate serve -c etc/Corefile --dns-port 1053   another file, a port that needs no root
   quorate serve --user quorate                    opens port 53 as root, then is root no more
-  kill -USR1 $(pidof quorate)                     takes a changed Corefile; SIGHUP does the same
+  kill -USR1 $(pidof quorate)                     takes a changed Corefile; SIGHUP does the same, and so does
+                                                  the directive `reload` by itself
 
 With --user, state folders must belong to that user, and it must be able to read the Corefile,
 keys and certificates: a reload reads them anew, no longer as root, and adds no port below 1024.
