@@ -1,4 +1,5 @@
-//! CoreDNS's behaviour, case by case, where it needs only the plugins that answer: `file`, `hosts`, `forward`.
+//! CoreDNS's behaviour, case by case, where it needs only the plugins that answer: `file`, `hosts`, `forward`, and those
+//! that shape what they answer.
 //!
 //! A case is a Corefile, files, and questions with their expected answers. The chains run in process: the server block is picked
 //! here as the server does it, by the longest match of its zones on the port that a question goes to.
@@ -20,7 +21,7 @@ use crate::response::Response;
 use crate::testing_blocks::{Served, question, set_up};
 
 /// The plugins that a case may need to be run here.
-const PLUGINS: [&str; 3] = ["file", "hosts", "forward"];
+const PLUGINS: [&str; 6] = ["file", "hosts", "forward", "loadbalance", "header", "minimal"];
 
 /// Where we differ on purpose: case and name, and why.
 const DEVIATIONS: [(&str, &str); 0] = [];

@@ -17,6 +17,7 @@ pub mod file;
 pub mod forward;
 pub mod health;
 pub mod hosts;
+pub mod loadbalance;
 pub mod log;
 pub mod metrics;
 pub mod networks;

@@ -34,6 +34,11 @@ pub const PLUGINS: &[Entry] = &[
     Entry { name: "errors", summary: "logs why queries fail", setup: crate::errors::setup },
     Entry { name: "log", summary: "the query log", setup: crate::log::setup },
     Entry { name: "acl", summary: "who may ask what", setup: crate::acl::setup },
+    Entry {
+        name: "loadbalance",
+        summary: "the order of addresses in answers",
+        setup: crate::loadbalance::setup,
+    },
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
     Entry {
         name: "byzantine-consensus",

@@ -213,8 +213,7 @@ fn is_glue(ns: &Record, record: &Record) -> bool {
 
 fn flags_high(response: &Response, records: &[(Section, &Record)], kept: usize) -> u8 {
     let authoritative = if response.authoritative { FLAG_AA } else { 0 };
-    let truncated =
-        if response.truncated || is_truncated(response, records, kept) { FLAG_TC } else { 0 };
+    let truncated = if response.truncated || is_truncated(response, records, kept) { FLAG_TC } else { 0 };
     authoritative | truncated
 }
 

@@ -54,7 +54,7 @@ QUERY_FIELDS = {
 EXPECT_FIELDS = {
     "rcode", "answers", "authority", "additional", "additional_count", "answer_count", "answer_count_udp", "max_wire_bytes",
     "first_answer_type", "answer_type_order", "flags", "noflags", "opt", "ede", "ede_text", "ignore_ttl", "doq_connection_close",
-    "question", "silence",
+    "question", "silence", "first_answer",
 }
 # What a case says for people.
 REMARKS = {"note", "basis", "optional"}
@@ -287,6 +287,9 @@ def compare(found: Differences, expect: dict, response: dns.message.Message, wir
         found.check("first_answer_type", expect["first_answer_type"], types[0] if types else None)
     if "answer_type_order" in expect:
         found.check("answer_type_order", expect["answer_type_order"], types)
+    if "first_answer" in expect:
+        expected = expected_records([expect["first_answer"]], with_ttl)
+        found.check("first_answer", expected, got_records(response.answer, with_ttl)[:1])
     if "question" in expect:
         found.check("question", [expect["question"]], [str(rrset) for rrset in response.question])
     flags = dns.flags.to_text(response.flags).lower().split()
