@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod loadbalance;
 pub mod log;
 pub mod metrics;
+pub mod minimal;
 pub mod networks;
 pub mod plugin;
 pub mod prometheus;

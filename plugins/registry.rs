@@ -40,6 +40,7 @@ pub const PLUGINS: &[Entry] = &[
         setup: crate::loadbalance::setup,
     },
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
+    Entry { name: "minimal", summary: "leaves out what was not asked for", setup: crate::minimal::setup },
     Entry {
         name: "byzantine-consensus",
         summary: "answers only what a quorum has agreed on",
