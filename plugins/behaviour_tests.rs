@@ -155,6 +155,7 @@ fn differences(expect: &Value, response: &Response) -> Vec<String> {
         expect[list].as_array().is_some_and(|flags| flags.iter().any(|known| known == flag))
     };
     check("flags", !has("flags", "aa") || response.authoritative, "no AA".to_owned());
+    check("flags", !has("flags", "ra") || response.recursion_available, "no RA".to_owned());
     check("noflags", !has("noflags", "aa") || !response.authoritative, "AA".to_owned());
     found
 }

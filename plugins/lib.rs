@@ -15,6 +15,7 @@ pub mod error;
 pub mod errors;
 pub mod file;
 pub mod forward;
+pub mod header;
 pub mod health;
 pub mod hosts;
 pub mod loadbalance;
