@@ -12,11 +12,16 @@ use crate::{Digest, Domain, Epoch, PublicKey, ReplicaId, ReplicaSet, Replicas, n
 
 mod error;
 mod fields;
+mod parameters;
 mod parse;
+mod settings;
 mod text;
 
 pub use crate::policy::Policy;
 pub use error::{ClusterError, ClusterErrorKind};
+pub use settings::{Settings, Template};
+
+use parameters::{Parameters, Purpose};
 
 /// How many slots beyond a checkpoint interval may be open: the window of accepted sequence numbers is the interval and these.
 pub const WINDOW_BEYOND_CHECKPOINT: u64 = 32;
@@ -102,11 +107,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads a cluster file; `file_name` stands in front of every error.
+    /// Reads a cluster file, to verify what the cluster has signed; `file_name` stands in front of every error.
     ///
     /// Errors: all that are found, in the order of the file.
     pub fn parse(text: &str, file_name: &str) -> Result<Cluster, Vec<ClusterError>> {
-        parse::parse(text, file_name)
+        parse::parse(text, file_name, Purpose::Verify)
+    }
+
+    /// Reads a cluster file, to run a replica by it.
+    ///
+    /// Errors: as `parse`, and what no replica of this version can do: the policy `dnssec`.
+    pub fn parse_to_run(text: &str, file_name: &str) -> Result<Cluster, Vec<ClusterError>> {
+        parse::parse(text, file_name, Purpose::Run)
     }
 
     /// A first epoch with the default parameters. Ids follow the order of `members`; groups are numbered anew.
@@ -120,23 +132,30 @@ impl Cluster {
             member.id = ReplicaId(id as u8);
         }
         number_groups(&mut members);
-        Ok(Cluster {
-            name: name.to_owned(),
+        Ok(Cluster { name: name.to_owned(), members, ..Cluster::without_members(replicas) })
+    }
+
+    /// A first epoch with the default parameters and neither a name nor members, which the caller adds.
+    fn without_members(replicas: Replicas) -> Cluster {
+        let mut cluster = Cluster {
+            name: String::new(),
             epoch: Epoch(1),
             cluster_id: None,
             replicas,
-            checkpoint_interval: 100,
-            batch_entries: 50,
-            batch_bytes: 49_152,
-            pipeline: 3,
-            message_size: 65_536,
-            observation_window_ms: 10_000,
-            history_ms: 600_000,
-            min_groups: 2,
-            ttl_max_s: 3600,
-            policies: BTreeMap::from([(name::ROOT.to_vec(), Policy::Records)]),
-            members,
-        })
+            checkpoint_interval: 0,
+            batch_entries: 0,
+            batch_bytes: 0,
+            pipeline: 0,
+            message_size: 0,
+            observation_window_ms: 0,
+            history_ms: 0,
+            min_groups: 0,
+            ttl_max_s: 0,
+            policies: BTreeMap::new(),
+            members: Vec::new(),
+        };
+        Parameters::default().set(&mut cluster);
+        cluster
     }
 
     /// The text of the file, commented for people. `parse(to_toml(c)) == c`.

@@ -8,7 +8,7 @@ use crate::keys::KeyError;
 use crate::name::NameError;
 use crate::replicas::ReplicasError;
 
-/// One mistake in a cluster file. Printed as `cluster.toml:LINE:COLUMN: what is wrong`.
+/// One mistake in a cluster file or in a file of settings for one. Printed as `cluster.toml:LINE:COLUMN: what is wrong`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct ClusterError {
     /// The file, as the caller named it.
@@ -21,6 +21,18 @@ pub struct ClusterError {
     pub line_text: String,
     /// What is wrong.
     pub kind: ClusterErrorKind,
+}
+
+impl ClusterError {
+    /// The mistake, the line below it, and a caret below that.
+    pub fn render(&self) -> String {
+        // Tabs stay tabs, so that the caret stands below its place.
+        let before: String = self.line_text.chars().take(self.column - 1).collect();
+        let blank: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let number = format!("{:>5}", self.line);
+        let edge = " ".repeat(number.len());
+        format!("{self}\n{number} | {}\n{edge} | {blank}^", self.line_text)
+    }
 }
 
 impl fmt::Display for ClusterError {
@@ -140,6 +152,28 @@ pub enum ClusterErrorKind {
         found: String,
         /// The policy that is most like it.
         suggestion: Option<String>,
+    },
+    /// A policy that can be verified, and by which no replica of this version can decide.
+    #[error(
+        "policy `dnssec` needs a DNSSEC validator, which this version has not: nothing in the zone would be answered; \
+         the strictest policy that it has is `strong`"
+    )]
+    NoValidator,
+    /// A key of the cluster file that is no setting of a new cluster.
+    #[error("`{key}` is no setting: {instead}")]
+    NoSetting {
+        /// The key.
+        key: &'static str,
+        /// Where it comes from.
+        instead: &'static str,
+    },
+    /// Settings of a replica that the new cluster does not have.
+    #[error("id: expected 0 to {}, for {count} replicas (`--replicas`), found `{found}`", count.saturating_sub(1))]
+    NoSuchReplica {
+        /// n
+        count: usize,
+        /// What stands there.
+        found: u64,
     },
     /// The key of a policy is no domain name.
     #[error("zone `{zone}`: {source}")]

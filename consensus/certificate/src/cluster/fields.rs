@@ -179,6 +179,11 @@ impl<'f> Fields<'f> {
         None
     }
 
+    /// A name for people, when it is there.
+    pub fn optional_name(&mut self, section: Section<'_, '_>, key: &'static str) -> Option<Located<String>> {
+        if section.table.contains_key(key) { self.name(section, key) } else { None }
+    }
+
     /// A public key that must be there.
     pub fn public_key(&mut self, section: Section<'_, '_>, key: &'static str) -> Option<Located<PublicKey>> {
         let text = self.string(section, key)?;

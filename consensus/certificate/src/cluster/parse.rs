@@ -6,15 +6,12 @@ use std::net::SocketAddr;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ClusterError, ClusterErrorKind};
-use super::fields::{Bounds, Fields, Located, Section, most_like};
-use super::{
-    Cluster, MESSAGE_OVERHEAD_BYTES, MESSAGE_SIZE_MAX, MESSAGE_SIZE_MIN, Member, POLICIES_MAX, Policy,
-    batch_bytes_min, number_groups,
-};
-use crate::replicas::REPLICAS_MAX;
-use crate::{Digest, Epoch, PublicKey, ReplicaId, Replicas, name};
+use super::fields::{Fields, Located, Section};
+use super::parameters::{Purpose, read_parameters};
+use super::{Cluster, Member, number_groups};
+use crate::{Digest, Epoch, PublicKey, ReplicaId, Replicas};
 
-const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "epoch",
     "cluster-id",
@@ -32,13 +29,19 @@ const KEYS: [&str; 15] = [
     "replica",
 ];
 
-const REPLICA_KEYS: [&str; 6] = ["id", "name", "address", "public-key", "transport-key", "upstream-group"];
+pub(super) const REPLICA_KEYS: [&str; 6] =
+    ["id", "name", "address", "public-key", "transport-key", "upstream-group"];
 
-const OBSERVATION_WINDOW: Bounds = Bounds { least: 1000, most: 600_000, unit: 1, default: 10_000 };
-const HISTORY: Bounds = Bounds { least: 0, most: 86_400_000, unit: 1, default: 600_000 };
-const TTL_MAX: Bounds = Bounds { least: 1000, most: 604_800_000, unit: 1000, default: 3_600_000 };
+pub(super) fn parse(text: &str, file_name: &str, purpose: Purpose) -> Result<Cluster, Vec<ClusterError>> {
+    parse_document(text, file_name, |fields, top| read(fields, top, purpose))
+}
 
-pub(super) fn parse(text: &str, file_name: &str) -> Result<Cluster, Vec<ClusterError>> {
+/// Reads a text as TOML and gives it to `read`, which notes in the fields what is wrong.
+pub(super) fn parse_document<T>(
+    text: &str,
+    file_name: &str,
+    read: impl FnOnce(&mut Fields<'_>, Section<'_, '_>) -> Option<T>,
+) -> Result<T, Vec<ClusterError>> {
     let mut fields = Fields::new(text, file_name);
     let (document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
@@ -48,52 +51,33 @@ pub(super) fn parse(text: &str, file_name: &str) -> Result<Cluster, Vec<ClusterE
         }
         return Err(fields.into_errors());
     }
-    let cluster = read(&mut fields, Section { table: document.get_ref(), offset: 0 });
+    let value = read(&mut fields, Section { table: document.get_ref(), offset: 0 });
     let errors = fields.into_errors();
-    match cluster {
-        Some(cluster) if errors.is_empty() => Ok(cluster),
+    match value {
+        Some(value) if errors.is_empty() => Ok(value),
         _ => Err(errors),
     }
 }
 
 /// Reads all of the file; what is wrong goes into `fields`, so that one mistake does not hide the next.
-fn read(fields: &mut Fields<'_>, top: Section<'_, '_>) -> Option<Cluster> {
+fn read(fields: &mut Fields<'_>, top: Section<'_, '_>, purpose: Purpose) -> Option<Cluster> {
     fields.refuse_unknown(top, &KEYS);
     let name = fields.name(top, "name");
     let epoch = fields.required_number(top, "epoch", 1, u64::MAX);
     let cluster_id = epoch.as_ref().and_then(|epoch| read_cluster_id(fields, top, epoch));
     let faults = fields.required_number(top, "faults", 1, 10);
-    let pipeline = fields.number(top, "pipeline", 1, 16, 3) as u32;
-    let checkpoint_interval = read_checkpoint_interval(fields, top, pipeline);
-    let batch_entries = fields.number(top, "batch-entries", 1, 1024, 50) as u16;
-    let observation_window_ms = fields.duration(top, "observation-window", &OBSERVATION_WINDOW);
-    let history_ms = fields.duration(top, "history", &HISTORY);
-    let min_groups = fields.number(top, "min-groups", 1, 31, 2) as u32;
-    let ttl_max_s = (fields.duration(top, "ttl-max", &TTL_MAX) / 1000) as u32;
-    let policies = read_policies(fields, top);
     let (members, count) = read_members(fields, top);
     let replicas = read_replicas(fields, faults, count);
-    // Too many replicas are a mistake of their own.
-    let count = count.min(REPLICAS_MAX as usize);
-    let message_size = read_message_size(fields, top, count);
-    let batch_bytes = read_batch_bytes(fields, top, message_size, count);
-    Some(Cluster {
+    let parameters = read_parameters(fields, top, count, purpose);
+    let mut cluster = Cluster {
         name: name?.value,
         epoch: Epoch(epoch?.value),
         cluster_id,
-        replicas: replicas?,
-        checkpoint_interval,
-        batch_entries,
-        batch_bytes,
-        pipeline,
-        message_size,
-        observation_window_ms,
-        history_ms,
-        min_groups,
-        ttl_max_s,
-        policies,
         members,
-    })
+        ..Cluster::without_members(replicas?)
+    };
+    parameters.set(&mut cluster);
+    Some(cluster)
 }
 
 fn read_cluster_id(fields: &mut Fields<'_>, top: Section<'_, '_>, epoch: &Located<u64>) -> Option<Digest> {
@@ -115,107 +99,6 @@ fn read_cluster_id(fields: &mut Fields<'_>, top: Section<'_, '_>, epoch: &Locate
     id
 }
 
-fn read_checkpoint_interval(fields: &mut Fields<'_>, top: Section<'_, '_>, pipeline: u32) -> u64 {
-    let found = fields.number(top, "checkpoint-interval", 1, 10_000, 100);
-    if found < u64::from(pipeline) {
-        fields.refuse(
-            offset_of(top, "checkpoint-interval"),
-            ClusterErrorKind::IntervalTooShort { pipeline, found },
-        );
-    }
-    found
-}
-
-/// The size of a message; the default when it is wrong, so that nothing else is blamed.
-fn read_message_size(fields: &mut Fields<'_>, top: Section<'_, '_>, replicas: usize) -> u32 {
-    let most = MESSAGE_SIZE_MAX;
-    let least = MESSAGE_SIZE_MIN.max(batch_bytes_min(replicas) + MESSAGE_OVERHEAD_BYTES);
-    let found = fields.number(top, "message-size", 1, u64::MAX, u64::from(most));
-    match u32::try_from(found).ok().filter(|size| (least..=most).contains(size)) {
-        Some(size) => size,
-        None => {
-            let kind = ClusterErrorKind::MessageSize { least, most, replicas, found };
-            fields.refuse(offset_of(top, "message-size"), kind);
-            most
-        }
-    }
-}
-
-fn read_batch_bytes(
-    fields: &mut Fields<'_>,
-    top: Section<'_, '_>,
-    message_size: u32,
-    replicas: usize,
-) -> u32 {
-    let (least, most) = (batch_bytes_min(replicas), message_size - MESSAGE_OVERHEAD_BYTES);
-    let default = 49_152.min(most);
-    let found = fields.number(top, "batch-bytes", 1, 1_048_576, u64::from(default)) as u32;
-    let offset = offset_of(top, "batch-bytes");
-    if found > most {
-        fields.refuse(offset, ClusterErrorKind::BatchTooLarge { most, message_size, found });
-    } else if found < least {
-        fields.refuse(offset, ClusterErrorKind::BatchTooSmall { least, replicas, found });
-    }
-    found
-}
-
-/// Where the value of a key stands; the start of the file when it has none.
-fn offset_of(top: Section<'_, '_>, key: &str) -> usize {
-    top.table.get(key).map_or(0, |value| value.span().start)
-}
-
-fn read_policies(fields: &mut Fields<'_>, top: Section<'_, '_>) -> BTreeMap<Vec<u8>, Policy> {
-    let mut policies = BTreeMap::new();
-    if let Some(value) = top.table.get("agreement") {
-        match value.get_ref() {
-            DeValue::Table(table) => {
-                let section = Section { table, offset: value.span().start };
-                read_zones(fields, section, &mut policies);
-            }
-            _ => fields.refuse_type("agreement", value, "a table of zones and their policies"),
-        }
-    }
-    policies.entry(name::ROOT.to_vec()).or_insert(Policy::Records);
-    policies
-}
-
-fn read_zones(fields: &mut Fields<'_>, section: Section<'_, '_>, policies: &mut BTreeMap<Vec<u8>, Policy>) {
-    let found = section.table.len() + usize::from(!section.table.contains_key("."));
-    if found > POLICIES_MAX {
-        fields.refuse(section.offset, ClusterErrorKind::TooManyZones { found });
-        return;
-    }
-    for (key, value) in section.table {
-        let zone = key.get_ref().to_string();
-        if matches!(value.get_ref(), DeValue::Table(_)) {
-            let expected = "a policy; a zone with dots stands in quotes, as in \"example.org.\" = \"strong\"";
-            fields.refuse_type(&format!("zone `{zone}`"), value, expected);
-            continue;
-        }
-        let policy = fields
-            .as_string(&format!("zone `{zone}`"), value, "a policy")
-            .and_then(|word| read_policy(fields, &word));
-        match name::parse(&zone) {
-            Err(source) => fields.refuse(key.span().start, ClusterErrorKind::Zone { zone, source }),
-            Ok(wire) if policies.contains_key(&wire) => {
-                fields.refuse(key.span().start, ClusterErrorKind::ZoneTwice { zone });
-            }
-            Ok(wire) => {
-                policies.insert(wire, policy.unwrap_or(Policy::Records));
-            }
-        }
-    }
-}
-
-fn read_policy(fields: &mut Fields<'_>, word: &Located<String>) -> Option<Policy> {
-    let policy = word.value.parse().ok();
-    if policy.is_none() {
-        let suggestion = most_like(&word.value, &Policy::ALL.map(Policy::name));
-        fields.refuse(word.offset, ClusterErrorKind::Policy { found: word.value.clone(), suggestion });
-    }
-    policy
-}
-
 fn read_replicas(fields: &mut Fields<'_>, faults: Option<Located<u64>>, count: usize) -> Option<Replicas> {
     let faults = faults?;
     let numbers = Replicas::new(u32::try_from(count).unwrap_or(u32::MAX), faults.value as u32);
@@ -223,18 +106,38 @@ fn read_replicas(fields: &mut Fields<'_>, faults: Option<Located<u64>>, count: u
 }
 
 /// What a `[[replica]]` says; `None` where it is wrong or missing.
-struct Row {
-    id: Option<Located<u64>>,
-    name: Option<Located<String>>,
-    address: Option<Located<SocketAddr>>,
-    public_key: Option<Located<PublicKey>>,
-    transport_key: Option<Located<PublicKey>>,
-    upstream_group: Option<Located<String>>,
+#[derive(Default)]
+pub(super) struct Row {
+    pub id: Option<Located<u64>>,
+    pub name: Option<Located<String>>,
+    pub address: Option<Located<SocketAddr>>,
+    pub public_key: Option<Located<PublicKey>>,
+    pub transport_key: Option<Located<PublicKey>>,
+    pub upstream_group: Option<Located<String>>,
 }
 
 /// The members by id, and how many replicas the file has. Fewer members than replicas only when errors were noted.
 fn read_members(fields: &mut Fields<'_>, top: Section<'_, '_>) -> (Vec<Member>, usize) {
     let Some(value) = fields.required(top, "replica") else { return (Vec::new(), 0) };
+    let (rows, count) = read_rows(fields, value, read_row);
+    refuse_duplicates(fields, &rows);
+    for id in rows.iter().filter_map(|row| row.id.as_ref()) {
+        if id.value >= rows.len() as u64 {
+            fields.refuse(id.offset, ClusterErrorKind::Gap { count: rows.len(), found: id.value });
+        }
+    }
+    let mut members: Vec<Member> = rows.into_iter().filter_map(member).collect();
+    members.sort_by_key(|member| member.id);
+    number_groups(&mut members);
+    (members, count)
+}
+
+/// The tables under `[[replica]]` as `read` reads them, and how many there are, those that are no tables among them.
+pub(super) fn read_rows(
+    fields: &mut Fields<'_>,
+    value: &toml::Spanned<DeValue<'_>>,
+    read: impl Fn(&mut Fields<'_>, Section<'_, '_>) -> Row,
+) -> (Vec<Row>, usize) {
     let DeValue::Array(array) = value.get_ref() else {
         fields.refuse_type("replica", value, "tables under `[[replica]]`");
         return (Vec::new(), 0);
@@ -242,23 +145,11 @@ fn read_members(fields: &mut Fields<'_>, top: Section<'_, '_>) -> (Vec<Member>, 
     let mut rows = Vec::new();
     for value in array.iter() {
         match value.get_ref() {
-            DeValue::Table(table) => {
-                rows.push(read_row(fields, Section { table, offset: value.span().start }));
-            }
+            DeValue::Table(table) => rows.push(read(fields, Section { table, offset: value.span().start })),
             _ => fields.refuse_type("replica", value, "a table under `[[replica]]`"),
         }
     }
-    refuse_duplicates(fields, &rows);
-    for id in rows.iter().filter_map(|row| row.id.as_ref()) {
-        if id.value >= rows.len() as u64 {
-            fields.refuse(id.offset, ClusterErrorKind::Gap { count: rows.len(), found: id.value });
-        }
-    }
-    let count = array.len();
-    let mut members: Vec<Member> = rows.into_iter().filter_map(member).collect();
-    members.sort_by_key(|member| member.id);
-    number_groups(&mut members);
-    (members, count)
+    (rows, array.len())
 }
 
 fn read_row(fields: &mut Fields<'_>, section: Section<'_, '_>) -> Row {
@@ -306,7 +197,7 @@ fn is_reachable(address: &SocketAddr) -> bool {
 }
 
 /// Refuses what two replicas share. Every key must be its own: also a signing key that is another's transport key.
-fn refuse_duplicates(fields: &mut Fields<'_>, rows: &[Row]) {
+pub(super) fn refuse_duplicates(fields: &mut Fields<'_>, rows: &[Row]) {
     let mut seen: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
     for row in rows {
         let address = row.address.as_ref().map(|address| {

@@ -40,7 +40,10 @@ fn write_all(text: &mut String, cluster: &Cluster) -> std::fmt::Result {
         text,
         "#   records       as corroborated; failing that, each record that so many saw, now or within `history`"
     )?;
-    writeln!(text, "#   dnssec        only what DNSSEC validates")?;
+    writeln!(
+        text,
+        "#   dnssec        only what DNSSEC validates: replicas of this version have no validator, and refuse it"
+    )?;
     writeln!(text, "#   observe       the replica's own answer at once, consensus behind it")?;
     writeln!(text, "#   bypass        no consensus")?;
     writeln!(text, "[agreement]")?;
@@ -54,7 +57,7 @@ fn write_all(text: &mut String, cluster: &Cluster) -> std::fmt::Result {
     writeln!(text, "#   transport-key   proves its identity to its peers")?;
     writeln!(
         text,
-        "#   upstream-group  whose paths it looks names up on; answers count more when groups differ"
+        "#   upstream-group  whose paths it looks names up on; an answer that fewer than `min-groups` groups back is marked single-path"
     )?;
     cluster.members.iter().try_for_each(|member| write_member(text, member))
 }
