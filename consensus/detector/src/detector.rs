@@ -366,6 +366,7 @@ impl Detector {
             match peer.labelled {
                 None if labelled(replica) => {
                     peer.labelled = Some((now_ms, now_ms));
+                    peer.labels = peer.labels.saturating_add(1);
                     let indicators = all[replica].clone();
                     steps.push(Step::Labelled { replica: *replica, indicators });
                 }

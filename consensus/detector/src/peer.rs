@@ -54,6 +54,11 @@ pub struct Statistics {
     pub message_rate: f64,
     /// How often it did what wrong, of what it did at all.
     pub offences: Vec<(Offence, u64)>,
+    /// How often it was called Byzantine since the start of this process, ...
+    pub labels: u64,
+    /// ... and how many of these labels a proof bears out, whether it was there before or came later. That the others were wrong is not said by that: most of
+    /// what a liar does leaves no proof.
+    pub labels_confirmed: u64,
 }
 
 /// A tightened bucket.
@@ -100,6 +105,8 @@ pub(crate) struct Peer {
     pub(crate) tight: Option<Tight>,
     /// Since when it is called Byzantine, and when that was last seen to hold.
     pub(crate) labelled: Option<(u64, u64)>,
+    /// How often it was called that.
+    pub(crate) labels: u64,
 }
 
 impl Peer {
@@ -133,6 +140,7 @@ impl Peer {
             floods: false,
             tight: None,
             labelled: None,
+            labels: 0,
         }
     }
 
@@ -217,6 +225,8 @@ impl Peer {
             total_messages: self.messages,
             message_rate: self.message_rate,
             offences: offences.collect(),
+            labels: self.labels,
+            labels_confirmed: if self.proven > 0 { self.labels } else { 0 },
         }
     }
 }

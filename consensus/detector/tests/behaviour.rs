@@ -345,6 +345,32 @@ fn label_ends_a_minute_after_its_reasons() {
 }
 
 #[test]
+fn labels_are_confirmed_by_a_proof_before_or_after_and_by_nothing_else() {
+    let mut stage = Stage::new(4, 1);
+    let count = |stage: &Stage| {
+        let figures = stage.assessment(1).statistics;
+        (figures.labels, figures.labels_confirmed)
+    };
+    let accuse = |stage: &mut Stage| {
+        (0..VIOLATIONS_MIN).for_each(|_| stage.fault(&refused(1, Refusal::LeavesRoot)));
+        stage.pass(1000);
+    };
+    accuse(&mut stage);
+    assert_eq!(count(&stage), (1, 0), "the word of this replica alone");
+    stage.pass(2 * OFFENCES_HALF_LIFE_MS);
+    accuse(&mut stage);
+    assert_eq!(count(&stage), (2, 0), "a label that was taken and given again is another");
+    stage.fault(&equivocation(1, 7));
+    assert_eq!(count(&stage), (2, 2), "it was faulty all along");
+    stage.pass(2 * PROVEN_SPAN_MS);
+    assert_eq!(stage.labelled(), [0_u8; 0]);
+    accuse(&mut stage);
+    assert_eq!(count(&stage), (3, 3));
+    let others = stage.assessment(2).statistics;
+    assert_eq!((others.labels, others.labels_confirmed), (0, 0));
+}
+
+#[test]
 fn detector_that_is_off_acts_on_proofs_alone() {
     let mut stage = Stage::with(4, 1, Settings { enabled: false, ..Settings::default() });
     stage.delays[2] = None;
