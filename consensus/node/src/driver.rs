@@ -23,6 +23,7 @@ use crate::inquiry::Inquiries;
 use crate::log::{LogError, RECORD_BYTES_MAX, Wal};
 use crate::recall::AnyReplica;
 use crate::reputation::Keeper;
+use crate::rounds::Rounds;
 use crate::status::NodeStatus;
 use crate::transport::{CloseCode, Peers};
 use crate::warden::Warden;
@@ -55,6 +56,7 @@ pub(crate) struct Driver {
     pub inquiries: Arc<Inquiries>,
     pub clock: Clock,
     pub warden: Arc<Warden>,
+    pub rounds: Rounds,
     /// What the detector knows is kept by it; gone when the driver ends.
     pub keeper: Option<Keeper>,
     /// When the detector is to look at the clock.
@@ -188,7 +190,10 @@ impl Driver {
         }
         let now = self.clock.now();
         self.warden.hear(now, &event);
+        let heard = Instant::now();
+        self.rounds.hear(heard, || self.replica.status().view, &event);
         let mut ready = self.replica.step(now, event);
+        self.rounds.told(heard, &ready);
         self.deadline = ready.deadline;
         self.warden.told(now, &ready);
         let sync = ready.sync() || ready.discard_below.is_some();
@@ -212,7 +217,7 @@ impl Driver {
     }
 
     /// Sends and reports what one step asked for. Its records are on disk.
-    fn deliver(&self, ready: Ready) {
+    fn deliver(&mut self, ready: Ready) {
         let now = Instant::now();
         for (recipients, message) in &ready.send {
             self.counters.fetches.add(u64::from(asks(message)));
@@ -232,6 +237,7 @@ impl Driver {
             self.counters.slots_decided.add(1);
             self.counters.operations_decided.add(decided.operations.len() as u64);
             host.decided(decided);
+            host.measured(&self.rounds.decided(now, decided));
         }
         for (from, operation, bytes) in &ready.answers {
             host.answered(*from, *operation, bytes);

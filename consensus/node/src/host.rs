@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use certificate::{Digest, ReplicaId};
 
-use crate::NodeHandle;
+use crate::{NodeHandle, Round};
 
 /// The host in charge, which a reload may replace.
 pub(crate) type HostCell = Arc<RwLock<Arc<dyn Host>>>;
@@ -26,6 +26,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// A slot was decided and executed. Slots come in order; after a restart only those that were not executed before it.
     fn decided(&self, decided: &pbft::Decided);
+
+    /// How long it took to agree on a slot, and how much is in it; after `decided` of that slot. For graphs.
+    fn measured(&self, round: &Round) {
+        let _ = round;
+    }
 
     /// A peer returned a certified answer to a request of ours. Not verified here.
     fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]);

@@ -27,6 +27,7 @@ mod port;
 mod questions;
 mod recall;
 mod reputation;
+mod rounds;
 mod rules;
 mod status;
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod transport;
 mod warden;
 
 pub use config::{NodeConfig, StartError, identify};
-pub use counters::Counters;
+pub use counters::{Counted, Counters};
 pub use detector;
 pub use genesis::{InitialiseError, initialise, initialise_sized};
 pub use handle::NodeHandle;
@@ -48,7 +49,8 @@ pub use peer_filter::{
     FilterError, FilterStatistics, Kind as FilterKind, Mode as FilterMode, ModeError as FilterModeError,
 };
 pub use port::Port;
-pub use status::{NodeStatus, PeerState};
+pub use rounds::Round;
+pub use status::{NodeStatus, Packets, PeerState};
 pub use transport::{
     ANSWER_BYTES_PER_WINDOW_MAX, ANSWER_WINDOW, CONTENT_BYTES_MAX, FETCH_STREAMS_MAX, FETCH_WINDOW,
     FETCHES_MAX, FETCHES_PER_WINDOW_MAX, NEWS_BYTES_MAX, NEWS_HEARD_PER_WINDOW_MAX, NEWS_TOLD_PER_WINDOW_MAX,

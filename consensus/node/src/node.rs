@@ -20,6 +20,7 @@ use crate::log::{FolderError, SegmentFolder, StateFolder, Storage};
 use crate::port::Port;
 use crate::recall::{self, AnyReplica};
 use crate::reputation::Keeper;
+use crate::rounds::Rounds;
 use crate::status::NodeStatus;
 use crate::transport::{Peers, PeersConfig};
 use crate::warden::Warden;
@@ -85,6 +86,7 @@ impl Node {
             #[cfg(feature = "adversary")]
             voice,
             evidence: Evidence::start(inner.evidence.clone(), config.cluster.domain(), counters.clone()),
+            rounds: Rounds::new(config.me, config.cluster.replicas, replica.status().executed),
             chronicle: Chronicle::new(config.cluster.replicas, &replica.status()),
             cluster: config.cluster,
             replica,

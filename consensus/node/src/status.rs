@@ -1,6 +1,7 @@
 //! How a node stands, for people, health checks and graphs.
 
 use std::net::SocketAddr;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use certificate::ReplicaId;
@@ -60,8 +61,26 @@ pub struct PeerState {
     pub queued_bytes: usize,
     /// The connection's own estimate.
     pub round_trip: Option<Duration>,
+    /// What was sent to it since the start, over all connections.
+    pub packets: Packets,
     /// Why there is no connection, as far as known; a difference of configuration is named here.
     pub problem: Option<String>,
+}
+
+/// Packets of QUIC to one peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Packets {
+    /// Those that were sent.
+    pub sent: u64,
+    /// Those of them that were taken for lost, and their content sent again: no acknowledgement came in time. Some may have come late.
+    pub lost: u64,
+}
+
+impl AddAssign for Packets {
+    fn add_assign(&mut self, more: Packets) {
+        self.sent += more.sent;
+        self.lost += more.lost;
+    }
 }
 
 #[cfg(test)]

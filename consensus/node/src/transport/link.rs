@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use certificate::timestamp::Timestamp;
 use certificate::{Member, ReplicaId};
-use quinn::Connection;
+use quinn::{Connection, PathStats};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -20,7 +20,7 @@ use super::link_error::{CloseCode, HelloError, LinkError};
 use super::send_queue::SendQueue;
 use crate::counters::LiveCounters;
 use crate::inbox::Inbox;
-use crate::status::PeerState;
+use crate::status::{Packets, PeerState};
 
 /// One peer.
 pub(crate) struct Link {
@@ -45,6 +45,8 @@ struct LinkState {
     fetches: Allowance,
     /// How many connections were lost, not counting those that gave way to another.
     losses: u64,
+    /// What was sent over connections that have ended.
+    packets: Packets,
     /// When the latest log of the peer began that we have met, in milliseconds since 1970.
     log_began: u64,
     /// Why there is no connection, as far as we know.
@@ -63,6 +65,7 @@ impl LinkState {
             news: Allowance::new(NEWS_HEARD_PER_WINDOW_MAX, NEWS_WINDOW),
             fetches: Allowance::new(FETCHES_PER_WINDOW_MAX, FETCH_WINDOW),
             losses: 0,
+            packets: Packets::default(),
             log_began: 0,
             problem: None,
             notice: None,
@@ -74,6 +77,17 @@ impl LinkState {
     fn keeps(&self, connection: &Connection) -> bool {
         self.active.as_ref().is_some_and(|active| active.connection.stable_id() == connection.stable_id())
     }
+
+    /// The connection is not kept any more; what was sent over it still counts.
+    fn let_go(&mut self) -> Option<Active> {
+        let active = self.active.take()?;
+        self.packets += packets(&active.connection.stats().path);
+        Some(active)
+    }
+}
+
+fn packets(path: &PathStats) -> Packets {
+    Packets { sent: path.sent_packets, lost: path.lost_packets }
 }
 
 struct Active {
@@ -115,7 +129,7 @@ impl Link {
         state.notice = Some(notice.to_owned());
         state.problem = Some(notice.to_owned());
         self.admitted.send_replace(false);
-        let Some(active) = state.active.take() else { return };
+        let Some(active) = state.let_go() else { return };
         CloseCode::Quarantined.close(&active.connection, notice);
         state.losses += 1;
         self.up.send_replace(false);
@@ -244,6 +258,7 @@ impl Link {
             CloseCode::Duplicate.close(&kept.connection, "a newer connection is kept");
             inbox.disconnected(self.peer);
         }
+        state.let_go();
         state.active = Some(Active { connection: connection.clone(), origin, queue });
         state.problem = None;
         state.shut_us_out = false;
@@ -263,7 +278,7 @@ impl Link {
         if !state.keeps(connection) {
             return;
         }
-        state.active = None;
+        state.let_go();
         state.losses += u64::from(!reason.is_duplicate());
         state.problem = Some(reason.to_string());
         state.shut_us_out = reason.is_quarantine();
@@ -311,6 +326,9 @@ impl Link {
     pub(crate) fn state_of(&self, member: &Member) -> PeerState {
         let state = self.lock();
         let last_seen_ms = self.last_seen_ms.load(Ordering::Relaxed);
+        let path = state.active.as_ref().map(|active| active.connection.stats().path);
+        let mut sent = state.packets;
+        sent += path.as_ref().map(packets).unwrap_or_default();
         PeerState {
             id: member.id,
             name: member.name.clone(),
@@ -319,7 +337,8 @@ impl Link {
             quarantined: state.notice.is_some(),
             last_seen_ms: (last_seen_ms > 0).then_some(last_seen_ms),
             queued_bytes: state.active.as_ref().map_or(0, |active| active.queue.queued_bytes()),
-            round_trip: state.active.as_ref().map(|active| active.connection.rtt()),
+            round_trip: path.map(|path| path.rtt),
+            packets: sent,
             problem: state.problem.clone(),
         }
     }

@@ -2,13 +2,14 @@
 
 mod content;
 mod news;
+mod packets;
 
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use certificate::{Cluster, OperationKind, ReplicaId, SeedKey, Sequence};
 use pbft::{Event, Item, Message, Observation, Recipients, SignedObservations, StateChunk};
-use peer_filter::Mode;
+use peer_filter::{Mode, PeerFilter};
 use quinn::{ConnectionError, Endpoint};
 use tokio::runtime::Handle;
 
@@ -31,6 +32,10 @@ pub(super) struct End {
 }
 
 fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
+    end_behind(setting, cluster, id, setting.filter(id, &Mode::Off))
+}
+
+fn end_behind(setting: &Setting, cluster: &Arc<Cluster>, id: u8, filter: PeerFilter) -> End {
     let inbox = Arc::new(Inbox::new(4));
     let counters = Arc::new(LiveCounters::default());
     let shelf = Arc::new(Shelf::default());
@@ -39,7 +44,7 @@ fn end_of(setting: &Setting, cluster: &Arc<Cluster>, id: u8) -> End {
         me: ReplicaId(id),
         key: setting.seeds[usize::from(id)].transport_key(),
         socket: setting.socket(id),
-        filter: setting.filter(id, &Mode::Off),
+        filter,
         compression: true,
         shut_out: Vec::new(),
         log_began: 0,
@@ -57,7 +62,10 @@ pub(super) fn end(setting: &Setting, id: u8) -> End {
 
 /// All four, each with one connection to every other.
 async fn settled(setting: &Setting) -> Vec<End> {
-    let ends: Vec<End> = (0..4).map(|id| end(setting, id)).collect();
+    settle((0..4).map(|id| end(setting, id)).collect()).await
+}
+
+async fn settle(ends: Vec<End>) -> Vec<End> {
     until("every pair is connected", || {
         (0..4).all(|me| (0..4).all(|peer| me == peer || ends[usize::from(me)].is_connected(peer)))
     })
