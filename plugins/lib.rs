@@ -26,6 +26,7 @@ pub mod networks;
 pub mod plugin;
 pub mod prometheus;
 pub mod query;
+pub mod ratelimit;
 pub mod ready;
 pub mod registry;
 pub mod reload;

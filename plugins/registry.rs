@@ -35,6 +35,11 @@ pub const PLUGINS: &[Entry] = &[
     Entry { name: "log", summary: "the query log", setup: crate::log::setup },
     Entry { name: "acl", summary: "who may ask what", setup: crate::acl::setup },
     Entry {
+        name: "ratelimit",
+        summary: "how many replies a network gets over UDP",
+        setup: crate::ratelimit::setup,
+    },
+    Entry {
         name: "loadbalance",
         summary: "the order of addresses in answers",
         setup: crate::loadbalance::setup,
