@@ -88,6 +88,13 @@ impl Chain {
     pub fn stop(&self) {
         self.plugins.iter().for_each(|plugin| plugin.stop());
     }
+
+    /// Returns when what the plugins ran has ended, after a stop.
+    pub async fn stopped(&self) {
+        for plugin in self.plugins.iter() {
+            plugin.stopped().await;
+        }
+    }
 }
 
 impl Next {

@@ -97,4 +97,8 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Ends what `start` began: the configuration was replaced or the program ends.
     fn stop(&self) {}
+
+    /// Returns when what `stop` ended has ended: files are written, others were told. Asked once all chains were stopped because the program ends, and not
+    /// waited for longer than queries are.
+    async fn stopped(&self) {}
 }

@@ -302,6 +302,12 @@ impl Plugin for ByzantineConsensus {
             self.nodes.release(&self.identity, consensus, self.id);
         }
     }
+
+    async fn stopped(&self) {
+        if let Some(consensus) = self.consensus.get() {
+            consensus.node().stopped().await;
+        }
+    }
 }
 
 fn start_error(error: impl Error) -> StartError {

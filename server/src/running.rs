@@ -175,8 +175,17 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
             warn!(tasks = self.tasks.len(), "queries were still under way");
         }
-        std::mem::take(&mut self.chains).iter().for_each(Chain::stop);
+        let chains = std::mem::take(&mut self.chains);
+        chains.iter().for_each(Chain::stop);
         self.admin.stop();
+        let stopped = async {
+            for chain in &chains {
+                chain.stopped().await;
+            }
+        };
+        if timeout(STOP_TIMEOUT, stopped).await.is_err() {
+            warn!("what runs beside queries had not ended");
+        }
     }
 }
 
@@ -203,7 +212,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// How long a stop waits for queries under way. As in CoreDNS.
+/// How long a stop waits for queries under way, as in CoreDNS, and after that for what runs beside them.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -68,3 +68,17 @@ fn second_process_for_one_replica_does_not_start() {
     assert!(dig(cluster.dns(2), &["www.example.org", "A"]).contains("192.0.2.80"));
     drop(first);
 }
+
+#[test]
+fn replica_that_is_stopped_writes_what_it_knows_of_the_others_and_tells_them() {
+    let upstream = Upstream::serve("example.org.", ZONE);
+    let mut cluster = Cluster::start(4, &[upstream.address.to_string()]);
+    cluster.grow_log(0, 3, "first");
+    let reputation = cluster.folder(3).join("state/reputation");
+    assert!(!reputation.exists(), "nothing is kept so early");
+    cluster.signal(3, libc::SIGTERM);
+    eventually("replica 3 to end", READY, || (!cluster.runs(3)).then_some(()));
+    assert!(cluster.log(3).contains("replica stopped"), "{}", cluster.log(3));
+    assert!(reputation.exists() && !cluster.folder(3).join("state/reputation.new").exists());
+    eventually("replica 0 to hear of it", READY, || cluster.log(0).contains("shut down").then_some(()));
+}

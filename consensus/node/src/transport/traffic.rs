@@ -5,7 +5,7 @@ use std::sync::Arc;
 use certificate::ReplicaId;
 use certificate::codec::Decode;
 use pbft::Message;
-use quinn::RecvStream;
+use quinn::{ConnectionError, RecvStream};
 
 use super::class::Class;
 use super::connection::{self, Greeted};
@@ -62,10 +62,13 @@ impl Shared {
                 CloseCode::Unreadable.close(&connection, &reason.to_string());
                 reason
             }
-            // Streams end with their connection, which knows better why.
+            // Streams end with their connection, which knows better why, unless it is closed once more.
             Err(_) | Ok(_) => {
-                CloseCode::ShuttingDown.close(&connection, "the stream ended");
-                LinkError::Connection(connection.closed().await)
+                let known = connection.close_reason();
+                LinkError::Connection(known.unwrap_or_else(|| {
+                    CloseCode::ShuttingDown.close(&connection, "the stream ended");
+                    ConnectionError::LocallyClosed
+                }))
             }
         }
     }
