@@ -4,12 +4,14 @@
 //! in the order in which a query meets them. No plugin imports another.
 
 pub mod acl;
+pub mod any;
 pub mod bind;
 pub mod bufsize;
 pub mod byzantine_consensus;
 pub mod cache;
 pub mod certification;
 pub mod chain;
+pub mod chaos;
 pub mod ct_verify;
 pub mod error;
 pub mod errors;
@@ -17,8 +19,10 @@ pub mod file;
 pub mod forward;
 pub mod header;
 pub mod health;
+pub mod host;
 pub mod hosts;
 pub mod loadbalance;
+pub mod local;
 pub mod log;
 pub mod metrics;
 pub mod minimal;
