@@ -83,7 +83,9 @@ impl NodeConfig {
 }
 
 /// What an operator can do about a log that is not to be used.
-const FOREIGN_LOG_HINT: &str = "if this is the right folder, move it away: the replica then learns from the others, and votes again later";
+const FOREIGN_LOG_HINT: &str = "if the other replicas vote under this very cluster file, and this is the right folder, move it away: this replica then learns \
+     from them, and votes again later; if the cluster file was changed on all of them, that ends the cluster for good, since nobody is left who votes: put \
+     the earlier file back, or make a new cluster with `quorate cluster new --settings`";
 
 /// Why a node does not start.
 #[derive(Debug, Error)]

@@ -64,10 +64,11 @@ impl Node {
         #[cfg(feature = "adversary")]
         let application_of_liar = application.clone();
         let replica = recall::restore(&config, parameters, application, &recovered.records)?;
-        let port = match config.port.take() {
+        let mut port = match config.port.take() {
             Some(port) => port,
             None => Port::open(&mut config)?,
         };
+        let unusable = port.reputations_unusable.take();
         #[cfg(feature = "adversary")]
         let liar = crate::adversary::Liar::new(&config, application_of_liar, &port.socket)?;
         let (clock, address) = (port.clock, port.address);
@@ -100,7 +101,7 @@ impl Node {
             inquiries: inner.inquiries.clone(),
             clock,
             warden: inner.warden.clone(),
-            keeper: Some(Keeper::start(config.state, inner.cluster.digest())),
+            keeper: Some(Keeper::start(config.state, inner.cluster.digest(), unusable.as_deref())),
             tend_at: Instant::now() + TEND_EVERY,
             deadline: None,
         };
@@ -119,7 +120,7 @@ fn connect(
     host: Arc<dyn Host>,
     counters: Arc<LiveCounters>,
 ) -> Result<(Arc<Inner>, watch::Sender<NodeStatus>), StartError> {
-    let Port { socket, address, filter, detector, shut_out, clock } = port;
+    let Port { socket, address, filter, detector, shut_out, clock, .. } = port;
     let log_began = began::read(&config.state)
         .map_err(|source| FolderError::Io { path: config.state.clone(), source })?;
     let inbox = Arc::new(Inbox::new(config.cluster.replicas.count()));

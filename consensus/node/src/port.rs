@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::{NodeConfig, StartError, check_key};
-use crate::reputation;
+use crate::reputation::{self, Recalled};
 use crate::transport::{SocketError, filtered_socket, load_filter};
 use crate::warden::shut_out_already;
 
@@ -23,6 +23,8 @@ pub struct Port {
     pub(crate) address: SocketAddr,
     pub(crate) filter: PeerFilter,
     pub(crate) detector: Detector,
+    /// Why what the state folder holds of the other replicas cannot be used.
+    pub(crate) reputations_unusable: Option<String>,
     /// Whom an earlier run has shut out, and what it is told.
     pub(crate) shut_out: Vec<(ReplicaId, String)>,
     /// The clock of the detector, by which the replica goes on.
@@ -47,7 +49,8 @@ impl Port {
             threshold: config.reputation_threshold,
             ..Settings::default()
         };
-        let detector = reputation::recall(&config.state, &config.cluster, config.me, settings, clock.now());
+        let recalled = reputation::recall(&config.state, &config.cluster, config.me, settings, clock.now());
+        let Recalled { detector, unusable: reputations_unusable } = recalled;
         let wanted = wanted_address(config)?;
         let filter = load_filter(&config.filter, &config.cluster, config.me, wanted)
             .map_err(|source| StartError::Filter { mode: config.filter.clone(), source })?;
@@ -58,7 +61,7 @@ impl Port {
             (kind, None) => info!(%kind, "filtering the peer port"),
             (kind, Some(reason)) => warn!(%kind, %reason, "filtering the peer port, not in the kernel"),
         }
-        Ok(Port { socket, address, filter, detector, shut_out, clock })
+        Ok(Port { socket, address, filter, detector, reputations_unusable, shut_out, clock })
     }
 }
 

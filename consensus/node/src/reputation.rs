@@ -32,30 +32,40 @@ const HEADER_BYTES_MAX: usize = 128;
 /// What could not be used.
 const FILE_ASIDE: &str = "reputation.unreadable";
 
-/// What an earlier run knew; a detector that knows nothing when there is no file, or it cannot be read: then it is put aside.
+/// What an earlier run knew.
+pub(crate) struct Recalled {
+    /// Knows nothing when there is no file, or it cannot be used.
+    pub(crate) detector: Detector,
+    /// Why the file that is there cannot be used. `Keeper::start` puts it aside.
+    pub(crate) unusable: Option<String>,
+}
+
+/// Reads what an earlier run knew, and changes nothing: whether the folder is this replica's is not known yet.
 pub(crate) fn recall(
     state: &Path,
     cluster: &Cluster,
     me: ReplicaId,
     settings: Settings,
     now: Now,
-) -> Detector {
-    let fresh = || Detector::new(me, cluster.replicas, settings, now);
-    let path = state.join(FILE);
-    let read = match read(&path) {
-        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return fresh(),
+) -> Recalled {
+    let fresh =
+        |unusable| Recalled { detector: Detector::new(me, cluster.replicas, settings, now), unusable };
+    let read = match read(&state.join(FILE)) {
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return fresh(None),
         read => read.map_err(|reason| reason.to_string()),
     };
     let restored = read.and_then(|text| {
         let snapshot = of_cluster(&text, cluster.digest())?;
         Detector::restore(me, cluster.replicas, settings, now, snapshot).map_err(|reason| reason.to_string())
     });
-    restored.unwrap_or_else(|reason| {
-        let aside = state.join(FILE_ASIDE);
-        let kept = fs::rename(&path, &aside).is_ok();
-        warn!(file = %path.display(), %reason, kept, "reputations cannot be used: all replicas begin anew");
-        fresh()
-    })
+    restored.map_or_else(|reason| fresh(Some(reason)), |detector| Recalled { detector, unusable: None })
+}
+
+/// Keeps what could not be used under another name, so that it is not overwritten.
+fn put_aside(state: &Path, reason: &str) {
+    let path = state.join(FILE);
+    let kept = fs::rename(&path, state.join(FILE_ASIDE)).is_ok();
+    warn!(file = %path.display(), %reason, kept, "reputations cannot be used: all replicas begin anew");
 }
 
 /// The snapshot in a file, if it is of the cluster file with this digest. Earlier versions did not say of which.
@@ -86,8 +96,12 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Keeps snapshots in the folder `state`, by the cluster file with the digest `cluster`. Without a thread nothing is kept.
-    pub(crate) fn start(state: PathBuf, cluster: Digest) -> Keeper {
+    /// Keeps snapshots in the folder `state`, which is this replica's, by the cluster file with the digest `cluster`; what is there and, for a
+    /// reason, `unusable`, is put aside. Without a thread nothing is kept.
+    pub(crate) fn start(state: PathBuf, cluster: Digest, unusable: Option<&str>) -> Keeper {
+        if let Some(reason) = unusable {
+            put_aside(&state, reason);
+        }
         let (sender, receiver) = sync_channel(1);
         let thread = std::thread::Builder::new().name("reputation".to_owned());
         let writer = thread.spawn(move || write_all(&state, cluster, &receiver));
@@ -162,12 +176,24 @@ mod tests {
         setting.cluster
     }
 
+    /// What a replica recalls whose log was accepted: what cannot be used is put aside.
     fn recalled(state: &Path) -> Detector {
-        recall(state, &cluster(1), ReplicaId(1), Settings::default(), NOW)
+        recalled_by(state, 1)
+    }
+
+    fn recalled_by(state: &Path, epoch: u64) -> Detector {
+        let Recalled { detector, unusable } = looked_at(state, epoch);
+        Keeper::start(state.to_owned(), cluster(epoch).digest(), unusable.as_deref());
+        detector
+    }
+
+    /// What it recalls before anything is known of the log.
+    fn looked_at(state: &Path, epoch: u64) -> Recalled {
+        recall(state, &cluster(epoch), ReplicaId(1), Settings::default(), NOW)
     }
 
     fn keeper(state: &Path) -> Keeper {
-        Keeper::start(state.to_owned(), cluster(1).digest())
+        Keeper::start(state.to_owned(), cluster(1).digest(), None)
     }
 
     #[test]
@@ -206,9 +232,21 @@ mod tests {
         let mut known = recalled(state.path());
         known.observe(NOW, detector::Event::Accuracy { replica: ReplicaId(2), agreed: false });
         keeper(state.path()).finish(known.snapshot(NOW));
-        let begun = recall(state.path(), &cluster(2), ReplicaId(1), Settings::default(), NOW);
+        let begun = recalled_by(state.path(), 2);
         assert_eq!(begun.least_reputation(NOW), detector::PRIOR);
         assert!(state.path().join(FILE_ASIDE).exists() && !state.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn look_by_another_cluster_file_leaves_what_is_known_in_place() {
+        let state = tempfile::tempdir().unwrap();
+        let mut known = recalled(state.path());
+        known.observe(NOW, detector::Event::Accuracy { replica: ReplicaId(2), agreed: false });
+        keeper(state.path()).finish(known.snapshot(NOW));
+        let other = looked_at(state.path(), 2);
+        assert_eq!(other.detector.least_reputation(NOW), detector::PRIOR);
+        assert!(other.unusable.unwrap().starts_with("expected reputations by cluster file "));
+        assert!(recalled(state.path()).least_reputation(NOW) < detector::PRIOR);
     }
 
     #[test]

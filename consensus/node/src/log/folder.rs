@@ -111,7 +111,7 @@ impl SegmentFolder {
     }
 
     fn path_of(&self, segment: u64) -> PathBuf {
-        self.folder.path.join(format!("log-{segment:016}"))
+        segment_path(&self.folder.path, segment)
     }
 
     fn spare_path(&self, place: usize) -> PathBuf {
@@ -133,18 +133,27 @@ impl SegmentFolder {
     }
 }
 
+/// The numbers of the segments in a state folder, lowest first.
+pub(super) fn segments_in(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("log-"));
+        segments
+            .extend(number.filter(|digits| digits.len() == 16).and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Where a segment is in a state folder.
+pub(super) fn segment_path(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("log-{segment:016}"))
+}
+
 impl Storage for SegmentFolder {
     fn segments(&mut self) -> io::Result<Vec<u64>> {
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.folder.path)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("log-"));
-            segments.extend(
-                number.filter(|digits| digits.len() == 16).and_then(|digits| digits.parse::<u64>().ok()),
-            );
-        }
-        segments.sort_unstable();
-        Ok(segments)
+        segments_in(&self.folder.path)
     }
 
     fn read(&mut self, segment: u64) -> io::Result<Vec<u8>> {

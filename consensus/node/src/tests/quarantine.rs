@@ -3,21 +3,22 @@
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use certificate::{Digest, MessageType, ReplicaId, Sequence, View};
+use certificate::{Cluster, Digest, MessageType, ReplicaId, Sequence, View};
 use detector::{Offence, Pattern, VIOLATIONS_MIN};
 use pbft::{Keyring as _, Message, Vote};
 use peer_filter::{Kind, Mode, Verdict};
 
 use super::cluster::{Four, Running};
-use crate::FilterMode;
 use crate::evidence::{EvidenceFile, EvidenceKind};
 use crate::frame::FrameRules;
 use crate::keyring::ClusterKeys;
 use crate::testing::until;
 use crate::transport::CloseCode;
 use crate::transport::raw::{close_of, dial, greeted, greeted_from_home};
+use crate::{FilterMode, NodeConfig, Port, StartError};
 
 const RULES: FrameRules = FrameRules { message_bytes_max: 65_536, compression: false };
 
@@ -42,7 +43,7 @@ fn is_connected(running: &Running, peer: u8) -> bool {
 }
 
 fn start(four: &mut Four, id: u8, filter: FilterMode) {
-    let config = crate::NodeConfig { filter, ..four.config(id) };
+    let config = NodeConfig { filter, ..four.config(id) };
     four.running[usize::from(id)] = Some(four.try_start(id, config).unwrap());
 }
 
@@ -109,6 +110,30 @@ async fn quarantine_outlives_a_restart_and_the_filter_drops_what_the_peer_sends(
     assert!(four.node(0).node.lift(ReplicaId(3)));
     four.node(3).status("it is let in", |status| status.present == 2).await;
     until("on both sides", || is_connected(four.node(0), 3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_that_is_refused_forgets_no_quarantine() {
+    let mut four = Four::new(|_| {});
+    start(&mut four, 0, Mode::Off);
+    let (_endpoint, mut three) = greeted(&four.setting, 0, 3, 1).await;
+    for digest in [1, 2] {
+        three.say(RULES, &prepare(&four, 3, digest)).await;
+    }
+    close_of(&three.connection).await;
+    four.stop(0).await;
+    let other = Arc::new(Cluster { ttl_max_s: 1, ..Cluster::clone(&four.setting.cluster) });
+    let of_zero = four.folders[0].path().to_owned();
+    for mut config in
+        [NodeConfig { cluster: other, ..four.config(0) }, NodeConfig { state: of_zero, ..four.config(1) }]
+    {
+        // As the program does it: the port is open before the log is looked at.
+        config.port = Some(Port::open(&mut config).unwrap());
+        let refused = four.try_start(config.me.0, config).err().unwrap();
+        assert!(matches!(refused, StartError::Restore { .. }), "{refused}");
+    }
+    start(&mut four, 0, Mode::Off);
+    assert!(is_quarantined(four.node(0), 3), "from the first moment");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,10 +227,10 @@ fn start_in_kernel(four: &mut Four, id: u8) -> Option<()> {
         &mut four.setting.sockets[usize::from(id)],
         UdpSocket::bind("127.0.0.1:0").unwrap(),
     ));
-    let config = crate::NodeConfig { filter: Mode::Socket, socket: None, ..four.config(id) };
+    let config = NodeConfig { filter: Mode::Socket, socket: None, ..four.config(id) };
     match four.try_start(id, config) {
         Ok(running) => four.running[usize::from(id)] = Some(running),
-        Err(crate::StartError::Filter { source: crate::FilterError::NoPrivilege { .. }, .. }) => {
+        Err(StartError::Filter { source: crate::FilterError::NoPrivilege { .. }, .. }) => {
             assert!(std::env::var_os("CI").is_none(), "here the filter must be loaded");
             // What a test that passes prints with `println` is caught by the harness.
             let word = b"SKIPPED: the filter in the kernel needs CAP_BPF, run the tests as root\n";
@@ -255,9 +280,9 @@ async fn filter_in_the_kernel_lets_peers_in_and_drops_strangers_and_the_quaranti
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socket_that_somebody_else_has_bound_is_filtered_in_the_process_or_refused() {
     let four = Four::new(|_| {});
-    let config = |filter| crate::NodeConfig { filter, ..four.config(0) };
+    let config = |filter| NodeConfig { filter, ..four.config(0) };
     let refused = four.try_start(0, config(Mode::Socket)).err().unwrap();
-    assert!(matches!(refused, crate::StartError::Filter { .. }), "{refused}");
+    assert!(matches!(refused, StartError::Filter { .. }), "{refused}");
     let running = four.try_start(0, config(Mode::Auto)).unwrap();
     assert_eq!(running.node.filter_kind(), Kind::Userspace);
     assert!(running.node.filter_fallback().is_some(), "and it says why");
@@ -266,9 +291,9 @@ async fn socket_that_somebody_else_has_bound_is_filtered_in_the_process_or_refus
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_that_cannot_be_had_is_an_error_with_its_reason() {
     let four = Four::new(|_| {});
-    let config = crate::NodeConfig { filter: Mode::Tc("no-such-dev0".to_owned()), ..four.config(0) };
+    let config = NodeConfig { filter: Mode::Tc("no-such-dev0".to_owned()), ..four.config(0) };
     let refused = four.try_start(0, config).err().unwrap();
-    assert!(matches!(refused, crate::StartError::Filter { .. }), "{refused}");
+    assert!(matches!(refused, StartError::Filter { .. }), "{refused}");
     assert!(refused.to_string().starts_with("filter tc no-such-dev0: "), "{refused}");
 }
 
@@ -293,7 +318,7 @@ fn joins(socket: &UdpSocket) -> bool {
 async fn where_datagrams_are_judged_they_arrive_one_by_one() {
     let four = Four::new(|_| {});
     for (filter, joined) in [(Mode::Userspace, false), (Mode::Off, true)] {
-        let config = crate::NodeConfig { filter, ..four.config(0) };
+        let config = NodeConfig { filter, ..four.config(0) };
         let running = four.try_start(0, config).unwrap();
         assert_eq!(joins(&four.setting.socket(0)), joined, "{:?}", running.node.filter_kind());
         running.node.shutdown();
