@@ -19,11 +19,14 @@ pub struct Entry {
 /// after `byzantine-consensus` is one replica's own view of DNS.
 pub const PLUGINS: &[Entry] = &[
     Entry { name: "root", summary: "the base folder for file paths", setup: crate::root::setup },
+    Entry { name: "cancel", summary: "how long a query may take", setup: crate::cancel::setup },
     Entry { name: "tls", summary: "certificate and key of encrypted listeners", setup: crate::tls::setup },
     Entry { name: "timeouts", summary: "how long connections may be idle", setup: crate::timeouts::setup },
     Entry { name: "reload", summary: "takes a changed Corefile by itself", setup: crate::reload::setup },
+    Entry { name: "nsid", summary: "tells a client which server answered", setup: crate::nsid::setup },
     Entry { name: "bufsize", summary: "the longest reply over UDP", setup: crate::bufsize::setup },
     Entry { name: "bind", summary: "which addresses to listen on", setup: crate::bind::setup },
+    Entry { name: "debug", summary: "tells more, to find a fault", setup: crate::debug::setup },
     Entry { name: "ready", summary: "GET /ready: whether all plugins can serve", setup: crate::ready::setup },
     Entry { name: "health", summary: "GET /health: whether the program lives", setup: crate::health::setup },
     Entry {

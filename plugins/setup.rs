@@ -82,6 +82,12 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// Largest UDP reply in bytes; 1232 when not set.
     pub udp_payload_max: Option<u16>,
+    /// How long the chain has for one query; 1.8 s when not set.
+    pub deadline: Option<Duration>,
+    /// What this server is called, for clients that ask by NSID, RFC 5001.
+    pub nsid: Option<Vec<u8>>,
+    /// Whether what cannot be read is logged, and what else helps to find a fault.
+    pub debug: bool,
     /// How often the files of the configuration are looked at; not at all when not set.
     pub reload: Option<Reload>,
     /// Files beside the Corefile that were read for this block and are not read again before the next configuration, as they were then.

@@ -35,6 +35,8 @@ pub struct Configuration {
     pub services: Vec<Service>,
     /// How often the files are looked at.
     pub reload: Option<Reload>,
+    /// Whether a block wants more to be told.
+    pub debug: bool,
 }
 
 /// What a listener is to serve.
@@ -109,6 +111,7 @@ pub fn load(path: &Path, dns_port: u16, lasting: &Lasting) -> Findings {
         chains: builder.chains,
         services: builder.services,
         reload: builder.reload.map(|(reload, _)| reload),
+        debug: builder.debug,
     });
     let fingerprint = Fingerprint::new(&corefile, builder.watched);
     Findings { corefile, diagnostics, configuration, fingerprint }
@@ -126,6 +129,7 @@ struct Builder {
     reload: Option<(Reload, Span)>,
     /// Files that directives name.
     watched: BTreeMap<PathBuf, Option<Digest>>,
+    debug: bool,
 }
 
 /// A listener, and the block that asked for it first.
@@ -149,7 +153,8 @@ impl Builder {
             addresses => addresses.iter().copied().map(Some).collect(),
         };
         self.watch(server_block, &settings, diagnostics);
-        let block = Block::new(chain.clone(), settings.udp_payload_max);
+        self.debug |= settings.debug;
+        let block = Block::configured(chain.clone(), &settings);
         let mut without_certificate = None;
         for key in &server_block.keys {
             if key.scheme != Scheme::Dns && settings.tls.is_none() {

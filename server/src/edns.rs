@@ -31,7 +31,7 @@ impl Opt {
     pub fn push_option(&mut self, option: &EdnsOption) {
         let code = u16::from(EdnsCode::from(option));
         if let Ok(value) = Vec::<u8>::try_from(option)
-            && ![crate::cookie::OPTION_CODE, KEEPALIVE, PADDING].contains(&code)
+            && ![crate::cookie::OPTION_CODE, NSID, KEEPALIVE, PADDING].contains(&code)
         {
             self.push(code, value);
         }
@@ -125,6 +125,8 @@ impl CertificateForm {
 /// An OPT record up to its options.
 const FIXED_BYTES: usize = 11;
 const TYPE_OPT: u8 = 41;
+/// RFC 5001
+pub const NSID: u16 = 3;
 /// RFC 7828
 pub const KEEPALIVE: u16 = 11;
 /// RFC 7830

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certificate::delivery::CERTIFICATE_TAG;
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::DNSClass;
 use plugins::error::code;
 use plugins::{Certified, Client, ExtendedError, Query, QueryView, Response, ServeError, Transport};
@@ -18,8 +19,9 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::{debug, error};
 
 use crate::cookie::{self, Checked, Cookies};
-use crate::edns::{CertificateForm, KEEPALIVE, Opt, PADDING};
-use crate::message::{self, Asked, Received};
+use crate::dump::Dumps;
+use crate::edns::{CertificateForm, KEEPALIVE, NSID, Opt, PADDING};
+use crate::message::{self, Asked, Envelope, Received};
 use crate::reply::{self, Bounds, Reply};
 use crate::zones::{Block, Zones};
 
@@ -46,6 +48,7 @@ pub struct Engine {
 /// What outlives a reload.
 pub struct Shared {
     cookies: Cookies,
+    dumps: Dumps,
     panics: Counter,
     rejected: Counter,
     refused: Counter,
@@ -59,6 +62,7 @@ impl Shared {
         let rejected_help = "Messages answered from their header and question alone";
         Shared {
             cookies: Cookies::random(),
+            dumps: Dumps::default(),
             panics: metrics.metric("quorate_panics", "Queries that made a plugin panic", Counter::default),
             rejected: metrics.metric("quorate_rejected_messages", rejected_help, Counter::default),
             refused: metrics.metric("quorate_dns_refused", refused_help, Counter::default),
@@ -70,6 +74,11 @@ impl Engine {
     /// An engine that answers for `zones`. `idle_timeout` is told to clients that ask for it.
     pub fn new(zones: Zones, idle_timeout: Duration, shared: Arc<Shared>) -> Engine {
         Engine { zones, idle_timeout, shared }
+    }
+
+    /// The longest time that a query may take.
+    pub fn query_deadline(&self) -> Duration {
+        self.zones.deadline_max().max(QUERY_DEADLINE)
     }
 
     /// How long a connection may be idle.
@@ -101,8 +110,7 @@ impl Engine {
         match message::read(wire) {
             Received::Silent => Glance::Silent,
             Received::Rejected(envelope, rcode) => {
-                self.shared.rejected.inc();
-                reply::reject(&envelope, rcode, crate::zones::UDP_PAYLOAD, reply);
+                self.reject((&envelope, rcode), wire, client, received, reply);
                 Glance::Answered
             }
             Received::Asked(_) => Glance::Ask,
@@ -129,19 +137,19 @@ impl Engine {
         let asked = match message::read(wire) {
             Received::Silent => return None,
             Received::Rejected(envelope, rcode) => {
-                self.shared.rejected.inc();
                 let mut reply = Vec::new();
-                reply::reject(&envelope, rcode, crate::zones::UDP_PAYLOAD, &mut reply);
+                self.reject((&envelope, rcode), wire, &client, received, &mut reply);
                 return Some(reply);
             }
             Received::Asked(asked) => asked,
         };
         let block = self.route(&asked);
-        let udp_payload_max = block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max);
+        let deadline = received + block.map_or(QUERY_DEADLINE, |block| block.deadline);
         let response = match block {
             Some(block) if block.answers(asked.qtype, asked.qclass) => {
                 let address_proven = self.is_address_proven(&asked, client);
-                self.ask(block, query_of(&asked, client, address_proven, received, wire.len())).await
+                let query = query_of(&asked, client, address_proven, received, wire.len());
+                self.ask(block, Query { deadline, ..query }).await
             }
             Some(_) => self.refuse(ServeError::Refused("neither this class nor transfers are served".into())),
             None => self.refuse(ServeError::NoPlugin),
@@ -152,8 +160,24 @@ impl Engine {
         let response = response
             .and_then(|response| of_class(response, asked.qclass))
             .unwrap_or_else(|error| response_to(&error, &asked));
-        let certificate = wanted_certificate(&asked, &response, received + QUERY_DEADLINE).await;
-        Some(self.reply(&asked, &response, certificate, client, udp_payload_max))
+        let certificate = wanted_certificate(&asked, &response, deadline).await;
+        Some(self.reply(&asked, &response, certificate, client, block))
+    }
+
+    /// Answers a message from its header and question alone.
+    fn reject(
+        &self,
+        (envelope, rcode): (&Envelope<'_>, ResponseCode),
+        wire: &[u8],
+        client: &Client,
+        received: Instant,
+        reply: &mut Vec<u8>,
+    ) {
+        self.shared.rejected.inc();
+        if self.zones.debug() {
+            self.shared.dumps.rejected(wire, client, rcode, received);
+        }
+        reply::reject(envelope, rcode, crate::zones::UDP_PAYLOAD, reply);
     }
 
     /// Refuses a query that no plugin sees, so that none counts it.
@@ -186,7 +210,7 @@ impl Engine {
                 error!(name = %query.name, qtype = %query.qtype, "a plugin panicked");
                 Err(ServeError::Internal("a plugin failed".into()))
             }
-            Err(_) => Err(ServeError::TimedOut(QUERY_DEADLINE)),
+            Err(_) => Err(ServeError::TimedOut(query.deadline.saturating_duration_since(query.received))),
         }
     }
 
@@ -208,14 +232,20 @@ impl Engine {
         response: &Response,
         certificate: Option<(Arc<Certified>, CertificateForm)>,
         client: Client,
-        udp_payload_max: u16,
+        block: Option<&Block>,
     ) -> Vec<u8> {
+        let udp_payload_max = block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max);
         let cookie = self.cookie(asked, client);
         let bounds = bounds(asked, client.transport, udp_payload_max);
         let wanted = certificate.as_ref().map(|(certified, form)| (certified.as_ref(), *form));
         let mut opt = asked.envelope.edns.map(|edns| Opt::new(udp_payload_max, edns.dnssec_ok));
         if let (Some(opt), Some(cookie)) = (&mut opt, cookie) {
             opt.push(cookie::OPTION_CODE, cookie.reply.to_vec());
+        }
+        if let (Some(opt), Some(nsid)) = (&mut opt, block.and_then(|block| block.nsid.as_deref()))
+            && asked.option(NSID).is_some()
+        {
+            opt.push(NSID, nsid.to_vec());
         }
         // A whole certificate multiplies what an attacker sends in a victim's name; a cookie shows that nobody is a victim.
         if let Some((certified, CertificateForm::Full)) = wanted
@@ -362,7 +392,7 @@ fn unix_seconds() -> u32 {
     (since.as_secs() & u64::from(u32::MAX)) as u32
 }
 
-/// How long the chain has for one query, a round of agreement included.
+/// How long the chain has for one query, a round of agreement included, unless `cancel` says otherwise.
 pub const QUERY_DEADLINE: Duration = Duration::from_millis(1800);
 /// What a plugin has beyond the deadline to say itself what was missing.
 const DEADLINE_SLACK: Duration = Duration::from_millis(100);

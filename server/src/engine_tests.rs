@@ -8,7 +8,7 @@ use certificate::codec::Decode;
 use certificate::delivery::OPTION_CODE;
 use certificate::{CertifiedAnswer, Judged, Remark};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use plugins::chain::Chain;
@@ -498,4 +498,71 @@ async fn no_broken_message_panics_or_gets_data() {
     }
     assert_eq!(engine.shared.panics.get(), 0);
     assert!(still_good > 1000, "only {still_good}");
+}
+
+/// An engine whose zone is as `settings` say.
+fn engine_with(settings: &plugins::setup::Settings) -> Engine {
+    let mut zones = Zones::default();
+    let chain = Chain::new(vec![Arc::new(Scripted)]);
+    zones.insert(&Name::from_str("example.org.").unwrap(), Block::configured(chain, settings));
+    Engine::new(zones, Duration::from_secs(10), Arc::new(Shared::new(&Metrics::new())))
+}
+
+/// What a reply says of the server to a client that asks.
+async fn nsid_of(engine: &Engine, name: &str, options: &[(u16, &[u8])]) -> Option<Vec<u8>> {
+    let reply = ask(engine, &query(name, RecordType::A, edns(1232, options)), Transport::Udp).await;
+    match reply.edns.as_ref()?.option(EdnsCode::NSID)? {
+        EdnsOption::NSID(name) => Some(name.as_ref().to_vec()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn server_is_named_to_those_who_ask_also_when_the_query_fails() {
+    let settings = plugins::setup::Settings { nsid: Some(b"ams1".to_vec()), ..Default::default() };
+    let named = engine_with(&settings);
+    for name in ["www", "refused", "panic", "pass", "disagree"] {
+        let name = format!("{name}.example.org.");
+        assert_eq!(nsid_of(&named, &name, &[(3, b"")]).await.as_deref(), Some(&b"ams1"[..]), "{name}");
+    }
+    assert_eq!(nsid_of(&named, "www.example.org.", &[]).await, None, "only if asked");
+    assert_eq!(nsid_of(&named, "www.example.net.", &[(3, b"")]).await, None, "no block of ours");
+    assert_eq!(nsid_of(&engine(), "www.example.org.", &[(3, b"")]).await, None);
+}
+
+#[tokio::test]
+async fn answer_at_a_glance_is_not_given_to_who_asks_for_the_server() {
+    let settings = plugins::setup::Settings { nsid: Some(b"ams1".to_vec()), ..Default::default() };
+    let named = engine_with(&settings);
+    for (options, expected) in [(&[][..], Glance::Answered), (&[(3, &b""[..])][..], Glance::Ask)] {
+        let wire = query("quick.example.org.", RecordType::A, edns(1232, options)).to_vec().unwrap();
+        let glance = named.glance(&wire, &client(Transport::Udp), Instant::now(), &mut Vec::new());
+        assert_eq!(glance, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_is_that_of_the_block() {
+    for (deadline_ms, slow) in [(Some(300), 300), (Some(6000), 6000), (None, 1800)] {
+        let deadline = deadline_ms.map(Duration::from_millis);
+        let engine = engine_with(&plugins::setup::Settings { deadline, ..Default::default() });
+        let started = tokio::time::Instant::now();
+        let asked = query("slow.example.org.", RecordType::A, edns(1232, &[])).to_vec().unwrap();
+        let reply = engine.serve(&asked, client(Transport::Udp), started.into_std()).await.unwrap();
+        let reply = Message::from_vec(&reply).unwrap();
+        assert_eq!((reply.response_code, extended_errors(&reply)), (ResponseCode::ServFail, vec![23, 22]));
+        let (took, slow) = (started.elapsed(), Duration::from_millis(slow));
+        assert!(took >= slow && took <= slow + 2 * DEADLINE_SLACK, "{took:?}");
+        assert_eq!(engine.query_deadline(), slow.max(QUERY_DEADLINE));
+    }
+}
+
+#[tokio::test]
+async fn broken_message_is_dumped_where_a_block_wants_it() {
+    for debug in [false, true] {
+        let engine = engine_with(&plugins::setup::Settings { debug, ..Default::default() });
+        let broken = &query("www.example.org.", RecordType::A, None).to_vec().unwrap()[..20];
+        let glance = engine.glance(broken, &client(Transport::Udp), Instant::now(), &mut Vec::new());
+        assert_eq!((glance, engine.shared.dumps.count()), (Glance::Answered, u32::from(debug)));
+    }
 }

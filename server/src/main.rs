@@ -7,6 +7,7 @@ mod admin;
 mod cli;
 mod config;
 mod cookie;
+mod dump;
 mod edns;
 mod engine;
 mod listen;

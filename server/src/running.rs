@@ -20,7 +20,7 @@ use tracing::warn;
 
 use crate::admin::{Admin, AdminError};
 use crate::config::{Configuration, Lasting};
-use crate::engine::{Engine, QUERY_DEADLINE, Shared};
+use crate::engine::{Engine, Shared};
 use crate::listen::listener::{Listener, Opened};
 use crate::listen::{Engines, Entrance, ListenerKey};
 use crate::privileges::hint_of_ownership;
@@ -104,7 +104,8 @@ impl Running {
             .into_iter()
             .map(|(key, plan)| (key, Arc::new(Engine::new(plan.zones, plan.idle_timeout, shared.clone()))))
             .collect();
-        self.engines.store(Arc::new(engines));
+        let before = self.engines.swap(Arc::new(engines));
+        let patience = before.values().map(|engine| engine.query_deadline()).max().unwrap_or_default();
         for (key, tls, idle_timeout) in settings {
             if let (Some(listener), Some(tls)) = (self.listeners.get(&key), tls)
                 && let Err(error) = listener.renew(&tls, idle_timeout)
@@ -114,7 +115,7 @@ impl Running {
         }
         self.serve(sockets)?;
         self.admin.replace(services, configuration.chains.clone());
-        self.retire(configuration.chains);
+        self.retire(configuration.chains, patience);
         Ok(())
     }
 
@@ -128,8 +129,9 @@ impl Running {
         Ok(())
     }
 
-    /// Ends the listeners that are no longer configured, and the chains that `chains` replace when their last queries are done.
-    fn retire(&mut self, chains: Vec<Chain>) {
+    /// Ends the listeners that are no longer configured, and the chains that `chains` replace when their last queries are done,
+    /// which takes `patience` at most.
+    fn retire(&mut self, chains: Vec<Chain>, patience: Duration) {
         let engines = self.engines.load();
         self.listeners.retain(|key, listener| {
             let kept = engines.contains_key(key);
@@ -141,7 +143,7 @@ impl Running {
         let old = std::mem::replace(&mut self.chains, chains);
         if !old.is_empty() {
             tokio::spawn(async move {
-                sleep(QUERY_DEADLINE).await;
+                sleep(patience).await;
                 old.iter().for_each(Chain::stop);
             });
         }

@@ -1,9 +1,14 @@
 //! Which server block answers a name: the longest match of its labels, on one listener.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ahash::AHashMap;
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use plugins::chain::Chain;
+use plugins::setup::Settings;
 
+use crate::engine::QUERY_DEADLINE;
 use crate::message::NAME_BYTES_MAX;
 
 /// The zones of one listener.
@@ -13,6 +18,10 @@ pub struct Zones {
     blocks: AHashMap<Box<[u8]>, Block>,
     /// Labels of the longest zone; nothing longer is looked up.
     labels_max: usize,
+    /// The longest time that a block takes for a query.
+    deadline_max: Duration,
+    /// Whether a block wants to know what cannot be read.
+    debug: bool,
 }
 
 /// What a listener needs of a server block.
@@ -22,6 +31,12 @@ pub struct Block {
     pub chain: Chain,
     /// Largest UDP reply in bytes.
     pub udp_payload_max: u16,
+    /// How long its chain has for one query.
+    pub deadline: Duration,
+    /// What this server is called, for clients that ask. RFC 5001
+    pub nsid: Option<Arc<[u8]>>,
+    /// Whether messages of its listeners that cannot be read are logged.
+    debug: bool,
     /// Whether it answers questions of class CH.
     chaos: bool,
     /// Whether it hands out whole zones.
@@ -33,7 +48,25 @@ impl Block {
     pub fn new(chain: Chain, udp_payload_max: Option<u16>) -> Block {
         let has = |name| chain.plugins().iter().any(|plugin| plugin.name() == name);
         let (chaos, transfer) = (has("chaos"), has("transfer"));
-        Block { chain, udp_payload_max: udp_payload_max.unwrap_or(UDP_PAYLOAD), chaos, transfer }
+        Block {
+            chain,
+            udp_payload_max: udp_payload_max.unwrap_or(UDP_PAYLOAD),
+            deadline: QUERY_DEADLINE,
+            nsid: None,
+            debug: false,
+            chaos,
+            transfer,
+        }
+    }
+
+    /// A block with `chain`, as its directives say.
+    pub fn configured(chain: Chain, settings: &Settings) -> Block {
+        Block {
+            deadline: settings.deadline.unwrap_or(QUERY_DEADLINE),
+            nsid: settings.nsid.as_deref().map(Arc::from),
+            debug: settings.debug,
+            ..Block::new(chain, settings.udp_payload_max)
+        }
     }
 
     /// Whether the block may be asked at all for this class and type.
@@ -48,7 +81,19 @@ impl Zones {
     pub fn insert(&mut self, zone: &Name, block: Block) -> bool {
         let wire = wire_of(zone);
         self.labels_max = self.labels_max.max(zone.iter().count());
+        self.deadline_max = self.deadline_max.max(block.deadline);
+        self.debug |= block.debug;
         self.blocks.insert(wire.into(), block).is_none()
+    }
+
+    /// The longest time that a block takes for a query.
+    pub fn deadline_max(&self) -> Duration {
+        self.deadline_max
+    }
+
+    /// Whether a block wants to know what cannot be read.
+    pub fn debug(&self) -> bool {
+        self.debug
     }
 
     /// The block that answers for the name `wire`, which is in wire form, in any case, and whole.

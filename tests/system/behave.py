@@ -153,12 +153,13 @@ class Silence(Exception):
 
 def message_of(query: dict) -> dns.message.Message:
     edns = query.get("edns")
-    unknown = set(edns or ()) - {"bufsize", "do", "version"}
+    unknown = set(edns or ()) - {"bufsize", "do", "version", "nsid"}
     assert not unknown, f"unknown in edns: {unknown}"
     message = dns.message.make_query(query["qname"], query["qtype"], query.get("qclass", "IN"))
     if edns is not None:
         flags = dns.flags.DO if edns.get("do") else 0
-        message.use_edns(edns.get("version", 0), flags, edns.get("bufsize", 1232))
+        options = [dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")] if edns.get("nsid") else None
+        message.use_edns(edns.get("version", 0), flags, edns.get("bufsize", 1232), options=options)
     if not query.get("rd", True):
         message.flags &= ~dns.flags.RD
     if "message_id" in query:
@@ -256,6 +257,11 @@ def compare_counts(found: Differences, expect: dict, response: dns.message.Messa
         found.check("max_wire_bytes", expect["max_wire_bytes"], len(wire))
 
 
+def nsid_of(response: dns.message.Message) -> str | None:
+    names = [option for option in response.options if option.otype == dns.edns.OptionType.NSID]
+    return names[0].to_wire().decode() if names else None
+
+
 def compare_opt(found: Differences, expect: dict, response: dns.message.Message, wire: bytes | None) -> None:
     values = {
         "present": lambda: response.edns >= 0,
@@ -263,6 +269,7 @@ def compare_opt(found: Differences, expect: dict, response: dns.message.Message,
         "do": lambda: bool(response.ednsflags & dns.flags.DO),
         "bufsize": lambda: response.payload,
         "version": lambda: response.edns,
+        "nsid": lambda: nsid_of(response),
     }
     for field, value in expect.get("opt", {}).items():
         found.check(f"opt.{field}", value, values[field]())

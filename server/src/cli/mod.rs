@@ -10,6 +10,7 @@ mod demo;
 mod evidence;
 mod judgement;
 mod layout;
+mod logging;
 mod plugins;
 mod quarantine;
 mod query;

@@ -1,20 +1,20 @@
 //! `quorate serve`: runs a Corefile until told to stop, and takes a changed one on request.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use plugins::metrics::Metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
+use super::logging::{Log, LogFormat};
 use crate::config::{self, Findings, Lasting};
 use crate::privileges;
 use crate::running::{Running, STOP_TIMEOUT};
@@ -39,24 +39,15 @@ pub struct ServeArgs {
     log_format: LogFormat,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// Serves until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs) -> ExitCode {
-    start_log(args.log_format);
+    let log = Log::start(args.log_format);
     privileges::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return super::exit_code(Err(error)),
     };
-    match runtime.block_on(serve(args)) {
+    match runtime.block_on(serve(args, &log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::from(super::ERROR),
         Err(Failure::Say(text)) => super::exit_code(Err(text)),
@@ -71,7 +62,7 @@ enum Failure {
     Say(String),
 }
 
-async fn serve(args: &ServeArgs) -> Result<(), Failure> {
+async fn serve(args: &ServeArgs, log: &Log) -> Result<(), Failure> {
     let lasting = Lasting::default();
     let manager = ServiceManager::from_environment();
     let process = ProcessMetrics::new(&lasting.metrics);
@@ -88,19 +79,23 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let Some(configuration) = findings.configuration else { return Err(Failure::Told) };
     let mut running = Running::new(lasting.clone());
     let mut watch = Watch::new(&args.conf, args.dns_port, findings.fingerprint, configuration.reload);
+    let debug = configuration.debug;
     let opened = || privileges::give_up(args.user.as_deref());
     running.replace(configuration, opened).map_err(|error| Failure::Say(error.to_string()))?;
+    log.debug(debug);
     process.took(&watch);
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     manager.tell(State::Ready);
     while matches!(next(&mut signals, &watch).await, Asked::Reload) {
         manager.tell(State::Reloading);
-        reload(args, &lasting, &mut running, &mut watch, &process).await;
+        if let Some(debug) = reload(args, &lasting, &mut running, &mut watch, &process).await {
+            log.debug(debug);
+        }
         manager.tell(State::Ready);
     }
     let lameduck = running.begin_stop();
-    manager.tell(State::Stopping(lameduck + STOP_TIMEOUT));
+    manager.tell(State::Stopping(lameduck + 2 * STOP_TIMEOUT));
     info!(?lameduck, "stopping");
     tokio::select! {
         () = tokio::time::sleep(lameduck) => {}
@@ -162,21 +157,21 @@ async fn next(signals: &mut Signals, watch: &Watch) -> Asked {
     }
 }
 
-/// Takes the Corefile anew. What is wrong with it is logged, and what runs goes on.
+/// Takes the Corefile anew, and returns what it says by `debug`. What is wrong with it is logged, and what runs goes on.
 async fn reload(
     args: &ServeArgs,
     lasting: &Lasting,
     running: &mut Running,
     watch: &mut Watch,
     process: &ProcessMetrics,
-) {
+) -> Option<bool> {
     process.reloads.inc();
     let (path, dns_port, for_load) = (args.conf.clone(), args.dns_port, lasting.clone());
     let loading = tokio::task::spawn_blocking(move || config::load(&path, dns_port, &for_load));
     let Ok(Findings { diagnostics, configuration, fingerprint, .. }) = loading.await else {
         process.reload_failures.inc();
         error!("reading the Corefile failed; the running configuration is kept");
-        return;
+        return None;
     };
     // What was tried is not tried again, whatever comes of it.
     watch.read(fingerprint);
@@ -186,19 +181,21 @@ async fn reload(
     let Some(configuration) = configuration else {
         process.reload_failures.inc();
         error!("the Corefile has errors; the running configuration is kept");
-        return;
+        return None;
     };
-    let reload = configuration.reload;
+    let (reload, debug) = (configuration.reload, configuration.debug);
     match running.replace(configuration, || Ok(())) {
         Ok(()) => {
             watch.follow(reload);
             process.took(watch);
             print_addresses(running);
             info!("reloaded");
+            Some(debug)
         }
         Err(error) => {
             process.reload_failures.inc();
             error!(%error, "the running configuration is kept");
+            None
         }
     }
 }
@@ -212,19 +209,6 @@ fn print_addresses(running: &Running) {
     let mut stdout = std::io::stdout();
     // Nobody may be reading; that is no reason not to serve.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // Fails when a log was started before, which only tests do.
-    let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
 }
 
 /// What a signal asks for.
@@ -264,10 +248,6 @@ impl Signals {
         while !matches!(self.next().await, Asked::Stop) {}
     }
 }
-
-/// What is logged when `RUST_LOG` says nothing. rustls warns of each client that names an address as the host it wants, which
-/// anyone can make it do as often as they like.
-const LOG_FILTER: &str = "info,rustls=error";
 
 const EXAMPLES: &str = "\
 A Corefile that forwards and remembers:

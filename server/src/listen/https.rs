@@ -28,7 +28,7 @@ use super::limits::{CONNECTION_QUERIES_MAX, Connections, MESSAGE_TIMEOUT, WRITE_
 use super::stream::Streams;
 use super::tcp::{self, Accepted};
 use super::tls::{Settings, handshake};
-use crate::engine::{Glance, QUERY_DEADLINE};
+use crate::engine::Glance;
 use crate::message::{FLAG_QR, HEADER_BYTES};
 
 /// Serves DNS over HTTPS.
@@ -83,7 +83,7 @@ where
     };
     trace!(ended, %client.address, "closing connection");
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(QUERY_DEADLINE + WRITE_TIMEOUT, connection).await;
+    let _ = timeout(streams.entrance.query_deadline() + WRITE_TIMEOUT, connection).await;
 }
 
 /// Returns when no request has been under way for as long as a connection may be idle.

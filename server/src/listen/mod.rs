@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use corefile::Scheme;
 use plugins::Client;
 
-use crate::engine::{Engine, Glance};
+use crate::engine::{Engine, Glance, QUERY_DEADLINE};
 
 /// What a listener is known by, before and after a reload: as configured, so port 0 stays 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -71,6 +71,11 @@ impl Entrance {
     pub async fn serve(&self, wire: &[u8], client: Client, received: Instant) -> Option<Vec<u8>> {
         let engine = self.engines.load().get(&self.key).cloned()?;
         engine.serve(wire, client, received).await
+    }
+
+    /// The longest time that a query may take.
+    pub fn query_deadline(&self) -> Duration {
+        self.engines.load().get(&self.key).map_or(QUERY_DEADLINE, |engine| engine.query_deadline())
     }
 
     /// How long a connection of the listener may be idle.

@@ -123,7 +123,7 @@ async fn serve_connection(connection: &Connection, client: Client, streams: &Str
         });
     }
     queries.close();
-    let _ = timeout(crate::engine::QUERY_DEADLINE + WRITE_TIMEOUT, queries.wait()).await;
+    let _ = timeout(streams.entrance.query_deadline() + WRITE_TIMEOUT, queries.wait()).await;
     connection.close(NO_ERROR, b"");
 }
 

@@ -18,7 +18,7 @@ use tracing::trace;
 
 use super::Entrance;
 use super::limits::{CONNECTION_QUERIES_MAX, MESSAGE_TIMEOUT, STREAM_QUERIES_MAX, WRITE_TIMEOUT};
-use crate::engine::{Glance, QUERY_DEADLINE};
+use crate::engine::Glance;
 
 /// What the connections of one stream listener share.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Streams {
         };
         trace!(?ended, %client.address, "no more queries");
         // The reader's end of the channel is gone; the writer ends when the last query under way is answered.
-        let _ = timeout(QUERY_DEADLINE + WRITE_TIMEOUT, writing).await;
+        let _ = timeout(self.entrance.query_deadline() + WRITE_TIMEOUT, writing).await;
     }
 
     /// Reads queries until the stream ends, is idle for too long or brings a message too slowly.

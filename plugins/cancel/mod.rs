@@ -1,0 +1,7 @@
+//! How long a query may take: `cancel`.
+
+mod setup;
+#[cfg(test)]
+mod tests;
+
+pub use setup::setup;
