@@ -8,9 +8,8 @@ use certificate::{Digest, MessageType, OperationKind, ReplicaId, Sequence};
 
 use crate::accounts::{Account, Opened, OverQuota};
 use crate::held::{Held, Seal};
-use crate::judge::{self, Standing};
 use crate::replica::Replica;
-use crate::requests::{Alarm, Own, Request};
+use crate::requests::{Alarm, Own};
 use crate::{
     Application, Counted, Fault, Item, Keyring, Lookup, Message, OBSERVATIONS_PER_SET_MAX, OBSERVE_BYTES_MAX,
     Observation, Operation, SUBJECT_BYTES_MAX, SignedObservations,
@@ -144,7 +143,7 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             let set = SignedObservations::sign(me, waiting, &domain, &self.keyring);
             waiting = rest;
             self.verified.insert_own(&set, &domain);
-            self.hold(&set, |_, _| true);
+            self.hold(&set, |_, _, _| true);
             self.send_all(Message::Observe(set));
         }
     }
@@ -160,11 +159,9 @@ impl<A: Application, K: Keyring> Replica<A, K> {
             return;
         }
         if !set.items.iter().any(|item| self.is_wanted(replica, item)) {
-            return self.help_again(&set);
+            return self.help_again(from, &set);
         }
-        if !self.verified.verify(&set, &self.parameters.domain, &self.keyring) {
-            let message = MessageType::Observation;
-            self.fault(Fault::InvalidSignature { from, message, sequence: Sequence(0) });
+        if !self.is_signed(from, &set) {
             return;
         }
         let longest = self.parameters.observation_bytes_max();
@@ -192,11 +189,20 @@ impl<A: Application, K: Keyring> Replica<A, K> {
                 self.open(observation.operation.clone(), digest, account);
             }
         }
-        let wanted: Vec<bool> = set.items.iter().map(|item| self.is_wanted(replica, item)).collect();
-        self.hold(&set, |item, _| wanted[item]);
+        self.hold(&set, Self::is_wanted);
     }
 
-    /// Whether an observation can still count and tells something new.
+    /// Whether the replica that a set names signed it; otherwise its sender is to blame.
+    pub(crate) fn is_signed(&mut self, from: ReplicaId, set: &SignedObservations) -> bool {
+        let signed = self.verified.verify(set, &self.parameters.domain, &self.keyring);
+        if !signed {
+            let message = MessageType::Observation;
+            self.fault(Fault::InvalidSignature { from, message, sequence: Sequence(0) });
+        }
+        signed
+    }
+
+    /// Whether an observation can still count and is better than what is held of its replica.
     fn is_wanted(&self, replica: ReplicaId, item: &Item) -> bool {
         let Item::Full(observation) = item else { return false };
         let digest = observation.operation.digest();
@@ -205,29 +211,32 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         {
             return false;
         }
-        let held = self.requests.of(&digest).and_then(|request| request.observations.get(&replica));
-        let age = |observation: &Observation| (observation.after, observation.time_ms);
+        let request = self.requests.of(&digest);
+        let held = request.and_then(|request| Some((request, request.observations.get(&replica)?)));
         // Most are held already, by way of others; only of the rest the digest is computed.
-        held.is_none_or(|held| age(&held.observation) < age(observation))
-            && !self.log.is_used(observation.time_ms, item.digest(replica), self.executed())
+        if held.is_some_and(|(_, held)| held.observation == *observation) {
+            return false;
+        }
+        let found = item.digest(replica);
+        let better = |(request, held)| self.replaces(request, (replica, held), (observation, found));
+        !self.log.is_used(observation.time_ms, found, self.executed()) && held.is_none_or(better)
     }
 
     /// Holds the observations of a checked set for their open requests.
-    fn hold(&mut self, set: &SignedObservations, wanted: impl Fn(usize, &Observation) -> bool) {
+    fn hold(&mut self, set: &SignedObservations, wanted: impl Fn(&Self, ReplicaId, &Item) -> bool) {
         let seal = Arc::new(Seal { replica: set.replica, digests: set.digests(), signature: set.signature });
         for (item, observed) in set.items.iter().enumerate() {
             let Item::Full(observation) = observed else { continue };
-            if !wanted(item, observation) {
+            if !wanted(self, set.replica, observed) {
                 continue;
             }
             let digest = observation.operation.digest();
             let held = Held { seal: seal.clone(), item, observation: observation.clone() };
             match self.requests.hold(&digest, held, self.parameters.replicas.count()) {
-                Ok(true) => {
+                Ok(()) => {
                     self.requests.ask(&digest, false, observation.after);
                     self.reassess(&digest);
                 }
-                Ok(false) => {}
                 // Who asked has no hand in how long the answers of others are.
                 Err(OverQuota(account)) if account.replica != seal.replica => {}
                 Err(over) => self.blame_for(over),
@@ -235,30 +244,12 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
-    /// Whether so many observations are held for a request that a batch of it alone could be proposed.
-    ///
-    /// What does not count in such a batch does not count here: a liar that signs a time far from everybody's could otherwise make
-    /// backups hold a quorum, and suspect a primary that holds none.
-    fn is_quorate(&self, request: &Request) -> bool {
-        let (quorum, prefix) = (self.quorum(), self.log.last());
-        if request.observations.len() < quorum {
-            return false;
-        }
-        let held = request.observations.values();
-        let time_ms = judge::time_of(held.map(|held| held.observation.time_ms).collect(), &prefix);
-        let counts = |held: &&Held| {
-            let (observed_ms, log) = (held.observation.time_ms, (&self.log, &prefix));
-            judge::standing(observed_ms, held.digest(), time_ms, log, &self.parameters) == Standing::Counts
-        };
-        request.observations.values().filter(counts).count() >= quorum
-    }
-
     /// Draws the conclusions from how many observations are held for an operation.
     pub(crate) fn reassess(&mut self, digest: &Digest) {
         let now = self.now.monotonic_ms;
         let timeouts = self.parameters.timeouts;
         let Some(request) = self.requests.of(digest) else { return };
-        if !self.is_quorate(request) {
+        if self.counting(request).is_none() {
             if request.quorate_ms.is_some() {
                 self.requests.set_quorate(digest, None);
                 self.requests.set_alarm(digest, Alarm::Grace, None);

@@ -18,7 +18,7 @@
 //! - **A peer can not stop us.** No input panics; everything a peer feeds is bounded by a constant whose name ends in `_MAX`.
 //!
 //! Where to find what: `replica.rs` runs a step; `intake.rs`, `lookups.rs` and `reminders.rs` are the demand, `requests.rs`, `held.rs` and
-//! `accounts.rs` hold it; `propose.rs` is the primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and
+//! `accounts.rs` hold it, `together.rs` says what of it counts; `propose.rs` is the primary's part and `judge.rs` the rule that both sides share; `normal.rs`, `log.rs` and
 //! `ballot.rs` are the three phases, `fast_path.rs` goes before the last, `execute.rs` comes after it; `change.rs` gives a view up, `enter.rs` and `bodies.rs` begin one, `select.rs` says with what, `views.rs`
 //! holds what that needs; `learn.rs` is for a replica that lost its log; `state.rs` is what replicas have in common, `checkpoint.rs` cuts the log; `catch_up.rs`, `serve.rs`,
 //! `fetch.rs` and `transfer.rs` bring replicas up to date, `restore.rs` brings one back, `timer.rs` says when to come again.
@@ -62,6 +62,7 @@ pub mod select;
 mod serve;
 mod state;
 mod timer;
+mod together;
 mod transfer;
 mod view_change;
 mod views;

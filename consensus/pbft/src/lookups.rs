@@ -6,7 +6,6 @@
 use certificate::{Digest, ReplicaId};
 
 use crate::held::Held;
-use crate::judge::{self, Standing};
 use crate::replica::Replica;
 use crate::requests::{Alarm, Own};
 use crate::{
@@ -20,15 +19,10 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         let Some(request) = self.requests.of(digest).filter(|request| request.in_flight.is_none()) else {
             return false;
         };
-        let (prefix, log) = (self.log.last(), &self.log);
-        let counts = |held: &Held| {
-            let time_ms = held.observation.time_ms;
-            judge::standing(time_ms, held.digest(), time_ms, (log, &prefix), &self.parameters)
-                == Standing::Counts
-        };
+        let lasts = |held: &Held| self.lasts(held.observation.time_ms, held.digest());
         reasons.contains(&request.own)
             || request.own == Own::Seen
-                && request.observations.get(&self.me()).is_some_and(|held| !counts(held))
+                && request.observations.get(&self.me()).is_some_and(|held| !lasts(held))
     }
 
     /// Looks an open operation up again when a peer wants it and we have nothing to say about it.
@@ -38,13 +32,18 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         }
     }
 
-    /// What is told again is asked again: an observation that is held says that its observer still waits.
-    pub(crate) fn help_again(&mut self, set: &SignedObservations) {
+    /// What is told again is asked again: an observation that is held says that its observer still waits, and so does one that can count but is worse
+    /// than the one of his that is held.
+    pub(crate) fn help_again(&mut self, from: ReplicaId, set: &SignedObservations) {
         for item in &set.items {
             let Item::Full(observation) = item else { continue };
             let digest = observation.operation.digest();
             let held = self.requests.of(&digest).and_then(|request| request.observations.get(&set.replica));
-            if held.is_some_and(|held| held.observation == *observation) {
+            let Some(held) = held.filter(|_| self.lacks_own(&digest, &[Own::Missing])) else { continue };
+            let same = held.observation == *observation;
+            let can_count = observation.after >= self.requests.last_slot(&digest)
+                && self.lasts(observation.time_ms, item.digest(set.replica));
+            if same || can_count && self.is_signed(from, set) {
                 self.help(&digest, set.replica);
             }
         }

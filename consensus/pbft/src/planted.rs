@@ -36,6 +36,8 @@ pub enum Bug {
     ClockDependentVote,
     /// The vote for a null slot is not stored.
     NullSlotNotStored,
+    /// Of two observations of one replica the later one is held, whether it counts or not.
+    LatestObservationHeld,
 }
 
 /// Which bug is switched on; by default none.

@@ -9,7 +9,7 @@ use certificate::{Digest, MessageType, ReplicaId, Sequence, Signature};
 
 use crate::batch::BATCH_OVERHEAD_BYTES;
 use crate::held::{Held, prune};
-use crate::judge::{self, Standing, Verdict};
+use crate::judge::{self, Verdict};
 use crate::observation::SET_OVERHEAD_BYTES;
 use crate::replica::Replica;
 use crate::requests::Own;
@@ -36,15 +36,51 @@ impl Draft {
         operation.encoded_len() + held.iter().map(of_set).sum::<usize>()
     }
 
-    fn add(&mut self, digest: Digest, operation: Operation, held: Vec<Held>) {
-        self.bytes += self.cost(&operation, &held);
-        self.sets.extend(held.iter().map(|held| ((held.seal.replica, held.seal.signature), ())));
+    /// Adds an entry, unless it or another one would then have fewer than q observations that count in the time of the batch.
+    fn add(
+        &mut self,
+        digest: Digest,
+        operation: Operation,
+        held: Vec<Held>,
+        (quorum, prefix, window_ms): (usize, Point, u64),
+    ) -> bool {
+        let cost = self.cost(&operation, &held);
+        let sets: Vec<_> = held.iter().map(|held| (held.seal.replica, held.seal.signature)).collect();
         self.entries.push((digest, operation, held));
+        let Some(limit_ms) = self.limit(quorum, &prefix, window_ms) else {
+            self.entries.pop();
+            return false;
+        };
+        for (_, _, held) in &mut self.entries {
+            held.retain(|held| held.observation.time_ms <= limit_ms);
+        }
+        self.bytes += cost;
+        self.sets.extend(sets.into_iter().map(|set| (set, ())));
+        true
     }
 
-    fn times(&self) -> Vec<u64> {
+    /// Up to which time observations count in a batch of these entries: what is later is left out, and the batch's time is the earlier for
+    /// it, until that stands. `None` when an entry would have fewer than q.
+    fn limit(&self, quorum: usize, prefix: &Point, window_ms: u64) -> Option<u64> {
+        let mut limit_ms = u64::MAX;
+        loop {
+            let times: Vec<u64> = self.times().filter(|time| *time <= limit_ms).collect();
+            let latest = times.iter().copied().max()?;
+            let next_ms = judge::time_of(times, prefix).saturating_add(window_ms);
+            if latest <= next_ms {
+                return Some(limit_ms);
+            }
+            limit_ms = next_ms;
+            let counts = |held: &&Held| held.observation.time_ms <= limit_ms;
+            if self.entries.iter().any(|(_, _, held)| held.iter().filter(counts).count() < quorum) {
+                return None;
+            }
+        }
+    }
+
+    fn times(&self) -> impl Iterator<Item = u64> + '_ {
         let held = self.entries.iter().flat_map(|(_, _, held)| held);
-        held.map(|held| held.observation.time_ms).collect()
+        held.map(|held| held.observation.time_ms)
     }
 
     fn batch(&self) -> Batch {
@@ -98,61 +134,51 @@ impl<A: Application, K: Keyring> Replica<A, K> {
         })
     }
 
-    /// The oldest proposable entries that fit. Entries that turn out to lack q observations that count are no longer proposable.
+    /// The oldest proposable entries that fit, in bytes and in time: the first that does not waits for the next batch, where it is the first.
     fn draft(&mut self) -> Option<Draft> {
         let prefix = self.log.last();
+        let rules = (self.quorum(), prefix, self.parameters.observation_window_ms);
         let mut draft = Draft { bytes: BATCH_OVERHEAD_BYTES, ..Draft::default() };
         let candidates: Vec<Digest> = self.requests.proposable().map(|(_, digest)| digest).collect();
         for digest in candidates {
             if draft.entries.len() >= self.parameters.pace.entries {
                 break;
             }
-            self.drop_uncounted(&digest, u64::MAX, &prefix);
-            let Some(request) = self.requests.of(&digest).filter(|request| request.proposable_ms.is_some())
-            else {
-                continue;
-            };
-            let held: Vec<Held> = request.observations.values().cloned().collect();
-            if draft.bytes + draft.cost(&request.operation, &held) > self.parameters.batch_bytes {
-                assert!(!draft.entries.is_empty(), "one entry fits: observations are at most their share");
+            let Some((operation, held)) = self.entry(&digest) else { continue };
+            let fits = draft.bytes + draft.cost(&operation, &held) <= self.parameters.batch_bytes;
+            if !fits || !draft.add(digest, operation, held, rules) {
+                assert!(
+                    !draft.entries.is_empty(),
+                    "one entry fits: observations are at most their share, and those that count together count in a batch of it alone"
+                );
                 break;
             }
-            draft.add(digest, request.operation.clone(), held);
         }
-        self.without_future(draft, &prefix)
+        (!draft.entries.is_empty()).then_some(draft)
     }
 
-    /// Takes out observations that are too far ahead of the batch's time, until that time stands.
-    fn without_future(&mut self, draft: Draft, prefix: &Point) -> Option<Draft> {
-        if draft.entries.is_empty() {
+    /// An operation with its observations that count in a batch of it alone. One that turns out to lack q of them is no longer proposable.
+    fn entry(&mut self, digest: &Digest) -> Option<(Operation, Vec<Held>)> {
+        self.drop_past(digest);
+        let request = self.requests.of(digest).filter(|request| request.proposable_ms.is_some())?;
+        let Some(counting) = self.counting(request) else {
+            self.reassess(digest);
             return None;
-        }
-        let time_ms = judge::time_of(draft.times(), prefix);
-        let limit = time_ms.saturating_add(self.parameters.observation_window_ms);
-        if draft.times().into_iter().all(|time| time <= limit) {
-            return Some(draft);
-        }
-        for (digest, _, _) in &draft.entries {
-            self.drop_uncounted(digest, time_ms, prefix);
-        }
-        None
+        };
+        Some((request.operation.clone(), counting.into_iter().cloned().collect()))
     }
 
-    /// Drops the observations of an operation that do not count in a slot of this time.
-    fn drop_uncounted(&mut self, digest: &Digest, time_ms: u64, prefix: &Point) {
-        let (log, parameters) = (&self.log, &self.parameters);
-        let counts = |held: &Held| {
-            let observed_ms = held.observation.time_ms;
-            judge::standing(observed_ms, held.digest(), time_ms, (log, prefix), parameters)
-                == Standing::Counts
-        };
+    /// Drops the observations of an operation that grew stale or are used.
+    fn drop_past(&mut self, digest: &Digest) {
         let Some(request) = self.requests.of(digest) else { return };
-        if request.observations.values().all(counts) {
+        let lasts = |held: &Held| self.lasts(held.observation.time_ms, held.digest());
+        let past: Vec<ReplicaId> =
+            request.observations.iter().filter(|(_, held)| !lasts(held)).map(|(id, _)| *id).collect();
+        if past.is_empty() {
             return;
         }
-        let own_goes = request.observations.get(&self.me()).is_some_and(|held| !counts(held));
-        self.requests.retain(digest, counts);
-        if own_goes {
+        self.requests.retain(digest, |held| !past.contains(&held.seal.replica));
+        if past.contains(&self.me()) {
             self.requests.lack(digest, Own::Missing);
         }
         self.reassess(digest);

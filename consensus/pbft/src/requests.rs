@@ -206,19 +206,14 @@ impl Requests {
         request.own = Own::Looking { after };
     }
 
-    /// Holds an observation for an open request, in place of an older one of the same replica. Says whether it was taken.
-    pub(crate) fn hold(&mut self, digest: &Digest, held: Held, shares: usize) -> Result<bool, OverQuota> {
+    /// Holds an observation for an open request, in place of another one of the same replica. `together.rs` says which is the better.
+    pub(crate) fn hold(&mut self, digest: &Digest, held: Held, shares: usize) -> Result<(), OverQuota> {
         let replica = held.seal.replica;
-        let Some(request) = self.open.get_mut(digest) else { return Ok(false) };
-        let age = |held: &Held| (held.observation.after, held.observation.time_ms);
-        let before = request.observations.get(&replica);
-        if before.is_some_and(|before| age(before) >= age(&held)) {
-            return Ok(false);
-        }
-        let freed = before.map_or(0, Held::bytes);
+        let Some(request) = self.open.get_mut(digest) else { return Ok(()) };
+        let freed = request.observations.get(&replica).map_or(0, Held::bytes);
         self.accounts.hold((replica, request.account), (freed, held.bytes()), shares)?;
         request.observations.insert(replica, held);
-        Ok(true)
+        Ok(())
     }
 
     /// Drops the observations that `keep` does not want.

@@ -49,6 +49,8 @@ enum Weather {
     /// All votes of view 0 reach one replica alone, which decides early and is then cut off; of the others one enters view 1 and the other does
     /// not, so that the votes that are left are of two views.
     SplitVotes,
+    /// Nothing is lost, and a question now and then; the primary looks up slowly.
+    SlowLookups,
 }
 
 const NONE: Bias = Bias {
@@ -62,8 +64,18 @@ const NONE: Bias = Bias {
     blind: None,
 };
 
+/// Idle clusters in which a backup lies about when it saw something.
+pub const TWO_TIMES: Bias = Bias {
+    count: Some(4),
+    vices: &[Vice::TwoTimes],
+    liar: Some(3),
+    latency_ms: Some(3),
+    weather: Weather::SlowLookups,
+    ..NONE
+};
+
 /// The bugs by name, each with the kind of seeds that hunts it.
-pub const BUGS: [(&str, Bug, Bias); 15] = [
+pub const BUGS: [(&str, Bug, Bias); 16] = [
     (
         "quorum-is-two-f-plus-one",
         Bug::QuorumIsTwoFPlusOne,
@@ -124,6 +136,7 @@ pub const BUGS: [(&str, Bug, Bias); 15] = [
     ("longest-ttl", Bug::LongestTtl, NONE),
     ("clock-dependent-vote", Bug::ClockDependentVote, Bias { drift_ms: Some(4000), ..NONE }),
     ("null-slot-not-stored", Bug::NullSlotNotStored, Bias { vices: &[Vice::SkipSlots], ..NONE }),
+    ("latest-observation-held", Bug::LatestObservationHeld, TWO_TIMES),
 ];
 
 /// The run of a seed that hunts a bug.
@@ -138,6 +151,7 @@ pub fn scenario(seed: u64, bias: Bias) -> Scenario {
         Weather::Drawn => {}
         Weather::LateMarks => late_marks(&mut scenario, &mut random),
         Weather::SplitVotes => split_votes(&mut scenario, &mut random),
+        Weather::SlowLookups => slow_lookups(&mut scenario, &mut random),
     }
     if !bias.vices.is_empty() {
         let replica =
@@ -185,6 +199,18 @@ fn split_votes(scenario: &mut Scenario, random: &mut Random) {
     scenario.add(START_MS, What::Filter { filter: prepares, ms: 500 });
     scenario.add(START_MS, What::Filter { filter: lost(Kind::NewView, &[1], &[2]), ms: 3000 });
     scenario.add(asked + random.between(50, 90), What::Cut { group: group(&[0]), ms: 100_000 });
+}
+
+/// See [`Weather::SlowLookups`].
+fn slow_lookups(scenario: &mut Scenario, random: &mut Random) {
+    scenario.elements.clear();
+    scenario.heal_ms = START_MS;
+    scenario.tuning.lookup_ms = random.choose(&[1, 10, 60]);
+    scenario.add(START_MS, What::SlowLookups { replica: 0, ms: 800 });
+    for number in 0..8 {
+        let at_ms = START_MS + 300 * number + random.below(300);
+        scenario.add(at_ms, What::Request { replica: random.below(3) as u8, number });
+    }
 }
 
 /// The bugs that `name` names, `all` for all of them.
@@ -243,7 +269,7 @@ mod tests {
 
     #[test]
     fn every_bug_has_a_name_and_seeds_within_the_fault_budget() {
-        assert_eq!(named("all").len(), 15);
+        assert_eq!(named("all").len(), BUGS.len());
         for (name, _, bias) in BUGS {
             assert_eq!(named(name).len(), 1, "{name}");
             assert!(

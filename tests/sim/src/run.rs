@@ -48,6 +48,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted;
     use crate::scenario::{START_MS, What};
 
     #[test]
@@ -79,6 +80,17 @@ mod tests {
             let outcome = run(&scenario, Options::default());
             assert_eq!(outcome.violation, None, "{count} replicas");
             assert!(outcome.decided > 0);
+        }
+    }
+
+    /// Nobody gives up a view, as [`Scenario::is_steady`] wants.
+    #[test]
+    fn backup_that_signs_two_times_of_what_it_saw_deposes_nobody() {
+        for seed in 0..40 {
+            let scenario = planted::scenario(seed, planted::TWO_TIMES);
+            assert!(scenario.is_steady());
+            let violation = run(&scenario, Options::default()).violation;
+            assert!(violation.is_none(), "seed {seed}: {violation:?}");
         }
     }
 

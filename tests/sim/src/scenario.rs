@@ -114,6 +114,13 @@ pub enum What {
         /// By how much.
         ms: i64,
     },
+    /// The lookups of a replica take up to so long.
+    SlowLookups {
+        /// Whose.
+        replica: u8,
+        /// How long, in milliseconds.
+        ms: u64,
+    },
     /// A Byzantine replica does this, among other things.
     Vice {
         /// Who.
@@ -135,7 +142,11 @@ impl What {
             | What::Noise { ms, .. }
             | What::Filter { ms, .. }
             | What::LoseDisk { ms, .. } => Some(ms),
-            What::Request { .. } | What::Skew { .. } | What::Vice { .. } | What::Sides => None,
+            What::Request { .. }
+            | What::Skew { .. }
+            | What::SlowLookups { .. }
+            | What::Vice { .. }
+            | What::Sides => None,
         }
     }
 }
@@ -232,16 +243,25 @@ impl Scenario {
         self.elements.iter().find_map(of).unwrap_or(0)
     }
 
+    /// Up to how long lookups of a replica take, in milliseconds.
+    pub fn lookup_ms(&self, replica: ReplicaId) -> u64 {
+        let of = |(_, element): &(usize, Element)| match element.what {
+            What::SlowLookups { replica: whose, ms } if whose == replica.0 => Some(ms),
+            _ => None,
+        };
+        self.elements.iter().find_map(of).unwrap_or(self.tuning.lookup_ms)
+    }
+
     /// Whether nobody errs and nothing is lost.
     pub fn is_calm(&self) -> bool {
         self.elements.iter().all(|(_, element)| matches!(element.what, What::Request { .. }))
     }
 
-    /// Whether nothing is lost and nobody errs but backups that are silent: nothing to give up a view for.
+    /// Whether nothing is lost and nobody errs but backups that are silent or lie about when they saw something: nothing to give up a view for.
     pub fn is_steady(&self) -> bool {
         self.elements.iter().all(|(_, element)| match element.what {
-            What::Request { .. } => true,
-            What::Vice { replica, vice } => replica != 0 && vice == Vice::Silent,
+            What::Request { .. } | What::SlowLookups { .. } => true,
+            What::Vice { replica, vice } => replica != 0 && matches!(vice, Vice::Silent | Vice::TwoTimes),
             What::Filter { filter, .. } => filter.is_harmless(),
             _ => false,
         })

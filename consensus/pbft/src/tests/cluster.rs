@@ -63,6 +63,8 @@ pub struct Cluster {
     pub liars: BTreeSet<usize>,
     /// Payloads that a node sees instead of the usual.
     pub views_of: BTreeMap<(usize, Digest), Vec<u8>>,
+    /// Nodes whose lookups take so long, in milliseconds, whatever the network says.
+    pub slow_lookups: BTreeMap<usize, u64>,
     /// Nodes that hand out a certified answer to whoever asks.
     pub certified: BTreeSet<usize>,
     in_flight: BTreeMap<(u64, u64), (usize, Delivery)>,
@@ -89,6 +91,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             liars: BTreeSet::new(),
             views_of: BTreeMap::new(),
+            slow_lookups: BTreeMap::new(),
             certified: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -258,7 +261,8 @@ impl Cluster {
                 continue;
             }
             let (least, most) = self.network.lookup_ms;
-            let due = self.now + least + self.random.below(most - least + 1);
+            let drawn = least + self.random.below(most - least + 1);
+            let due = self.now + self.slow_lookups.get(&id).copied().unwrap_or(drawn);
             let usual = lookup.operation.subject.clone();
             let payload = self.views_of.get(&(id, lookup.digest)).cloned().unwrap_or(usual);
             self.schedule(due, id, Delivery::Observed { operation: lookup.digest, payload, life });

@@ -5,6 +5,7 @@ mod bench;
 mod catching_up;
 mod checkpoints;
 mod cluster;
+mod competing;
 mod demand;
 mod encoding;
 mod fairness;

@@ -19,6 +19,7 @@ mod replay;
 mod silent;
 mod skip_slots;
 mod slow_primary;
+mod two_times;
 mod view_change_lies;
 mod withhold;
 
@@ -72,10 +73,12 @@ pub enum Vice {
     Twins,
     /// Loses its log and starts anew.
     Amnesiac,
+    /// Signs two times of one observation, one of which does not count, and gives up each view with whoever gives it up.
+    TwoTimes,
 }
 
 impl Vice {
-    /// Every vice.
+    /// Every vice that the scenario of a seed draws from. The one that is missing came later, and is drawn beside these, for one seed in ten.
     pub const ALL: [Vice; 20] = [
         Vice::Silent,
         Vice::Equivocate,
@@ -120,6 +123,7 @@ impl Vice {
             Vice::ViewChangeLies => Box::new(view_change_lies::ViewChangeLies::draw(pick)),
             Vice::NewViewLies => Box::new(new_view_lies::NewViewLies::draw(pick)),
             Vice::OldEpoch => Box::new(old_epoch::OldEpoch),
+            Vice::TwoTimes => Box::new(two_times::TwoTimes::draw(pick, parameters.replicas.count())),
             Vice::Twins | Vice::Amnesiac => return None,
         })
     }

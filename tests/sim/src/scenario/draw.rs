@@ -39,7 +39,17 @@ impl Scenario {
         if let Some(replica) = faulty.forgetful {
             scenario.add_loss_of_disk(replica, &mut random);
         }
+        scenario.add_two_times(&faulty);
         scenario
+    }
+
+    /// What came later has its own randomness: nine seeds in ten are what they were.
+    fn add_two_times(&mut self, faulty: &Faulty) {
+        let mut random = Random::of(self.seed, "two times");
+        let Some(liar) = faulty.byzantine.iter().next().filter(|_| random.percent(10)) else { return };
+        self.add(START_MS, What::Vice { replica: liar.0, vice: Vice::TwoTimes });
+        let replica = random.below(u64::from(self.shape.count)) as u8;
+        self.add(START_MS, What::SlowLookups { replica, ms: random.between(60, 800) });
     }
 
     /// Clients ask in the storm and after it.

@@ -138,7 +138,7 @@ impl World<'_> {
                     self.schedule(now_ms + 1, answer);
                 }
                 None => {
-                    let due = now_ms + self.pick.between(1, self.scenario.tuning.lookup_ms);
+                    let due = now_ms + self.pick.between(1, self.scenario.lookup_ms(self.nodes[index].id));
                     self.schedule(due, Happening::Observed { node: index, life, operation });
                 }
             }

@@ -12,12 +12,12 @@ impl World<'_> {
     pub(super) fn begin(&mut self, place: usize) {
         let (number, element) = &self.scenario.elements[place];
         let (number, what) = (*number, element.what.clone());
-        if !matches!(what, What::Vice { .. } | What::Skew { .. }) {
+        if !matches!(what, What::Vice { .. } | What::Skew { .. } | What::SlowLookups { .. }) {
             self.trace.note(self.now_ms, 0, number as u64, || format!("-- element {number}: {what:?}"));
         }
         let ms = match what {
             What::Request { replica, number } => return self.request(usize::from(replica), number),
-            What::Vice { .. } | What::Skew { .. } => return,
+            What::Vice { .. } | What::Skew { .. } | What::SlowLookups { .. } => return,
             What::Sides => {
                 self.draw_sides();
                 return self.relink();
