@@ -11,6 +11,7 @@ mod certificates;
 mod configuration;
 mod ct_verify;
 mod faults;
+mod packaging;
 mod plain;
 mod restart;
 mod transparency;
