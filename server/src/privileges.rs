@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Becomes `user`, if one is named, and gives up what it takes to load a filter, whoever the process is: by systemd's `AmbientCapabilities` also a
 /// process that was never root may have it.
@@ -11,6 +11,10 @@ use tracing::warn;
 /// Errors: as `drop_to`. That a capability cannot be given up is logged.
 pub fn give_up(user: Option<&str>) -> Result<(), String> {
     user.map_or(Ok(()), drop_to)?;
+    // SAFETY: a plain system call.
+    if unsafe { libc::geteuid() } == 0 {
+        info!("serving as root; `--user NAME` gives that up once ports are open");
+    }
     if let Err(error) = peer_filter::drop_privileges() {
         warn!(%error, "the privilege to load filters is kept");
     }
