@@ -95,6 +95,7 @@ fn every_example_is_accepted() {
                 metrics: Default::default(),
                 nodes: Default::default(),
                 claims: Default::default(),
+                fatal: Default::default(),
             };
             for block in &corefile.blocks {
                 write_zones(block, folder.path());

@@ -65,6 +65,11 @@ pub const PLUGINS: &[Entry] = &[
     },
     Entry { name: "hosts", summary: "names from a hosts file", setup: crate::hosts::setup::setup },
     Entry { name: "file", summary: "zones from master files", setup: crate::file::setup::setup },
+    Entry {
+        name: "loop",
+        summary: "finds out whether what is forwarded comes back",
+        setup: crate::r#loop::setup,
+    },
     Entry { name: "forward", summary: "asks other servers", setup: crate::forward::setup::setup },
     Entry { name: "whoami", summary: "tells a client its own address", setup: crate::whoami::setup },
 ];

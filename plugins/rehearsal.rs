@@ -256,6 +256,7 @@ pub fn set_up<T>(text: &str, read: impl FnOnce(&crate::setup::Block<'_>) -> T) -
         metrics: Arc::default(),
         nodes: Arc::default(),
         claims: Mutex::default(),
+        fatal: Arc::default(),
     };
     let block = crate::registry::set_up(&tree.blocks[0], &context, &mut diagnostics);
     (diagnostics.iter().map(ToString::to_string).collect(), read(&block))

@@ -17,6 +17,7 @@ use corefile::options::{Mismatch, Value};
 use corefile::{Diagnostic, Directive, Key};
 use hickory_proto::rr::Name;
 
+use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::plugin::Plugin;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub nodes: Arc<crate::byzantine_consensus::Nodes>,
     /// What blocks of this configuration claim for themselves alone, and where.
     pub claims: Mutex<BTreeMap<String, String>>,
+    /// Where a plugin says that the program must end itself.
+    pub fatal: Arc<Fatal>,
 }
 
 impl Context {

@@ -36,6 +36,7 @@ pub fn set_up(text: &str, directory: &Path) -> Result<(Vec<Served>, Vec<String>)
         metrics: metrics.clone(),
         nodes: Arc::default(),
         claims: Default::default(),
+        fatal: Arc::default(),
     };
     let mut served = Vec::new();
     for source in &corefile.blocks {

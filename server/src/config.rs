@@ -14,6 +14,7 @@ use certificate::Digest;
 use corefile::{Corefile, Diagnostic, Key, ParseOptions, Scheme, Span, SystemSources};
 use plugins::byzantine_consensus::Nodes;
 use plugins::chain::Chain;
+use plugins::fatal::Fatal;
 use plugins::metrics::Metrics;
 use plugins::registry;
 use plugins::setup::{Context, Reload, Service, Settings, TlsFiles};
@@ -56,6 +57,8 @@ pub struct Lasting {
     pub metrics: Arc<Metrics>,
     /// Replicas.
     pub nodes: Arc<Nodes>,
+    /// What makes it useless to go on.
+    pub fatal: Arc<Fatal>,
 }
 
 /// What was found in a Corefile.
@@ -82,6 +85,7 @@ pub fn load(path: &Path, dns_port: u16, lasting: &Lasting) -> Findings {
         metrics: lasting.metrics.clone(),
         nodes: lasting.nodes.clone(),
         claims: Default::default(),
+        fatal: lasting.fatal.clone(),
     };
     let mut builder = Builder::default();
     for block in &corefile.blocks {

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use certificate::{Cluster, Member, SeedKey};
+use certificate::leaf::Policy;
+use certificate::{Cluster, Member, ReplicaId, SeedKey};
 use corefile::{MemorySources, ParseOptions};
 use peer_filter::Mode;
 use tempfile::TempDir;
@@ -20,13 +21,23 @@ use crate::testing_blocks::set_up;
 
 const NEEDED: &str = "identity replica.key\n state state";
 
-/// A folder with the cluster file and the key of replica 1.
+/// A folder with the cluster file, the key and the first log of replica 1.
 fn folder() -> TempDir {
+    let folder = folder_without_log();
+    begin_log(folder.path(), &Setting::new().cluster, 1);
+    folder
+}
+
+fn folder_without_log() -> TempDir {
     let setting = Setting::new();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cluster.toml"), setting.cluster.to_toml()).unwrap();
     write_key(folder.path(), &setting.seeds[1], 0o600);
     folder
+}
+
+fn begin_log(folder: &Path, cluster: &Cluster, id: u8) {
+    ::node::initialise_sized(&folder.join("state"), cluster, ReplicaId(id), 4096).unwrap();
 }
 
 fn write_key(folder: &Path, seed: &SeedKey, mode: u32) {
@@ -67,6 +78,7 @@ fn told(text: &str, folder: &Path) -> String {
         metrics: Default::default(),
         nodes: Default::default(),
         claims: Default::default(),
+        fatal: Default::default(),
     };
     for block in &corefile.blocks {
         registry::set_up(block, &context, &mut diagnostics);
@@ -314,11 +326,91 @@ fn seven() -> Cluster {
 fn cluster_that_tolerates_more_faults_than_allowed_is_refused() {
     let folder = folder();
     fs::write(folder.path().join("cluster.toml"), seven().to_toml()).unwrap();
+    fs::remove_dir_all(folder.path().join("state")).unwrap();
+    begin_log(folder.path(), &seven(), 1);
     let errors = |limit| errors(&block(&format!("{NEEDED}\n max-faulty {limit}")), folder.path());
     assert_eq!(errors(2), [""; 0]);
     assert_eq!(
         errors(1),
         ["Corefile:2:21: error: byzantine-consensus: expected a cluster file with at most 1 faults, found 2"]
+    );
+}
+
+#[test]
+fn policy_that_needs_a_validator_is_refused_with_its_place() {
+    let folder = folder();
+    let path = folder.path().join("cluster.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("\".\" = \"records\"", "\".\" = \"dnssec\"");
+    let line = text.lines().position(|line| line == "\".\" = \"dnssec\"").unwrap() + 1;
+    fs::write(&path, text).unwrap();
+    assert_eq!(
+        errors(&needed(), folder.path()),
+        [format!(
+            "Corefile:2:21: error: byzantine-consensus: cluster.toml:{line}:7: policy `dnssec` needs a DNSSEC validator, which this version \
+             has not: nothing in the zone would be answered; the strictest policy that it has is `strong`"
+        )]
+    );
+}
+
+#[test]
+fn log_of_another_cluster_file_is_refused_before_anything_starts() {
+    let folder = folder_without_log();
+    let ours = Setting::new().cluster;
+    let mut other = Cluster::clone(&ours);
+    other.policies.insert(certificate::name::parse("example.org").unwrap(), Policy::Strong);
+    begin_log(folder.path(), &other, 1);
+    let expected = format!(
+        "\
+Corefile:4:8: error: byzantine-consensus: state: `state`: expected the log of replica 1 under this cluster file ({}), found that of replica 1 under another ({})
+    4 |  state state
+      |        ^^^^^
+hint: a replica keeps to the cluster file that its log began under: put that file back. To change it, make a new cluster: \
+`quorate cluster new --settings cluster.toml`. Move the folder away only if the other replicas vote under this very file: \
+when all do so, nobody votes, ever
+",
+        &ours.digest().to_string()[..12],
+        &other.digest().to_string()[..12],
+    );
+    assert_eq!(told(&needed(), folder.path()), expected);
+}
+
+#[test]
+fn log_of_another_replica_is_refused_before_anything_starts() {
+    let folder = folder_without_log();
+    begin_log(folder.path(), &Setting::new().cluster, 2);
+    assert_eq!(
+        errors(&needed(), folder.path()),
+        [
+            "Corefile:4:8: error: byzantine-consensus: state: `state`: expected the log of replica 1, found that of replica 2"
+        ]
+    );
+}
+
+#[test]
+fn absent_and_empty_state_folders_are_warned_of_and_left_as_they_are() {
+    let folder = folder_without_log();
+    let state = folder.path().join("state");
+    let expected = "\
+Corefile:4:8: warning: byzantine-consensus: state: no log in `state`: replica 1 learns from others that vote, and votes later
+    4 |  state state
+      |        ^^^^^
+hint: a new cluster begins with the folder `state` that `quorate cluster new` wrote for each replica; without those nobody votes, ever
+";
+    assert_eq!(told(&needed(), folder.path()), expected);
+    assert!(!state.exists());
+    fs::create_dir(&state).unwrap();
+    assert_eq!(told(&needed(), folder.path()), expected);
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+}
+
+#[test]
+fn state_folder_that_cannot_be_looked_into_is_warned_of() {
+    let folder = folder_without_log();
+    fs::write(folder.path().join("state"), "a file").unwrap();
+    let told = told(&needed(), folder.path());
+    assert!(
+        told.starts_with("Corefile:4:8: warning: byzantine-consensus: state: cannot look into `state`: "),
+        "{told}"
     );
 }
 

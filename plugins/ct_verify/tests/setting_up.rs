@@ -112,6 +112,7 @@ fn second_block_may_not_use(folder: &str) {
         metrics: Default::default(),
         nodes: Default::default(),
         claims: Default::default(),
+        fatal: Default::default(),
     };
     let count = |diagnostics: &mut Vec<corefile::Diagnostic>, number: usize| {
         crate::registry::set_up(&tree.blocks[number], &context, diagnostics).plugins.len()

@@ -87,12 +87,22 @@ async fn serve(args: &ServeArgs, log: &Log) -> Result<(), Failure> {
     print_addresses(&running);
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     manager.tell(State::Ready);
-    while matches!(next(&mut signals, &watch).await, Asked::Reload) {
-        manager.tell(State::Reloading);
-        if let Some(debug) = reload(args, &lasting, &mut running, &mut watch, &process).await {
-            log.debug(debug);
+    let mut reloaded = false;
+    loop {
+        match next(&mut signals, &watch, &lasting).await {
+            Asked::Stop => break,
+            // What was reloaded answers in part: whoever said this told the log, and answers no more.
+            Asked::End(_) if reloaded => {}
+            Asked::End(reason) => return Err(Failure::Say(reason)),
+            Asked::Reload => {
+                manager.tell(State::Reloading);
+                if let Some(debug) = reload(args, &lasting, &mut running, &mut watch, &process).await {
+                    log.debug(debug);
+                    reloaded = true;
+                }
+                manager.tell(State::Ready);
+            }
         }
-        manager.tell(State::Ready);
     }
     let lameduck = running.begin_stop();
     manager.tell(State::Stopping(lameduck + 2 * STOP_TIMEOUT));
@@ -146,10 +156,11 @@ impl ProcessMetrics {
     }
 }
 
-/// Waits for a signal, or for a change of the files.
-async fn next(signals: &mut Signals, watch: &Watch) -> Asked {
+/// Waits for a signal, for a change of the files, or for a reason to end.
+async fn next(signals: &mut Signals, watch: &Watch, lasting: &Lasting) -> Asked {
     tokio::select! {
         asked = signals.next() => asked,
+        reason = lasting.fatal.heard() => Asked::End(reason),
         () = watch.changed() => {
             info!("the configuration's files have changed");
             Asked::Reload
@@ -211,10 +222,12 @@ fn print_addresses(running: &Running) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// What a signal asks for.
+/// What a signal, a file or a plugin asks for.
 enum Asked {
     Reload,
     Stop,
+    /// A plugin says why nothing can be served.
+    End(String),
 }
 
 struct Signals {
