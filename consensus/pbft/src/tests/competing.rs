@@ -142,6 +142,21 @@ fn clock_that_is_slow_keeps_nobody_from_telling_a_primary_anew() {
 }
 
 #[test]
+fn what_grew_stale_gives_way_even_to_what_is_ahead_of_the_own_clock() {
+    let mut bench = Bench::new(1);
+    let old = bench.observed(3, 7, b"seen");
+    bench.hear(3, Message::Observe(old));
+    let later_ms = WALL_MS + bench.now + 12_000;
+    let sets = (0..4).map(|of| bench.observed_at(of, 8, b"seen", later_ms)).collect();
+    let batch = Batch { operations: vec![operation(8)], sets };
+    let proposal = bench.signed(0, bench.header_over(1, &batch), batch);
+    bench.decide(&proposal);
+    let set = bench.observed_at(3, 7, b"seen", later_ms);
+    bench.hear(3, Message::Observe(set));
+    assert_eq!(held_ms(&bench, 7), Some(12_000));
+}
+
+#[test]
 fn observations_from_before_a_pause_do_not_keep_out_those_from_after_it() {
     let mut small = parameters(0, 4, 1);
     small.observation_window_ms = 1000;
