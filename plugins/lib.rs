@@ -15,6 +15,7 @@ pub mod chain;
 pub mod chaos;
 pub mod ct_verify;
 pub mod debug;
+pub mod erratic;
 pub mod error;
 pub mod errors;
 pub mod fatal;

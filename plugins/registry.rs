@@ -71,6 +71,7 @@ pub const PLUGINS: &[Entry] = &[
         setup: crate::r#loop::setup,
     },
     Entry { name: "forward", summary: "asks other servers", setup: crate::forward::setup::setup },
+    Entry { name: "erratic", summary: "answers badly, for tests of clients", setup: crate::erratic::setup },
     Entry { name: "whoami", summary: "tells a client its own address", setup: crate::whoami::setup },
 ];
 
