@@ -4,7 +4,7 @@ use std::sync::Weak;
 
 use bytes::Bytes;
 use certificate::{Digest, ReplicaId};
-use node::{Host, NodeHandle};
+use node::{Host, NodeHandle, Round};
 use pbft::{Decided, Early, Fault, Lookup};
 use tracing::debug;
 
@@ -38,6 +38,12 @@ impl Host for Callbacks {
         // Hashing and encoding must not hold the replica up.
         let decided = decided.clone();
         consensus.runtime.clone().spawn(async move { consensus.take_slot(&decided) });
+    }
+
+    fn measured(&self, round: &Round) {
+        if let Some(consensus) = self.0.upgrade() {
+            consensus.metrics.rounds.take(round);
+        }
     }
 
     fn answered(&self, from: ReplicaId, operation: Digest, bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! Counters of the plugin.
+//! Counters of the plugin, each with the name of its cluster: a process may take part in several.
 
 use std::sync::Arc;
 
@@ -7,30 +7,31 @@ use certificate::{OperationKind, ReplicaSet};
 use node::NodeStatus;
 use pbft::{Standing, Status};
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Metric;
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
 use super::opinion::OpinionMetrics;
+use super::rounds::RoundMetrics;
+use super::traffic::TrafficMetrics;
 use crate::metrics::Metrics;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ClassLabel {
+    cluster: String,
     class: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KindLabel {
+    cluster: String,
     kind: &'static str,
     class: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReplicaLabel {
-    replica: u8,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -45,9 +46,48 @@ struct StandingLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PeerLabel {
-    cluster: String,
-    replica: u8,
+pub(super) struct PeerLabel {
+    pub(super) cluster: String,
+    pub(super) replica: u8,
+}
+
+/// Makes the series of one cluster.
+pub(super) struct Series<'a> {
+    metrics: &'a Metrics,
+    cluster: &'a str,
+}
+
+impl Series<'_> {
+    fn label(&self) -> ClusterLabel {
+        ClusterLabel { cluster: self.cluster.to_owned() }
+    }
+
+    /// A counter that begins at 0.
+    pub(super) fn counter(&self, name: &'static str, help: &'static str) -> Counter {
+        self.metrics
+            .metric(name, help, Family::<ClusterLabel, Counter>::default)
+            .get_or_create_owned(&self.label())
+    }
+
+    /// A histogram with the buckets that `make` gives it.
+    pub(super) fn histogram(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        make: fn() -> Histogram,
+    ) -> Histogram {
+        let family = || Family::<ClusterLabel, Histogram, fn() -> Histogram>::new_with_constructor(make);
+        self.metrics.metric(name, help, family).get_or_create_owned(&self.label())
+    }
+
+    /// Series of the other replicas, which begin when there is something to say.
+    pub(super) fn by_peer<M: Metric + TypedMetric + Clone + Default + Send>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Family<PeerLabel, M> {
+        self.metrics.metric(name, help, Family::default)
+    }
 }
 
 /// Gauges follow the replica at most so late: a busy one changes with every message.
@@ -80,12 +120,13 @@ struct ReplicaMetrics {
     slow_path: Counter,
 }
 
-/// What the plugin counts, over all clusters of the process.
+/// What the plugin counts about one cluster.
 #[derive(Clone)]
 pub struct ConsensusMetrics {
+    cluster: Arc<str>,
     decided: Family<ClassLabel, Counter>,
     decided_beside: Family<KindLabel, Counter>,
-    out_voted: Family<ReplicaLabel, Counter>,
+    out_voted: Family<PeerLabel, Counter>,
     /// Queries answered with a decision that still held.
     pub held: Counter,
     /// Queries answered before the certificate of their answer was complete.
@@ -104,13 +145,18 @@ pub struct ConsensusMetrics {
     pub decision_seconds: Histogram,
     /// What is made of the other replicas.
     pub opinion: OpinionMetrics,
+    /// How long agreeing takes, and how much is agreed on at once.
+    pub rounds: RoundMetrics,
+    traffic: TrafficMetrics,
     replica: ReplicaMetrics,
 }
 
 impl ConsensusMetrics {
-    /// The counters in `metrics`.
-    pub fn new(metrics: &Metrics) -> ConsensusMetrics {
+    /// The counters of `cluster` in `metrics`.
+    pub fn new(metrics: &Metrics, cluster: &str) -> ConsensusMetrics {
+        let series = Series { metrics, cluster };
         ConsensusMetrics {
+            cluster: cluster.into(),
             decided: metrics.metric(
                 "quorate_consensus_decisions",
                 "Questions decided, by class",
@@ -121,60 +167,53 @@ impl ConsensusMetrics {
                 "Operations decided beside questions, by kind and class",
                 Family::default,
             ),
-            out_voted: metrics.metric(
+            out_voted: series.by_peer(
                 "quorate_consensus_out_voted",
                 "Observations that the decision does not agree with, by replica: one that lies, or is lied to",
-                Family::default,
             ),
-            held: metrics.metric(
-                "quorate_consensus_held",
-                "Queries answered with a decision that still held",
-                Counter::default,
-            ),
-            early: metrics.metric(
+            held: series
+                .counter("quorate_consensus_held", "Queries answered with a decision that still held"),
+            early: series.counter(
                 "quorate_consensus_early",
                 "Queries answered before the certificate of their answer was complete",
-                Counter::default,
             ),
-            withheld: metrics.metric(
+            withheld: series.counter(
                 "quorate_consensus_early_withheld",
                 "Slots whose answers waited for their commits because a replica's reputation was below that of `fast-path on`",
-                Counter::default,
             ),
-            undecided: metrics.metric(
-                "quorate_consensus_undecided",
-                "Queries without a decision at their deadline",
-                Counter::default,
-            ),
-            differences: metrics.metric(
+            undecided: series
+                .counter("quorate_consensus_undecided", "Queries without a decision at their deadline"),
+            differences: series.counter(
                 "quorate_consensus_differences",
                 "Own answers under the policy `observe` that differ from what the cluster decided",
-                Counter::default,
             ),
-            handed_out: metrics.metric(
+            handed_out: series.counter(
                 "quorate_consensus_handed_out",
                 "Certified answers handed to replicas that were behind",
-                Counter::default,
             ),
-            faults: metrics.metric("quorate_consensus_faults", "Faults of other replicas", Counter::default),
-            decision_seconds: metrics.metric(
+            faults: series.counter("quorate_consensus_faults", "Faults of other replicas"),
+            decision_seconds: series.histogram(
                 "quorate_consensus_decision_seconds",
                 "From the request to the decision, as a query waits for it",
                 || Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             ),
             opinion: OpinionMetrics::new(metrics),
-            replica: ReplicaMetrics::new(metrics),
+            rounds: RoundMetrics::new(&series),
+            traffic: TrafficMetrics::new(&series),
+            replica: ReplicaMetrics::new(&series),
         }
     }
 
-    /// Shows how the replica of `cluster` stands, until it stops.
-    pub async fn follow(self, cluster: Arc<str>, mut status: watch::Receiver<NodeStatus>) {
-        let mut before = Status::default();
+    /// Shows how the replica stands, until it stops.
+    pub async fn follow(self, mut status: watch::Receiver<NodeStatus>) {
+        let mut before: Option<NodeStatus> = None;
         loop {
             let now = status.borrow_and_update().clone();
-            self.replica.show(&cluster, &before, &now.replica);
-            self.replica.show_presence(&cluster, &now);
-            before = now.replica;
+            let replica_before = before.as_ref().map(|status| status.replica).unwrap_or_default();
+            self.replica.show(&self.cluster, &replica_before, &now.replica);
+            self.replica.show_presence(&self.cluster, &now);
+            self.traffic.show(&self.cluster, before.as_ref(), &now);
+            before = Some(now);
             if status.changed().await.is_err() {
                 return;
             }
@@ -185,7 +224,8 @@ impl ConsensusMetrics {
     /// Counts the replicas that saw something else than what was agreed on.
     pub fn out_voted(&self, replicas: ReplicaSet) {
         for replica in replicas.iter() {
-            self.out_voted.get_or_create(&ReplicaLabel { replica: replica.0 }).inc();
+            let of = PeerLabel { cluster: self.cluster.to_string(), replica: replica.0 };
+            self.out_voted.get_or_create(&of).inc();
         }
     }
 
@@ -196,18 +236,21 @@ impl ConsensusMetrics {
             OperationKind::UpdateInputs => "update-inputs",
             OperationKind::Null | OperationKind::Resolve | OperationKind::NewEpoch => return,
         };
-        self.decided_beside.get_or_create(&KindLabel { kind, class: class.name() }).inc();
+        let of = KindLabel { cluster: self.cluster.to_string(), kind, class: class.name() };
+        self.decided_beside.get_or_create(&of).inc();
     }
 
     /// Counts a decided question.
     pub fn decided(&self, class: Class) {
-        self.decided.get_or_create(&ClassLabel { class: class.name() }).inc();
+        let of = ClassLabel { cluster: self.cluster.to_string(), class: class.name() };
+        self.decided.get_or_create(&of).inc();
     }
 }
 
 impl ReplicaMetrics {
-    fn new(metrics: &Metrics) -> ReplicaMetrics {
-        let counter = |name, help| metrics.metric(name, help, Counter::default);
+    fn new(series: &Series<'_>) -> ReplicaMetrics {
+        let metrics = series.metrics;
+        let counter = |name, help| series.counter(name, help);
         let gauge = |name, help| metrics.metric(name, help, Family::<ClusterLabel, Gauge>::default);
         ReplicaMetrics {
             view: gauge("quorate_consensus_view", "The view that the replica is in or moves to"),
@@ -225,11 +268,8 @@ impl ReplicaMetrics {
                 "1 while enough replicas are connected here to decide anything",
             ),
             quorum: gauge("quorate_consensus_quorum", "How many replicas it takes to decide anything"),
-            connected: metrics.metric(
-                "quorate_consensus_connected",
-                "1 while there is a connection with a replica",
-                Family::default,
-            ),
+            connected: series
+                .by_peer("quorate_consensus_connected", "1 while there is a connection with a replica"),
             executed: gauge("quorate_consensus_executed_slot", "The last slot that the replica executed"),
             stable: gauge("quorate_consensus_stable_slot", "The slot of the last stable checkpoint"),
             view_changes: counter("quorate_consensus_view_changes", "Views that the replica gave up"),

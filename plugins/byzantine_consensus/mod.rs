@@ -23,8 +23,10 @@ mod metrics;
 mod nodes;
 mod opinion;
 mod question;
+mod rounds;
 mod setup;
 mod store;
+mod traffic;
 mod validations;
 mod waiting;
 

@@ -217,7 +217,7 @@ impl Nodes {
         let consensus = Arc::new(Consensus::new(identity));
         let node =
             Node::start(config(), consensus.judge.clone(), Arc::new(Callbacks(Arc::downgrade(&consensus))))?;
-        tokio::spawn(identity.metrics.clone().follow(identity.cluster.name.as_str().into(), node.watch()));
+        tokio::spawn(identity.metrics.clone().follow(node.watch()));
         consensus.set_node(node);
         tokio::spawn(opinion::follow(Arc::downgrade(&consensus)));
         tokio::spawn(validations::tell(Arc::downgrade(&consensus)));

@@ -94,6 +94,8 @@ pub struct OpinionMetrics {
     quarantined: Family<Replica, Gauge>,
     indicator: Family<Indicated, Gauge>,
     offences: Family<Offended, Counter>,
+    labels: Family<Replica, Counter>,
+    labels_confirmed: Family<Replica, Counter>,
     latency: Family<Quantile, Share>,
     participation: Family<Replica, Share>,
     accuracy: Family<Replica, Share>,
@@ -135,6 +137,11 @@ impl OpinionMetrics {
                 "quorate_consensus_offences",
                 "What a replica did wrong, as seen here, by kind and class of fault",
                 Family::default,
+            ),
+            labels: by_peer("quorate_consensus_labels", "How often a replica was called Byzantine here"),
+            labels_confirmed: by_peer(
+                "quorate_consensus_labels_confirmed",
+                "Those of these labels that a proof of a broken rule bears out, from before or after",
             ),
             latency: metrics.metric(
                 "quorate_consensus_vote_latency_seconds",
@@ -214,6 +221,8 @@ impl OpinionMetrics {
             hold(&self.indicator, &of, one.indicators.contains(&indicator));
         }
         self.words.show(&cluster, one);
+        raise(&self.labels.get_or_create(&of), figures.labels);
+        raise(&self.labels_confirmed.get_or_create(&of), figures.labels_confirmed);
         for (offence, count) in &figures.offences {
             let class = offence.class().name();
             let of = Offended { cluster: cluster.clone(), replica, offence: offence.name(), class };

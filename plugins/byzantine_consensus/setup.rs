@@ -60,7 +60,7 @@ pub fn setup(
         seed: Arc::new(seed),
         state: root.join(&words.state),
         settings: node_settings(&words, &cluster),
-        metrics: ConsensusMetrics::new(&context.metrics),
+        metrics: ConsensusMetrics::new(&context.metrics, &cluster.name),
         cluster: Arc::new(cluster),
     };
     block.plugins.push(Arc::new(ByzantineConsensus::new(settings, identity, context.nodes.clone())));

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use certificate::leaf::{Class, Leaf};
 use certificate::{Digest, ReplicaId, Sequence};
+use moka::policy::EvictionPolicy;
 
 use crate::certification::Completion;
 use crate::response::Certified;
 
 /// Bytes of answers, certificates and observations that are kept.
 pub const STORE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of answers that are kept by their references, also when a later slot has replaced them.
+pub const REFERENCED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// What an entry costs beside its own bytes.
 const ENTRY_BYTES: usize = 600;
 /// Slots whose answers may wait for their commits: more than any cluster has in flight.
@@ -80,9 +83,11 @@ impl Held {
     }
 }
 
-/// The decisions by question, bounded in bytes.
+/// The decisions by question and by reference, both bounded in bytes.
 pub struct Store {
     entries: moka::sync::Cache<Digest, Arc<Held>>,
+    /// By the reference that clients got instead of the certificate: the last ones, also when the question was decided anew since.
+    referenced: moka::sync::Cache<[u8; 33], Arc<Held>>,
     /// The questions whose answers wait for their commits, by slot.
     early: Mutex<BTreeMap<Sequence, Vec<Digest>>>,
 }
@@ -101,7 +106,13 @@ impl Default for Store {
             .max_capacity(STORE_BYTES_MAX)
             .weigher(|_, held: &Arc<Held>| held.weight())
             .build();
-        Store { entries, early: Mutex::default() }
+        // What is asked for often is no better than what nobody has asked for yet.
+        let referenced = moka::sync::Cache::builder()
+            .max_capacity(REFERENCED_BYTES_MAX)
+            .weigher(|_, held: &Arc<Held>| held.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Store { entries, referenced, early: Mutex::default() }
     }
 }
 
@@ -138,7 +149,30 @@ impl Store {
             known.certificate.complete(certified);
             known
         });
-        Kept { held: entry.into_value(), contradicts }
+        let kept = entry.into_value();
+        let is_same = kept.sequence == held.sequence && kept.leaf == held.leaf;
+        self.refer(if is_same { &kept } else { held });
+        Kept { held: kept, contradicts }
+    }
+
+    /// Keeps an answer by its reference once its certificate is complete; the first copy stays, which has its observations if any has.
+    fn refer(&self, held: &Arc<Held>) {
+        if let Some(certified) = held.certificate.get() {
+            self.referenced.entry(certified.reference).or_insert_with(|| held.clone());
+        }
+    }
+
+    /// The certified answer that a client got this reference of.
+    pub fn referenced(&self, reference: &[u8; 33]) -> Option<Arc<Held>> {
+        self.referenced.get(reference)
+    }
+
+    /// The certified answers of a slot that are kept, in the order of the slot. Looks at all that are kept.
+    pub fn of_slot(&self, sequence: Sequence) -> Vec<Arc<Held>> {
+        let all = self.referenced.iter().map(|(_, held)| held);
+        let mut found: Vec<Arc<Held>> = all.filter(|held| held.sequence == sequence).collect();
+        found.sort_by_key(|held| held.certificate.get().map(|certified| certified.answer.index));
+        found
     }
 
     fn note_early(&self, sequence: Sequence, key: Digest) {

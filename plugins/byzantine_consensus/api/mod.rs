@@ -12,10 +12,15 @@ mod quarantine;
 mod status;
 mod validate;
 
+use std::fmt::Write as _;
+
 use certificate::ReplicaSet;
 use serde_json::{Value, json};
 
 use super::consensus::Consensus;
+
+/// Below it stand references.
+const CERTIFICATES: &str = "/v1/certificates/";
 
 /// The one path that takes a body.
 pub const VALIDATE: &str = "/v1/certificates/validate";
@@ -34,7 +39,8 @@ pub fn answer(consensus: &Consensus, path: &str, query: &str) -> Option<(u16, St
         "/v1/evidence" => evidence::evidence(consensus, query),
         "/v1/filter" => filter::filter(consensus),
         "/v1/certificates" => certificates::certificate(consensus, query),
-        _ => return None,
+        VALIDATE => return None,
+        _ => certificates::redeemed(consensus, path.strip_prefix(CERTIFICATES)?),
     };
     Some((status, body.to_string()))
 }
@@ -59,6 +65,14 @@ pub async fn post(consensus: &Consensus, path: &str, query: &str, body: &[u8]) -
 
 fn refuse(status: u16, why: impl Into<String>) -> Answer {
     (status, json!({ "error": why.into() }))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn ids(set: ReplicaSet) -> Vec<u8> {

@@ -49,6 +49,8 @@ fn assessment(one: &Assessment, peer: &PeerState, with_history: bool) -> Value {
         "address": peer.address,
         "connected": peer.connected,
         "round_trip_ms": peer.round_trip.map(|time| rounded(time.as_secs_f64() * 1000.0)),
+        "packets_sent": peer.packets.sent,
+        "packets_lost": peer.packets.lost,
         "problem": peer.problem,
         "is_byzantine": one.is_byzantine,
         "confidence": rounded(one.confidence),
@@ -58,6 +60,11 @@ fn assessment(one: &Assessment, peer: &PeerState, with_history: bool) -> Value {
         "quarantined": one.quarantined.map(|quarantined| quarantine(&quarantined)),
         "tightened": one.tightened,
         "trust": rounded(one.trust),
+        "labels": {
+            "given": one.statistics.labels,
+            "confirmed": one.statistics.labels_confirmed,
+            "unproven": one.statistics.labels - one.statistics.labels_confirmed,
+        },
         "reputation": {
             "score": rounded(one.reputation.score),
             "historical_average": rounded(one.reputation.historical_average),

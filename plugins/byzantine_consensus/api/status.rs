@@ -1,11 +1,15 @@
 //! `/v1/status` and `/v1/cluster`: how this replica stands, and what all replicas have in common.
 
+use std::time::Duration;
+
+use node::{Counters, PeerState};
 use serde_json::{Value, json};
 
 use super::ids;
 use super::opinion::rounded;
 use crate::byzantine_consensus::consensus::Consensus;
 use crate::byzantine_consensus::metrics::standing_name;
+use crate::byzantine_consensus::rounds::{RoundFigures, Spread};
 
 /// How this replica stands.
 pub fn status(consensus: &Consensus) -> Value {
@@ -33,6 +37,10 @@ pub fn status(consensus: &Consensus) -> Value {
         "faults": status.counters.faults,
         "evidence_lost": status.counters.evidence_lost,
         "strangers": status.counters.strangers,
+        "counters": counters(&status.counters),
+        "agreement": agreement(&consensus.metrics.rounds.figures()),
+        "labels": labels(consensus),
+        "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
         "fast_path": consensus.settings.fast_path.to_string(),
         "detector": consensus.settings.detector,
         "trusted": ids(consensus.trusted()),
@@ -42,6 +50,51 @@ pub fn status(consensus: &Consensus) -> Value {
         "filter_fallback": consensus.node().filter_fallback(),
         "waiting_questions": consensus.waiting.len(),
         "held_answers": consensus.store.len(),
+    })
+}
+
+/// All that the node counts, by name.
+fn counters(counters: &Counters) -> Value {
+    counters.all().iter().map(|counted| (counted.name.to_owned(), json!(counted.value))).collect()
+}
+
+/// How long agreeing took in the last slots, and how much was in each. What is of nothing is null.
+fn agreement(figures: &RoundFigures) -> Value {
+    json!({
+        "of_slots": figures.slots,
+        "from_proposal_ms": figures.agreement.map(spread),
+        "from_observations_ms": figures.ordering.map(spread),
+        "entries_per_slot": figures.entries.map(rounded),
+        "bytes_per_slot": figures.bytes.map(rounded),
+    })
+}
+
+fn spread(spread: Spread) -> Value {
+    let ms = |time: Duration| rounded(time.as_secs_f64() * 1000.0);
+    json!({ "p50": ms(spread.p50), "p90": ms(spread.p90), "p99": ms(spread.p99) })
+}
+
+/// How often a replica was called Byzantine here, over all of them, and how many of these labels a proof bears out.
+fn labels(consensus: &Consensus) -> Value {
+    let assessments = consensus.node().assessments();
+    let given: u64 = assessments.iter().map(|one| one.statistics.labels).sum();
+    let confirmed: u64 = assessments.iter().map(|one| one.statistics.labels_confirmed).sum();
+    json!({ "given": given, "confirmed": confirmed, "unproven": given - confirmed })
+}
+
+fn peer(peer: &PeerState) -> Value {
+    json!({
+        "id": peer.id.0,
+        "name": peer.name,
+        "address": peer.address,
+        "connected": peer.connected,
+        "quarantined": peer.quarantined,
+        "last_seen_ms": peer.last_seen_ms,
+        "queued_bytes": peer.queued_bytes,
+        "round_trip_ms": peer.round_trip.map(|time| rounded(time.as_secs_f64() * 1000.0)),
+        "packets_sent": peer.packets.sent,
+        "packets_lost": peer.packets.lost,
+        "problem": peer.problem,
     })
 }
 

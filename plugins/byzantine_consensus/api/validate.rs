@@ -1,6 +1,5 @@
 //! `POST /v1/certificates/validate`: has the cluster judge a certificate, and returns what it decided with the quorum's signatures.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use pbft::Operation;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, ids, refuse};
+use super::{Answer, hexadecimal, ids, refuse};
 use crate::byzantine_consensus::consensus::{Consensus, wall_ms};
 use crate::byzantine_consensus::judge::operation_of;
 use crate::byzantine_consensus::store::Held;
@@ -81,13 +80,5 @@ fn shown(certified: &Certified) -> serde_json::Value {
         "slot": certificate.header.sequence.0,
         "signers": ids(certificate.signers),
         "leaf-subject": hexadecimal(&leaf.subject.operation_bytes()),
-    })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }

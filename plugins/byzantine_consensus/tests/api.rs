@@ -16,6 +16,8 @@ use crate::byzantine_consensus::consensus::wall_ms;
 use crate::rehearsal::{query, with_edns};
 
 const NAME: &str = "www.example.org.";
+const EXPECTED_REFERENCE: &str =
+    "expected a reference: the 66 hexadecimal digits, the first two `02`, that the EDNS option held";
 
 /// What replica 0 answers.
 fn get(four: &Four, path: &str, query: &str) -> Option<(u16, Value)> {
@@ -56,8 +58,84 @@ async fn status_shows_how_the_replica_stands() {
         ("faults", json!(0)),
         ("strangers", json!(0)),
         ("waiting_questions", json!(0)),
+        ("labels", json!({ "given": 0, "confirmed": 0, "unproven": 0 })),
     ] {
         assert_eq!(body[key], expected, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_shows_what_the_node_counts_and_how_it_fares_with_each_peer() {
+    let four = decided().await;
+    let get = || get(&four, "/v1/status", "").expect("a path of ours").1;
+    until("the slot is in the status", || get()["counters"]["slots_decided"] == 1).await;
+    let body = get();
+    let all = four.replica(0).consensus.node().status().counters.all();
+    assert_eq!(body["counters"].as_object().map(serde_json::Map::len), Some(all.len()));
+    for counted in all {
+        assert!(body["counters"][counted.name].is_u64(), "{}", counted.name);
+    }
+    assert!(body["counters"]["messages_in"].as_u64() > Some(0), "{body}");
+    let peers = body["peers"].as_array().expect("a list");
+    assert_eq!(peers.iter().map(|peer| &peer["id"]).collect::<Vec<_>>(), [1, 2, 3]);
+    for peer in peers {
+        assert!(peer["packets_sent"].as_u64() > peer["packets_lost"].as_u64(), "{peer}");
+        assert!(peer["round_trip_ms"].is_f64(), "{peer}");
+    }
+    // One question in one slot, which replica 0 proposed itself.
+    let agreement = &body["agreement"];
+    assert_eq!([&agreement["of_slots"], &agreement["entries_per_slot"]], [&json!(1), &json!(1.0)]);
+    assert!(agreement["bytes_per_slot"].as_f64() > Some(100.0), "{agreement}");
+    assert!(agreement["from_proposal_ms"]["p50"].is_f64(), "{agreement}");
+    assert!(agreement["from_observations_ms"]["p99"].is_f64(), "{agreement}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_show_what_the_node_counts_and_how_agreeing_goes() {
+    let four = decided().await;
+    let shown = || four.replica(0).metrics.encode();
+    let has = |line: &str| shown().lines().any(|shown| shown == line);
+    until("the slot shows", || has("quorate_node_slots_decided_total{cluster=\"example\"} 1")).await;
+    for line in [
+        "quorate_node_operations_decided_total{cluster=\"example\"} 1",
+        "quorate_node_queue_drops_total{cluster=\"example\"} 0",
+        "quorate_consensus_decisions_total{cluster=\"example\",class=\"strong\"} 1",
+        "quorate_consensus_agreement_seconds_count{cluster=\"example\"} 1",
+        "quorate_consensus_ordering_seconds_count{cluster=\"example\"} 1",
+        "quorate_consensus_slot_entries_sum{cluster=\"example\"} 1.0",
+        "quorate_consensus_slot_bytes_count{cluster=\"example\"} 1",
+    ] {
+        until(line, || has(line)).await;
+    }
+    let text = shown();
+    assert!(text.contains("# HELP quorate_node_bytes_in Bytes of frames from peers.\n"), "{text}");
+    for series in [
+        "quorate_peer_packets_sent_total{cluster=\"example\",replica=\"2\"} ",
+        "quorate_peer_packets_lost_total{cluster=\"example\",replica=\"2\"} ",
+        "quorate_peer_round_trip_seconds{cluster=\"example\",replica=\"2\"} ",
+    ] {
+        assert!(text.contains(series), "{series}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reference_leads_to_its_certificate_at_every_replica_and_so_does_the_slot() {
+    let four = decided().await;
+    let certified = certified(&four.ask(1, NAME, RecordType::A).await).await;
+    let digits: String = certified.reference.iter().map(|byte| format!("{byte:02X}")).collect();
+    for id in [0, 1] {
+        let get = |path: &str, query: &str| {
+            let (status, body) =
+                four.replica(id).chain.plugins()[0].api(path, query).expect("a path of ours");
+            (status, serde_json::from_str::<Value>(&body).expect("JSON"))
+        };
+        until("it is held", || get("/v1/certificates", "slot=1").0 == 200).await;
+        let (status, by_reference) = get(&format!("/v1/certificates/{digits}"), "");
+        let (_, by_name) = get("/v1/certificates", "name=www.example.org");
+        let (_, by_slot) = get("/v1/certificates", "slot=1");
+        assert_eq!((status, &by_reference), (200, &by_name));
+        assert_eq!(by_reference["reference"], digits.to_lowercase());
+        assert_eq!(by_slot, json!({ "slot": 1, "certificates": [by_name] }));
     }
 }
 
@@ -141,8 +219,19 @@ async fn requests_that_lead_nowhere_say_why() {
             404,
             "no decision about this question is held here; ask for it with `dig` first",
         ),
-        ("", 400, "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`"),
-        ("type=A", 400, "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`"),
+        (
+            "",
+            400,
+            "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`, or `slot=NUMBER`",
+        ),
+        (
+            "type=A",
+            400,
+            "expected `name=NAME`, such as `/v1/certificates?name=www.example.org&type=A`, or `slot=NUMBER`",
+        ),
+        ("name=www.example.org&slot=1", 400, "expected `name=NAME` or `slot=NUMBER`, found both"),
+        ("slot=-1", 400, "expected `slot=NUMBER`, such as `slot=1042`"),
+        ("slot=7", 404, "no certificate of slot 7 is held here, or not any more; the last slot is 0"),
         ("name=www.example.org&type=ADDRESS", 400, "expected `type=TYPE`, such as `type=AAAA`"),
         ("name=www..example.org", 400, "expected a domain name after `name=`"),
     ] {
@@ -150,4 +239,21 @@ async fn requests_that_lead_nowhere_say_why() {
         assert_eq!(answer, (status, json!({ "error": error })), "{query}");
     }
     assert_eq!(get(&four, "/v1/other", ""), None);
+    assert_eq!(get(&four, "/v1/certificates/validate", ""), None, "it takes a body");
+    let digits = "ab".repeat(32);
+    for (reference, status, error) in [
+        (
+            format!("02{digits}"),
+            404,
+            "no certificate of this reference is held here, or not any more; another replica may hold it",
+        ),
+        (format!("01{digits}"), 400, EXPECTED_REFERENCE),
+        (digits.clone(), 400, EXPECTED_REFERENCE),
+        (format!("02{}", digits.replace('a', "+")), 400, EXPECTED_REFERENCE),
+        (format!("02{}", "é".repeat(32)), 400, EXPECTED_REFERENCE),
+        (String::new(), 400, EXPECTED_REFERENCE),
+    ] {
+        let answer = get(&four, &format!("/v1/certificates/{reference}"), "").expect("a path of ours");
+        assert_eq!(answer, (status, json!({ "error": error })), "{reference}");
+    }
 }

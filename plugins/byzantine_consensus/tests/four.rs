@@ -118,7 +118,7 @@ impl Four {
     pub fn start_with(&mut self, id: u8, settings: QuerySettings, change: impl FnOnce(&mut NodeSettings)) {
         let metrics = Metrics::new();
         let (nodes, mut identity) = (Arc::<Nodes>::default(), self.identity(id));
-        identity.metrics = ConsensusMetrics::new(&metrics);
+        identity.metrics = ConsensusMetrics::new(&metrics, &identity.cluster.name);
         change(&mut identity.settings);
         let socket = self.setting.sockets[usize::from(id)].try_clone().unwrap();
         let node_config =

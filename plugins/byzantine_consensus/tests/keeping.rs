@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use certificate::Sequence;
+use certificate::{ReplicaId, Sequence};
 
 use super::setting::{Setting, question};
 use super::upstream::{address, nxdomain};
 use crate::byzantine_consensus::judge::key;
-use crate::byzantine_consensus::store::{Held, Store};
+use crate::byzantine_consensus::store::{Evidence, Held, Store};
+use crate::certification::Completion;
 use crate::rehearsal::{a, answer};
 
 const TIME: u64 = 1_795_357_560_000;
@@ -45,6 +46,45 @@ fn a_handed_out_copy_does_not_replace_the_decision_with_its_observations() {
     store.insert(key, &own);
     store.insert(key, &held(8));
     assert!(Arc::ptr_eq(&store.get(&key).unwrap(), &own));
+}
+
+#[test]
+fn reference_outlives_the_next_decision_about_its_question() {
+    let (store, key) = (Store::default(), key(&question("www.example.org")));
+    let (first, second) = (held(7), held(8));
+    let reference = |held: &Held| held.certificate.get().unwrap().reference;
+    assert_ne!(reference(&first), reference(&second));
+    for held in [&first, &second] {
+        store.insert(key, held);
+    }
+    for held in [first, second] {
+        assert!(Arc::ptr_eq(&store.referenced(&reference(&held)).unwrap(), &held));
+        let of_slot = store.of_slot(held.sequence);
+        assert!(of_slot.len() == 1 && Arc::ptr_eq(&of_slot[0], &held));
+    }
+    assert!(store.of_slot(Sequence(9)).is_empty() && store.referenced(&[2; 33]).is_none());
+}
+
+#[test]
+fn answer_has_its_reference_when_its_certificate_is_complete_and_its_observations_with_it() {
+    let (store, key) = (Store::default(), key(&question("www.example.org")));
+    let complete = held(7);
+    let certified = complete.certificate.get().unwrap();
+    let early = Arc::new(Held {
+        sequence: Sequence(7),
+        leaf: complete.leaf.clone(),
+        certificate: Completion::open(65_321),
+        extra: Vec::new(),
+        evidence: vec![Evidence { replica: ReplicaId(1), time_ms: TIME, payload: Vec::new() }],
+    });
+    store.insert(key, &early);
+    assert!(store.referenced(&certified.reference).is_none());
+    store.insert(key, &complete);
+    assert!(Arc::ptr_eq(&store.referenced(&certified.reference).unwrap(), &early));
+    // A copy that comes when the question has a later decision changes nothing.
+    store.insert(key, &held(8));
+    store.insert(key, &complete);
+    assert!(Arc::ptr_eq(&store.referenced(&certified.reference).unwrap(), &early));
 }
 
 #[test]

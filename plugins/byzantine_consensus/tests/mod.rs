@@ -18,6 +18,7 @@ mod handing_out;
 mod judging;
 mod keeping;
 mod looking_up;
+mod measuring;
 mod opinion;
 mod policies;
 mod releasing;

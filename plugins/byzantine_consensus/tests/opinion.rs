@@ -212,6 +212,9 @@ fn metrics_show_what_is_known_and_nothing_else() {
         "quorate_consensus_confidence{cluster=\"example\",replica=\"2\"} 1.0",
         "quorate_consensus_reputation{cluster=\"example\",replica=\"1\"} 0.5",
         "quorate_consensus_trusted_replicas{cluster=\"example\"} 3",
+        "quorate_consensus_labels_total{cluster=\"example\",replica=\"1\"} 0",
+        "quorate_consensus_labels_total{cluster=\"example\",replica=\"2\"} 1",
+        "quorate_consensus_labels_confirmed_total{cluster=\"example\",replica=\"2\"} 1",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
     }

@@ -77,7 +77,7 @@ impl Setting {
                 filter: Mode::Off,
                 adversary: None,
             },
-            metrics: ConsensusMetrics::new(&Metrics::new()),
+            metrics: ConsensusMetrics::new(&Metrics::new(), &self.cluster.name),
         }
     }
 

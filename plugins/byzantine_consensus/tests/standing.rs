@@ -61,9 +61,10 @@ async fn view_change_shows_in_metrics_and_api_and_answers_go_on() {
     assert_eq!(response.answers.len(), 1, "{response:?}");
     let shown = || four.replica(1).metrics.encode();
     let entered = || {
-        shown()
-            .lines()
-            .any(|line| line.starts_with("quorate_consensus_new_views_total ") && !line.ends_with(" 0"))
+        shown().lines().any(|line| {
+            line.starts_with("quorate_consensus_new_views_total{cluster=\"example\"} ")
+                && !line.ends_with(" 0")
+        })
     };
     until("the new view shows", entered).await;
     until("it is active", || {
@@ -76,9 +77,9 @@ async fn view_change_shows_in_metrics_and_api_and_answers_go_on() {
         "quorate_consensus_view{cluster=\"example\"} ",
         "quorate_consensus_executed_slot{cluster=\"example\"} ",
         "quorate_consensus_stable_slot{cluster=\"example\"} 0",
-        "quorate_consensus_view_changes_total ",
-        "quorate_consensus_fast_path_total ",
-        "quorate_consensus_slow_path_total ",
+        "quorate_consensus_view_changes_total{cluster=\"example\"} ",
+        "quorate_consensus_fast_path_total{cluster=\"example\"} ",
+        "quorate_consensus_slow_path_total{cluster=\"example\"} ",
         "quorate_consensus_votes{cluster=\"example\"} 1",
         "quorate_consensus_reaches_quorum{cluster=\"example\"} 1",
         "quorate_consensus_quorum{cluster=\"example\"} 3",

@@ -88,7 +88,8 @@ async fn one_liar_neither_changes_the_verdict_nor_is_held_against_anybody() {
     let leaf = certified(&four, &answer).leaf;
     assert_eq!((leaf.verdict.as_slice(), leaf.support.contains(ReplicaId(3))), (&b"13 bytes"[..], false));
     let counters = || counters(&four.replica(0).metrics);
-    let decided = "quorate_consensus_operations_total{kind=\"validate\",class=\"strong\"} 1";
+    let decided =
+        "quorate_consensus_operations_total{cluster=\"example\",kind=\"validate\",class=\"strong\"} 1";
     until("the decision is counted", || counters().contains(decided)).await;
     assert!(!counters().contains("quorate_consensus_out_voted_total{"), "{}", counters());
     assert!(!counters().contains("quorate_consensus_decisions_total{"), "{}", counters());
