@@ -44,6 +44,7 @@ Examples:
 What a replica says of the others is its own view: two replicas may well differ, and no vote depends on it.
   LINK     up, down, or shut: the peer is quarantined
   SEEN     how long ago its last message came
+  RTT LOSS round-trip time, and packets to it that were lost since the last look
   P50 P99  how long after f+1 replicas had voted its vote came, in half and in 99 of 100 slots
   VOTES    slots in which it voted, of those in which it was connected
   RIGHT    its answers that were right, of those that could be judged
@@ -51,6 +52,7 @@ What a replica says of the others is its own view: two replicas may well differ,
   REP      its reputation, 0 to 1
   DROPPED  datagrams from its address that the filter threw away
   PATTERN  what this looks like; ACTION what is advised; WHY what stands out
+The line `agreement` says how long slots took from the primary's proposal to the decision here, without looking names up, and what did not get through since the replica started.
 With `ct-verify` in the Corefile, the line `transparency` counts CT logs by condition, their promises by what was found, proofs of split
 views, RRsets by verdict, probed targets by what the cluster saw of them, certificates that the monitor found, and events.
 

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::transparency;
 
 /// The columns, with the side to which they are aligned: numbers to the right.
-const COLUMNS: [(&str, Align); 14] = [
+const COLUMNS: [(&str, Align); 16] = [
     ("ID", Align::Right),
     ("NAME", Align::Left),
     ("LINK", Align::Left),
     ("SEEN", Align::Right),
+    ("RTT", Align::Right),
+    ("LOSS", Align::Right),
     ("P50", Align::Right),
     ("P99", Align::Right),
     ("VOTES", Align::Right),
@@ -22,6 +24,15 @@ const COLUMNS: [(&str, Align); 14] = [
     ("PATTERN", Align::Left),
     ("ACTION", Align::Left),
     ("WHY", Align::Left),
+];
+
+/// Counters that should not grow, and what they count.
+const DROPS: [(&str, &str); 5] = [
+    ("queue_drops", "not sent"),
+    ("inbox_drops", "not taken"),
+    ("answers_dropped", "answers not sent"),
+    ("refused_frames", "unreadable"),
+    ("evidence_lost", "pieces of evidence lost"),
 ];
 
 /// What stands where nothing is known.
@@ -49,7 +60,7 @@ pub fn render(view: &Value, now_ms: u64) -> String {
     text
 }
 
-/// Three lines about the replica itself, four if it judges certificates.
+/// Four lines about the replica itself, five if it judges certificates.
 fn heading(view: &Value) -> String {
     let status = &view["status"];
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -81,9 +92,35 @@ fn heading(view: &Value) -> String {
         view["peers"].as_array().map_or(0, Vec::len) + 1,
         view["evidence"].as_array().map_or(0, Vec::len),
     );
-    text + &filter_line(&view["filter"])
+    text + &agreement_line(view)
+        + &filter_line(&view["filter"])
         + &transparency::line(&view["transparency"]).unwrap_or_default()
         + "\n"
+}
+
+/// How fast the replicas agree once a slot is proposed, how much at once, and what is said and lost on the way.
+fn agreement_line(view: &Value) -> String {
+    let (agreement, counters) = (&view["status"]["agreement"], &view["status"]["counters"]);
+    let time = |percent: &str| {
+        agreement["from_proposal_ms"][percent].as_f64().map_or_else(|| UNKNOWN.to_owned(), duration)
+    };
+    let figure =
+        |value: &Value| value.as_f64().map_or_else(|| UNKNOWN.to_owned(), |value| format!("{value:.1}"));
+    let mut text = format!(
+        "agreement {} p50, {} p99 after the proposal; {} answers/slot; messages/s {} in, {} out",
+        time("p50"),
+        time("p99"),
+        figure(&agreement["entries_per_slot"]),
+        figure(&view["messages_in_per_second"]),
+        figure(&view["messages_out_per_second"]),
+    );
+    let counted = DROPS.iter().filter_map(|(name, word)| Some((counters[*name].as_u64()?, word)));
+    let dropped: Vec<String> =
+        counted.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if !dropped.is_empty() {
+        let _ = write!(text, "; since its start {}", dropped.join(", "));
+    }
+    text + "\n"
 }
 
 /// What the filter let pass and what it threw away, kind by kind.
@@ -131,6 +168,8 @@ fn row(peer: &Value, dropped: Option<u64>, now_ms: u64) -> [String; COLUMNS.len(
         peer["name"].as_str().unwrap_or(UNKNOWN).to_owned(),
         link.to_owned(),
         since.map_or_else(unknown, |ms| duration(ms as f64)),
+        peer["round_trip_ms"].as_f64().map_or_else(unknown, duration),
+        peer["loss"].as_f64().map_or_else(unknown, |share| format!("{:.1}%", share * 100.0)),
         latency["p50"].as_f64().map_or_else(unknown, duration),
         latency["p99"].as_f64().map_or_else(unknown, duration),
         percent(&figures["participation"]),
@@ -206,6 +245,7 @@ mod tests {
     fn peer(id: u8) -> Value {
         json!({
             "id": id, "name": format!("replica-{id}"), "connected": true, "problem": null,
+            "round_trip_ms": 0.83, "loss": 0.0123,
             "statistics": {
                 "last_seen_ms": NOW_MS - 120, "vote_latency_ms": { "p50": 1.25, "p90": 3.0, "p99": 48.2, "count": 900 },
                 "accuracy": 1.0, "participation": 0.999, "signature_success": 1.0,
@@ -221,7 +261,10 @@ mod tests {
             "status": {
                 "cluster": "demo", "replica": 0, "standing": "active", "view": 3, "primary": 3, "refusing": null,
                 "executed": 1234, "stable": 1200, "fast": 75, "slow": 25,
+                "agreement": { "from_proposal_ms": { "p50": 3.14, "p90": 8.0, "p99": 21.0 }, "entries_per_slot": 4.25 },
+                "counters": { "queue_drops": 0, "inbox_drops": 3, "refused_frames": 1 },
             },
+            "messages_in_per_second": 812.0, "messages_out_per_second": null,
             "slots_per_second": 12.3, "answers_per_second": 40.0, "peers": peers, "trusted": [0, 1, 3], "threshold": 0.5, "evidence": [1, 2],
             "filter": {
                 "kind": "socket",
@@ -250,12 +293,13 @@ mod tests {
         let expected = "\
 demo replica 0 at 127.0.0.1:5460: active, view 3, primary 3
 slot 1234 (stable 1200), 12.3 slots/s, 40.0 answers/s, 75 % on the fast path; trusts 3 of 4; evidence 2
+agreement 3.1ms p50, 21ms p99 after the proposal; 4.2 answers/slot; messages/s 812.0 in, - out; since its start 3 not taken, 1 unreadable
 filter socket: passed 900, dropped 3 unknown-source
 
-ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PATTERN        ACTION      WHY
- 1  replica-1  up    120ms  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
- 2  replica-2  shut  1m05s      -     -    40%      -     50%  0.00       17  contradictory  quarantine  byzantine (97% sure); shut out for 23h59m: proven equivocation; at 1/8 of its rate; proven, low-uptime
- 3  replica-3  up    120ms  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
+ID  NAME       LINK   SEEN    RTT  LOSS    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PATTERN        ACTION      WHY
+ 1  replica-1  up    120ms  0.8ms  1.2%  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
+ 2  replica-2  shut  1m05s      -     -      -     -    40%      -     50%  0.00       17  contradictory  quarantine  byzantine (97% sure); shut out for 23h59m: proven equivocation; at 1/8 of its rate; proven, low-uptime
+ 3  replica-3  up    120ms  0.8ms  1.2%  1.2ms  48ms    99%   100%    100%  0.91        -  steady         none
 ";
         assert_eq!(render(&view(&[peer(1), shut, peer(3)]), NOW_MS), expected);
     }
@@ -266,8 +310,8 @@ ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PA
         view["transparency"] =
             json!({ "logs": { "ok": 2 }, "verdicts": { "valid": 3 }, "events": { "all": 1 } });
         let text = render(&view, NOW_MS);
-        assert_eq!(text.lines().nth(3), Some("transparency: logs 2 ok; verdicts 3 valid; events 1, 0 grave"));
-        assert_eq!(text.lines().nth(4), Some(""));
+        assert_eq!(text.lines().nth(4), Some("transparency: logs 2 ok; verdicts 3 valid; events 1, 0 grave"));
+        assert_eq!(text.lines().nth(5), Some(""));
     }
 
     #[test]
@@ -282,7 +326,7 @@ ID  NAME       LINK   SEEN    P50   P99  VOTES  RIGHT  SIGNED   REP  DROPPED  PA
     #[test]
     fn replica_that_says_little_still_makes_a_table() {
         let text = render(&json!({ "status": {}, "peers": [{}] }), NOW_MS);
-        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
     }
 
     #[test]
