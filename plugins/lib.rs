@@ -41,6 +41,7 @@ pub mod ready;
 pub mod registry;
 pub mod reload;
 pub mod response;
+pub mod rewrite;
 pub mod root;
 pub mod setup;
 pub mod timeouts;

@@ -51,6 +51,7 @@ pub const PLUGINS: &[Entry] = &[
         setup: crate::loadbalance::setup,
     },
     Entry { name: "cache", summary: "answers what was asked before", setup: crate::cache::setup },
+    Entry { name: "rewrite", summary: "other questions and other answers", setup: crate::rewrite::setup },
     Entry { name: "header", summary: "sets and clears flags of answers", setup: crate::header::setup },
     Entry { name: "minimal", summary: "leaves out what was not asked for", setup: crate::minimal::setup },
     Entry {
