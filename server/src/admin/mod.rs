@@ -1,9 +1,10 @@
-//! HTTP for operators: `/health`, `/ready`, `/metrics` and the JSON API of the plugins below `/v1/`. Plain HTTP/1.1, bounded. Whoever reaches a listener may
-//! read; `operator` says who may change something, `post` reads what whoever reaches a listener may send.
+//! HTTP for operators: `/health`, `/ready`, `/metrics`, the JSON API of the plugins below `/v1/`, and the page that shows it. Plain HTTP/1.1, bounded. Whoever
+//! reaches a listener may read; `operator` says who may change something, `post` reads what whoever reaches a listener may send.
 //!
 //! Listeners are known by their address and outlive a reload; what they serve is looked up with each request.
 
 mod operator;
+mod page;
 mod post;
 mod serve;
 

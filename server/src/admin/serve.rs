@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Current, Path, State, operator, post};
+use super::{Current, Path, State, operator, page, post};
 
 /// Serves a listener until `stop`. `configured` is its address in the Corefile.
 pub async fn listen(socket: TcpListener, configured: SocketAddr, state: Arc<State>, stop: CancellationToken) {
@@ -103,7 +103,11 @@ pub fn respond(
             of_plugins(&current, |plugin| plugin.api(path, query))
                 .unwrap_or_else(|| json(404, NO_SUCH_RESOURCE))
         }
-        _ => text(StatusCode::NOT_FOUND, "no such page\n".into()),
+        _ => {
+            // The page asks the API, so it stands where that does.
+            let page = if has(Path::Metrics) { page::get(path, &request.headers) } else { None };
+            page.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "no such page\n".into()))
+        }
     }
 }
 

@@ -105,8 +105,27 @@ async fn plugins_answer_their_part_of_the_api() {
 async fn paths_are_served_only_where_they_are_configured() {
     let (admin, _) = admin(&all()[..1]);
     assert_eq!(get(&admin, "/health").await.0, 200);
-    for path in ["/ready", "/metrics", "/v1/things", "/"] {
+    for path in ["/ready", "/metrics", "/v1/things", "/", "/page/dashboard.js"] {
         assert_eq!(get(&admin, path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn page_stands_where_the_api_does_and_changes_nothing() {
+    let (admin, _) = admin(&all());
+    let (status, page) = get(&admin, "/?name=www.example.org&type=A").await;
+    assert!(status == 200 && page.starts_with("<!doctype html>"), "{status} {page}");
+    assert_eq!(get(&admin, "/page/dashboard.js").await.0, 200);
+    assert_eq!(ask(&admin, Request::head("/"), "192.0.2.1").await.0, 200);
+    for path in ["/nosuch", "/page/nosuch.js", "/page/"] {
+        assert_eq!(get(&admin, path).await, (404, "no such page\n".into()), "{path}");
+    }
+    for path in ["/", "/page/style.css"] {
+        assert_eq!(
+            ask(&admin, post(path), "127.0.0.1").await,
+            (405, "only GET is answered\n".into()),
+            "{path}"
+        );
     }
 }
 

@@ -70,6 +70,7 @@ Try, in another terminal:
   {program} certificate check {chain} --name good.ct.example.org --cluster {cluster} @127.0.0.1:{admin}
       a certificate that the replicas judge, with their signatures
   {program} top --admin 127.0.0.1:{admin}     who votes, who is trusted, who is shut out
+  http://127.0.0.1:{admin}/     the same in a browser, and why an answer is what it is
 ",
         n = demo.replicas.len(),
         f = super::faults_max(demo.replicas.len() as u32),
