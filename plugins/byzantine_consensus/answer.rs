@@ -2,7 +2,8 @@
 
 use agreement::canonical::REFUSED;
 use agreement::serve;
-use certificate::leaf::{Class, Leaf, Outcome};
+use certificate::Replicas;
+use certificate::leaf::{Class, Leaf, Outcome, Policy};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::TXT;
@@ -18,8 +19,8 @@ pub const ORIGIN: &str = "byzantine-consensus";
 /// A failure is remembered at least so long, in seconds. RFC 9520 §3.2.
 pub const FAILURE_TTL_SECONDS: u32 = 1;
 
-/// The response to `query` that `held` decides, as of `now_ms`.
-pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_ms: u64) -> Response {
+/// The response to `query` that `held` decides in a cluster of `replicas`, as of `now_ms`.
+pub fn response(held: &Held, query: &Query, replicas: Replicas, now_ms: u64) -> Response {
     let leaf = &held.leaf;
     let served = serve(leaf, &held.extra, now_ms);
     let mut response = Response::new(served.rcode, ORIGIN);
@@ -40,14 +41,14 @@ pub fn response(held: &Held, query: &Query, quorum: usize, replicas: usize, now_
     let remaining = (leaf.not_after_ms.saturating_sub(now_ms) / 1000) as u32;
     response.cache_ttl_s = Some(remaining);
     if !held.is_answer() {
-        response.extended_errors.push(extended_error(leaf, quorum, replicas));
+        response.extended_errors.push(extended_error(leaf, replicas));
         response.cache_ttl_s = Some(remaining.max(FAILURE_TTL_SECONDS));
     }
     response
 }
 
-fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError {
-    let (support, observers) = (leaf.support.len(), leaf.observers.len());
+fn extended_error(leaf: &Leaf, numbers: Replicas) -> ExtendedError {
+    let (support, observers, replicas) = (leaf.support.len(), leaf.observers.len(), numbers.count());
     match leaf.class {
         Class::Failure if leaf.remark().is_some() => ExtendedError {
             code: code::OTHER,
@@ -60,9 +61,23 @@ fn extended_error(leaf: &Leaf, quorum: usize, replicas: usize) -> ExtendedError 
         _ => ExtendedError {
             code: code::OTHER,
             text: format!(
-                "consensus: no-agreement: {observers} of {replicas} replicas answered, no {quorum} of them alike"
+                "consensus: no-agreement: {observers} of {replicas} replicas answered, {}",
+                missing(leaf.policy, observers, numbers)
             ),
         },
+    }
+}
+
+/// What a policy asks for that so many answers did not come to. Answers that do not count, being old, can only make the number smaller.
+fn missing(policy: Policy, answers: usize, numbers: Replicas) -> String {
+    let most = (answers / 2 + 1).max(numbers.weak_quorum());
+    match policy {
+        Policy::Strong => format!("no {} of them alike", numbers.quorum()),
+        Policy::Corroborated => format!("no {most} of them alike"),
+        Policy::Records | Policy::Observe | Policy::Bypass => {
+            format!("no {most} of them alike, nor on each record")
+        }
+        Policy::Dnssec => "none of them proven by DNSSEC, as policy `dnssec` wants".to_owned(),
     }
 }
 

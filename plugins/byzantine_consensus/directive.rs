@@ -28,7 +28,7 @@ const INTERFACE_NAME_MAX: usize = 15;
 pub(super) struct Words {
     pub cluster: Option<(PathBuf, Span)>,
     pub identity: Option<(PathBuf, Span)>,
-    pub state: PathBuf,
+    pub state: Option<(PathBuf, Span)>,
     pub observe_timeout: Duration,
     pub on_disagreement: OnDisagreement,
     pub option_code: u16,
@@ -64,7 +64,7 @@ pub(super) fn read(options: &mut Options<'_>) -> Words {
         adversary: adversary(options),
         cluster,
         identity,
-        state: state.map(|(path, _)| path).unwrap_or_default(),
+        state,
         observe_timeout: options
             .value("observe-timeout", options::duration(ms(10)..=OBSERVE_TIMEOUT_MAX))
             .unwrap_or(ms(800)),

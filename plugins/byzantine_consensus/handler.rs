@@ -142,7 +142,7 @@ impl ByzantineConsensus {
                 if held.certificate.get().is_none() {
                     consensus.metrics.early.inc();
                 }
-                response(held, query, numbers.quorum(), numbers.count(), wall_ms())
+                response(held, query, numbers, wall_ms())
             }
             None => {
                 consensus.metrics.undecided.inc();

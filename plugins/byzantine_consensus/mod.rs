@@ -25,6 +25,7 @@ mod opinion;
 mod question;
 mod rounds;
 mod setup;
+mod state;
 mod store;
 mod traffic;
 mod validations;

@@ -131,7 +131,10 @@ pub enum AcquireError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The cluster file of a running replica was changed.
-    #[error("the cluster file has changed since the replica started; restart the program to use it")]
+    #[error(
+        "the cluster file has changed since the replica started; a replica keeps to the file that its log began under: put that back, or \
+         make a new cluster with `quorate cluster new --settings`"
+    )]
     OtherClusterFile,
 }
 
@@ -188,7 +191,7 @@ impl Nodes {
 
     /// The running replica of this identity; starts it if there is none, at `port` if that is open.
     ///
-    /// Errors: the node cannot start; or it runs with another cluster file, which needs a restart of the program.
+    /// Errors: the node cannot start; or it runs with another cluster file.
     pub fn acquire(
         &self,
         identity: &Identity,

@@ -14,9 +14,10 @@ use super::directive::{node_settings, read};
 use super::handler::{ByzantineConsensus, QuerySettings};
 use super::metrics::ConsensusMetrics;
 use super::nodes::Identity;
+use super::state;
 use crate::setup::{Block, Context, once};
 
-/// Sets the plugin up. Reads the cluster file and the key; opens nothing.
+/// Sets the plugin up. Reads the cluster file, the key, and whose log is in the state folder; opens nothing.
 pub fn setup(
     directives: &[&Directive],
     block: &mut Block<'_>,
@@ -36,7 +37,11 @@ pub fn setup(
         .identity
         .as_ref()
         .and_then(|(path, span)| Some((read_key(&root.join(path), span, diagnostics)?, span)));
-    let (true, Some(cluster), Some((seed, key_span))) = (is_complete, cluster, seed) else { return };
+    let (true, Some(cluster), Some((seed, key_span)), Some((folder, state_span))) =
+        (is_complete, cluster, seed, words.state.as_ref())
+    else {
+        return;
+    };
     let public_key = seed.signing_key().public_key();
     let Some(member) = cluster.members.iter().find(|member| member.public_key == public_key) else {
         let message =
@@ -46,7 +51,11 @@ pub fn setup(
         ));
         return;
     };
-    if claims_zone_twice(&cluster, block, directive, context, diagnostics) {
+    let state = root.join(folder);
+    let found = state::look(&state, &cluster, member.id, state_span);
+    let is_refused = found.as_ref().is_some_and(Diagnostic::is_error);
+    diagnostics.extend(found);
+    if is_refused || claims_zone_twice(&cluster, block, directive, context, diagnostics) {
         return;
     }
     let settings = QuerySettings {
@@ -58,7 +67,7 @@ pub fn setup(
     let identity = Identity {
         me: member.id,
         seed: Arc::new(seed),
-        state: root.join(&words.state),
+        state,
         settings: node_settings(&words, &cluster),
         metrics: ConsensusMetrics::new(&context.metrics, &cluster.name),
         cluster: Arc::new(cluster),
@@ -87,7 +96,7 @@ fn read_cluster(
             return None;
         }
     };
-    match Cluster::parse(&text, &path.display().to_string()) {
+    match Cluster::parse_to_run(&text, &path.display().to_string()) {
         Ok(cluster) if cluster.replicas.faults() > max_faulty as usize => {
             let faults = cluster.replicas.faults();
             let hint =

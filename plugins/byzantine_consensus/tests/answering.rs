@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use agreement::{Decision, to_hickory};
 use certificate::codec::Decode;
-use certificate::leaf::{Class, Leaf, Question};
-use certificate::{CertifiedAnswer, name};
+use certificate::leaf::{Class, Leaf, Policy, Question};
+use certificate::{CertifiedAnswer, ReplicaId, Replicas, name};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
@@ -25,7 +25,7 @@ const RRSIG: u16 = 46;
 
 /// What `held` says `after_ms` after it was made.
 fn served(held: &Held, query: &Query, after_ms: u64) -> Response {
-    response(held, query, 3, 4, TIME + after_ms)
+    response(held, query, Replicas::new(4, 1).unwrap(), TIME + after_ms)
 }
 
 /// The decision of four that see `seen`.
@@ -124,7 +124,35 @@ fn disagreement_says_how_many_answered_and_how_many_had_to_agree() {
     let response = served(&held, &query(NAME, RecordType::A), 0);
     assert_eq!(response.rcode, ResponseCode::ServFail);
     assert_eq!(response.extended_errors[0].code, code::OTHER);
-    assert_eq!(reasons(&response), ["consensus: no-agreement: 4 of 4 replicas answered, no 3 of them alike"]);
+    assert_eq!(
+        reasons(&response),
+        ["consensus: no-agreement: 4 of 4 replicas answered, no 3 of them alike, nor on each record"]
+    );
+}
+
+#[test]
+fn disagreement_says_what_the_policy_wanted() {
+    let setting = Setting::new();
+    let four = [1, 2, 3, 4].map(|last| address(NAME, last));
+    for (policy, observers, wanted) in [
+        (Policy::Strong, 4, "4 of 4 replicas answered, no 3 of them alike"),
+        (Policy::Strong, 3, "3 of 4 replicas answered, no 3 of them alike"),
+        (Policy::Corroborated, 4, "4 of 4 replicas answered, no 3 of them alike"),
+        (Policy::Corroborated, 3, "3 of 4 replicas answered, no 2 of them alike"),
+        (Policy::Records, 3, "3 of 4 replicas answered, no 2 of them alike, nor on each record"),
+        // They may all be alike.
+        (
+            Policy::Dnssec,
+            4,
+            "4 of 4 replicas answered, none of them proven by DNSSEC, as policy `dnssec` wants",
+        ),
+    ] {
+        let Decision { leaf, extra } = setting.decision(&question(NAME), TIME, &four);
+        let observers = (0..observers).map(ReplicaId).collect();
+        let held = setting.held(1, Decision { leaf: Leaf { policy, observers, ..leaf }, extra });
+        let response = served(&held, &query(NAME, RecordType::A), 0);
+        assert_eq!(reasons(&response), [format!("consensus: no-agreement: {wanted}")]);
+    }
 }
 
 #[test]

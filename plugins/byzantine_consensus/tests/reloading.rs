@@ -107,7 +107,7 @@ async fn nothing_of_a_stopped_replica_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changed_cluster_file_needs_a_restart() {
+async fn changed_cluster_file_is_refused_and_the_replica_goes_on() {
     let (four, nodes) = (Four::new(|_| {}), Arc::<Nodes>::default());
     let identity = identity(&four);
     let running = chain(&identity, &nodes);
@@ -117,7 +117,8 @@ async fn changed_cluster_file_needs_a_restart() {
     let error = changed.start().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "byzantine-consensus: the cluster file has changed since the replica started; restart the program to use it"
+        "byzantine-consensus: the cluster file has changed since the replica started; a replica keeps to the file that its log began under: \
+         put that back, or make a new cluster with `quorate cluster new --settings`"
     );
     assert_eq!(
         nodes.acquire(&identity, None).unwrap().node().status().refusing,

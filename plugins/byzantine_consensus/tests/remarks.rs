@@ -66,7 +66,7 @@ fn failure_that_was_agreed_on_for_a_reason_is_not_blamed_on_upstream() {
     let setting = Setting::new();
     let asked = question(NAME);
     let held = setting.held(1, setting.unanimous(&asked, 1_795_357_560_000, blocked()));
-    let answer = response(&held, &query(NAME, RecordType::A), 3, 4, 1_795_357_560_000);
+    let answer = response(&held, &query(NAME, RecordType::A), setting.cluster.replicas, 1_795_357_560_000);
     assert_eq!((answer.rcode, answer.remark.clone()), (ResponseCode::ServFail, blocked().remark));
     let told: Vec<(u16, &str)> = answer.told().collect();
     assert_eq!(

@@ -24,8 +24,13 @@ const NEEDED: &str = "identity replica.key\n state state";
 /// A folder with the cluster file, the key and the first log of replica 1.
 fn folder() -> TempDir {
     let folder = folder_without_log();
-    begin_log(folder.path(), &Setting::new().cluster, 1);
+    begin_log(folder.path(), &cluster_in(folder.path()), 1);
     folder
+}
+
+fn cluster_in(folder: &Path) -> Cluster {
+    let text = fs::read_to_string(folder.join("cluster.toml")).unwrap();
+    Cluster::parse(&text, "cluster.toml").unwrap()
 }
 
 fn folder_without_log() -> TempDir {
@@ -355,8 +360,8 @@ fn policy_that_needs_a_validator_is_refused_with_its_place() {
 #[test]
 fn log_of_another_cluster_file_is_refused_before_anything_starts() {
     let folder = folder_without_log();
-    let ours = Setting::new().cluster;
-    let mut other = Cluster::clone(&ours);
+    let ours = cluster_in(folder.path());
+    let mut other = ours.clone();
     other.policies.insert(certificate::name::parse("example.org").unwrap(), Policy::Strong);
     begin_log(folder.path(), &other, 1);
     let expected = format!(
@@ -377,7 +382,7 @@ when all do so, nobody votes, ever
 #[test]
 fn log_of_another_replica_is_refused_before_anything_starts() {
     let folder = folder_without_log();
-    begin_log(folder.path(), &Setting::new().cluster, 2);
+    begin_log(folder.path(), &cluster_in(folder.path()), 2);
     assert_eq!(
         errors(&needed(), folder.path()),
         [
