@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use certificate::cluster::{Cluster, Member};
+use certificate::cluster::{Cluster, Member, Settings};
 use certificate::keys::SeedKey;
 use certificate::{ReplicaId, Replicas};
 use rand::TryRngCore;
@@ -29,6 +29,19 @@ pub enum LayoutError {
     /// A name or number that the cluster file cannot hold.
     #[error("{0}")]
     Cluster(String),
+    /// What the cluster is to be made like cannot be used.
+    #[error("{0}")]
+    Template(String),
+    /// The address that a replica has in a cluster file, beside the ports that it gets here.
+    #[error(
+        "port {port} of replica {replica} is that of its peers in the cluster file, and was to serve clients; choose another --base-port"
+    )]
+    PeerPort {
+        /// Whose.
+        replica: ReplicaId,
+        /// The port.
+        port: u16,
+    },
     /// One host for all, or one for each.
     #[error("expected one --host for all replicas or {replicas}, got {hosts}")]
     Hosts {
@@ -108,6 +121,11 @@ impl Ports {
         Ports { dns: port(0), tls: port(1), quic: port(2), https: port(3), peer: port(4), admin: port(5) }
     }
 
+    /// All but that for other replicas.
+    fn others(&self) -> [u16; 5] {
+        [self.dns, self.tls, self.quic, self.https, self.admin]
+    }
+
     /// The ports that clients expect, for a replica on a host of its own.
     const STANDARD: Ports = Ports { dns: 53, tls: 853, quic: 853, https: 443, peer: 5380, admin: 9153 };
 }
@@ -153,6 +171,10 @@ pub struct Plan {
     pub hosts: Vec<IpAddr>,
     /// First port; 53 on hosts of their own means the ports that clients expect.
     pub base_port: u16,
+    /// The peer port of each replica; empty for those of the ranges.
+    pub peer_ports: Vec<u16>,
+    /// Limits, policies, names and upstream groups that take the place of the defaults.
+    pub settings: Settings,
     /// What each replica forwards to, in the words of `forward`, and the name of that path. Replica i takes number i modulo their count.
     pub upstreams: Vec<(String, String)>,
     /// Further directives for the Corefile of every replica, each line with its line feed; often none.
@@ -191,7 +213,7 @@ impl Plan {
         let cluster = self.cluster(&replicas, &seeds)?;
         let text = cluster.to_toml();
         // What every replica will read must be right before a key is written.
-        Cluster::parse(&text, "cluster.toml").map_err(|errors| {
+        Cluster::parse_to_run(&text, "cluster.toml").map_err(|errors| {
             LayoutError::Cluster(
                 errors.iter().map(|error| error.kind.to_string()).collect::<Vec<_>>().join("; "),
             )
@@ -215,19 +237,28 @@ impl Plan {
         }
         let replica = |index: u8| {
             let at = usize::from(index);
+            let ports = match (own_hosts, self.base_port) {
+                (true, 53) => Ports::STANDARD,
+                (true, base) => Ports::from_base(base, 0),
+                (false, base) => Ports::from_base(base, u16::from(index)),
+            };
             Replica {
                 id: ReplicaId(index),
                 dir: self.dir.join(format!("replica-{index}")),
                 host: self.hosts[if own_hosts { at } else { 0 }],
-                ports: match (own_hosts, self.base_port) {
-                    (true, 53) => Ports::STANDARD,
-                    (true, base) => Ports::from_base(base, 0),
-                    (false, base) => Ports::from_base(base, u16::from(index)),
-                },
+                ports: Ports { peer: *self.peer_ports.get(at).unwrap_or(&ports.peer), ..ports },
                 upstream: self.upstreams[at % self.upstreams.len()].0.clone(),
             }
         };
-        Ok((0..count as u8).map(replica).collect())
+        let replicas: Vec<Replica> = (0..count as u8).map(replica).collect();
+        for one in &replicas {
+            let here = replicas.iter().filter(|other| other.host == one.host);
+            let served = here.flat_map(|other| other.ports.others());
+            if served.into_iter().any(|port| port == one.ports.peer) {
+                return Err(LayoutError::PeerPort { replica: one.id, port: one.ports.peer });
+            }
+        }
+        Ok(replicas)
     }
 
     fn cluster(&self, replicas: &[Replica], seeds: &[SeedKey]) -> Result<Cluster, LayoutError> {
@@ -240,7 +271,10 @@ impl Plan {
             upstream_group: self.upstreams[usize::from(replica.id.0) % self.upstreams.len()].1.clone(),
             group: 0,
         };
-        Ok(Cluster::new(&self.name, self.faults, replicas.iter().zip(seeds).map(member).collect())?)
+        let mut cluster =
+            Cluster::new(&self.name, self.faults, replicas.iter().zip(seeds).map(member).collect())?;
+        self.settings.apply(&mut cluster);
+        Ok(cluster)
     }
 }
 
@@ -321,6 +355,8 @@ mod tests {
             faults: 1,
             hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
             base_port,
+            peer_ports: Vec::new(),
+            settings: Settings::default(),
             upstreams: vec![
                 ("192.0.2.1".to_owned(), "a".to_owned()),
                 ("192.0.2.2".to_owned(), "b".to_owned()),

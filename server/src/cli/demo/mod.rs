@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use certificate::ReplicaId;
+use certificate::cluster::Settings;
 use clap::Args;
 use hickory_proto::rr::Name;
 use thiserror::Error;
@@ -326,6 +327,8 @@ fn plan(args: &DemoArgs, dir: &Path, base_port: u16, upstreams: &[u16]) -> Plan 
         faults: faults_max(args.replicas),
         hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         base_port,
+        peer_ports: Vec::new(),
+        settings: Settings::default(),
         upstreams: (0..args.replicas as u8).map(upstream).collect(),
         directives: certificates::DIRECTIVES.to_owned(),
     }
