@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use corefile::{MemorySources, ParseOptions};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use plugins::cache::entry::Keeping;
-use plugins::cache::handler::{Cache, Config};
-use plugins::cache::key::Zones;
-use plugins::cache::lifetime::{Bounds, Lifetimes};
-use plugins::cache::metrics::Counters;
-use plugins::cache::store::Capacity;
-use plugins::metrics::Metrics;
-use plugins::{Chain, Client, Glance, Next, Plugin, Query, QueryView, Response, ServeError, Transport};
+use plugins::setup::Context;
+use plugins::{
+    Chain, Client, Glance, Next, Plugin, Query, QueryView, Response, ServeError, Transport, registry,
+};
 
 /// Counts what this thread allocates.
 struct Counting;
@@ -43,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Answers everything with one address.
+/// Answers everything with three addresses.
 struct One;
 
 #[async_trait]
@@ -54,31 +51,32 @@ impl Plugin for One {
 
     async fn serve(&self, query: &Query, _: Next) -> Result<Response, ServeError> {
         let mut response = Response::new(ResponseCode::NoError, "one");
-        response.answers = vec![Record::from_rdata(query.name.clone(), 300, RData::A(A::new(192, 0, 2, 1)))];
+        let address = |last| Record::from_rdata(query.name.clone(), 300, RData::A(A::new(192, 0, 2, last)));
+        response.answers = [1, 2, 3].map(address).to_vec();
         Ok(response)
     }
 }
 
-fn chain() -> Chain {
-    let ttls = Bounds { ttl_max_s: 3600, ttl_min_s: 0 };
-    let config = Config {
-        zones: Zones::new(&[Name::root()]),
-        lifetimes: Lifetimes { success: ttls, denial: ttls, failure_s: 5 },
-        capacity: Capacity { success: 1000, denial: 1000, bytes: 64 << 20 },
-        prefetch: None,
-        keeping: Keeping { stale_window: Duration::ZERO, keep_ttl: false },
-        verify: false,
-        success_disabled: None,
-        denial_disabled: None,
-        payload_max: 1232,
+/// The plugins of a server block for `.` with these lines, and `One` behind them.
+fn chain(lines: &str) -> Chain {
+    let sources = MemorySources::new().with_file("Corefile", format!(". {{\n{lines}\n}}\n"));
+    let (corefile, mut diagnostics) =
+        corefile::parse("Corefile".as_ref(), &sources, &ParseOptions::default());
+    let context = Context {
+        directory: ".".into(),
+        metrics: Arc::default(),
+        nodes: Arc::default(),
+        claims: Default::default(),
+        fatal: Arc::default(),
     };
-    let cache = Cache::new(config, Counters::new(&Metrics::new(), "."));
-    Chain::new(vec![Arc::new(cache), Arc::new(One)])
+    let mut plugins = registry::set_up(&corefile.blocks[0], &context, &mut diagnostics).plugins;
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    plugins.push(Arc::new(One));
+    Chain::new(plugins)
 }
 
-#[tokio::test]
-async fn hit_at_a_glance_allocates_nothing() {
-    let chain = chain();
+/// Asserts that hits in the cache of `chain` allocate nothing.
+async fn assert_frugal(chain: &Chain) {
     let name = Name::from_ascii("www.example.org.").unwrap();
     let query =
         Query::internal(name, RecordType::A, DNSClass::IN, false, Instant::now() + Duration::from_secs(5));
@@ -103,6 +101,30 @@ async fn hit_at_a_glance_allocates_nothing() {
     // A reader does the map's housekeeping once in 64 reads, which allocates now and then; a hit itself does not.
     let allocated = hits(HITS);
     assert!(allocated <= HITS / 100, "{allocated} allocations in {HITS} hits");
+}
+
+#[tokio::test]
+async fn hit_at_a_glance_allocates_nothing() {
+    assert_frugal(&chain("cache")).await;
+}
+
+#[tokio::test]
+async fn plugins_that_judge_and_shape_hits_allocate_nothing_either() {
+    let chain = chain(
+        "acl sub.example.org example.org {
+            block type TXT net 192.0.2.0/24
+            allow net 192.0.2.0/24 2001:db8::/32 127.0.0.1
+            block
+        }
+        ratelimit 50000 {
+            burst 1000000
+        }
+        loadbalance {
+            prefer 192.0.2.2
+        }
+        cache",
+    );
+    assert_frugal(&chain).await;
 }
 
 const HITS: usize = 10_000;
