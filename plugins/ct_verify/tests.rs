@@ -63,7 +63,13 @@ fn set_up(
 
 /// What the blocks of one configuration share.
 fn context_of(folder: &Path, metrics: Arc<Metrics>) -> Context {
-    Context { directory: folder.to_owned(), metrics, nodes: Arc::default(), claims: Mutex::default(), fatal: Arc::default() }
+    Context {
+        directory: folder.to_owned(),
+        metrics,
+        nodes: Arc::default(),
+        claims: Mutex::default(),
+        fatal: Arc::default(),
+    }
 }
 
 /// The same for the block of one zone.

@@ -102,12 +102,13 @@ impl Shared {
         let query =
             Query::internal(name.clone(), RecordType::HINFO, DNSClass::IN, false, deadline.into_std());
         let answer = timeout_at(deadline, rest.next().serve(&query)).await;
-        debug!(%name, ?answer, "asked for a name of our own");
-        match answer {
+        let settled = match answer {
             Ok(Ok(response)) => response.rcode != ResponseCode::ServFail,
             Ok(Err(ServeError::NoPlugin)) => true,
             Ok(Err(_)) | Err(_) => false,
-        }
+        };
+        debug!(%name, settled, "asked for a name of our own");
+        settled
     }
 }
 

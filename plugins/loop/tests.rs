@@ -104,6 +104,8 @@ async fn strangers_cannot_make_it_see_a_loop() {
     let upstream = Script::new([no_such_name()]);
     let (chain, fatal, _) = chain(upstream.clone());
     chain.start().unwrap();
+    // Now sightings count, and the first question is yet to be asked.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let forged = format!("loop-{:032x}.example.org.", 1);
     for _ in 0..10 {
         chain.serve(&query(&forged, RecordType::HINFO)).await.unwrap();

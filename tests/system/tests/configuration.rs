@@ -1,10 +1,15 @@
 //! What an admin meets: commands, their errors and their exit codes.
 
 use std::fs;
+use std::time::Duration;
 
 use system_tests::data;
-use system_tests::program::{root, run, stderr, stdout};
+use system_tests::program::{eventually, root, run, stderr, stdout};
+use system_tests::server::{Server, free_port};
 use tempfile::TempDir;
+
+/// Longer than a change takes to be noticed on a busy machine.
+const WAIT: Duration = Duration::from_secs(60);
 
 fn check(text: &str) -> (Option<i32>, String) {
     let folder = TempDir::new().unwrap();
@@ -29,6 +34,24 @@ fn all_errors_come_at_once_with_place_and_hint() {
     assert!(said.contains("Corefile:3:5"), "{said}");
     assert!(said.contains("unknown directive `forwrad`"), "{said}");
     assert!(said.contains("did you mean `forward`?"), "{said}");
+}
+
+#[test]
+fn broken_corefile_is_said_once_and_a_mended_one_is_taken_without_a_signal() {
+    let corefile = |line: &str| {
+        format!(".:{} {{\n    bind 127.0.0.1\n    reload 2s 0s\n    whoami\n{line}}}\n", free_port())
+    };
+    let mut server = Server::start(&corefile(""), &[]);
+    let write = |text: &str| fs::write(server.folder().join("Corefile"), text).unwrap();
+    let says = |what: &str| eventually(what, WAIT, || server.stderr().contains(what).then_some(()));
+    write(&corefile("    nosuch\n"));
+    says("the running configuration is kept");
+    write(&corefile(""));
+    says("reloaded");
+    let said = server.stderr();
+    assert_eq!(said.matches("Corefile:5:5: error: unknown directive `nosuch`").count(), 1, "{said}");
+    assert_eq!(said.matches("the running configuration is kept").count(), 1, "{said}");
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
