@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -162,15 +162,38 @@ impl Cluster {
     ///
     /// The HTTP port is on the replica's own address, where the test can reach it.
     pub fn on_hosts(hosts: &[IpAddr], upstreams: &[String]) -> Cluster {
-        let temporary = TempDir::new().expect("a temporary folder");
-        let dir = temporary.path().join("cluster");
+        Cluster::made_with(hosts, upstreams, &[])
+    }
+
+    /// Makes the files of a cluster on loopback with `chosen`, further words of `quorate cluster new`.
+    pub fn choosing(replicas: usize, upstreams: &[String], chosen: &[&str]) -> Cluster {
+        Cluster::made_with(&vec!["127.0.0.1".parse().expect("an address"); replicas], upstreams, chosen)
+    }
+
+    /// Makes the files of a new cluster on loopback that is like that of a cluster file, of `replicas` replicas.
+    pub fn like(file: &Path, replicas: usize, upstreams: &[String]) -> Cluster {
+        let hosts = vec!["127.0.0.1".parse().expect("an address"); replicas];
+        Cluster::made(&hosts, upstreams, &["--settings", file.to_str().expect("the path is UTF-8")])
+    }
+
+    fn made_with(hosts: &[IpAddr], upstreams: &[String], chosen: &[&str]) -> Cluster {
         let count = hosts.len().to_string();
-        let mut args = vec!["cluster", "new", "--json", "--base-port", "0", "--replicas", &count];
-        args.extend(["--dir", dir.to_str().expect("the path is UTF-8")]);
+        let mut args = vec!["--replicas", &count];
         let mut names: Vec<String> = hosts.iter().map(IpAddr::to_string).collect();
         names.dedup();
         names.iter().for_each(|host| args.extend(["--host", host]));
+        args.extend(chosen);
+        Cluster::made(hosts, upstreams, &args)
+    }
+
+    /// What `quorate cluster new` makes of these words, with a replica on each of `hosts`.
+    fn made(hosts: &[IpAddr], upstreams: &[String], chosen: &[&str]) -> Cluster {
+        let temporary = TempDir::new().expect("a temporary folder");
+        let dir = temporary.path().join("cluster");
+        let mut args = vec!["cluster", "new", "--json", "--base-port", "0"];
+        args.extend(["--dir", dir.to_str().expect("the path is UTF-8")]);
         upstreams.iter().for_each(|upstream| args.extend(["--upstream", upstream]));
+        args.extend(chosen);
         let made = run(&args);
         assert!(made.status.success(), "{}", stderr(&made));
         let facts: Value = serde_json::from_slice(&made.stdout).expect("the command prints JSON");

@@ -8,6 +8,7 @@ mod bad_input;
 mod behaviour;
 mod browser;
 mod certificates;
+mod cluster_file;
 mod configuration;
 mod ct_verify;
 mod faults;
