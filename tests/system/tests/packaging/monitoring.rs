@@ -179,7 +179,8 @@ fn metrics_labels_and_values_of_rules_and_dashboard_are_those_of_a_live_cluster(
     // What is shown of CT logs and probed servers is there as soon as it is configured; nobody needs to answer.
     let more =
         "audit on\n        monitor example.org\n        probe www.example.org:9\n        allow-private";
-    fs::write(&corefile, text.replace("audit off", more)).unwrap();
+    let limits = "    acl {\n        block net 192.0.2.0/24\n    }\n    ratelimit 50000\n    cache";
+    fs::write(&corefile, text.replace("audit off", more).replace("    cache", limits)).unwrap();
     demo.signal(0, libc::SIGHUP);
     let port = demo.ports(0).dns;
     dig(port, &["bad.ct.example.org", "CERT", "+tcp"]);
