@@ -1,6 +1,7 @@
 //! What the node tells the cluster's shared state, and what it asks of it. Called on the replica's own thread, so all work is handed on.
 
 use std::sync::Weak;
+use std::time::Instant;
 
 use bytes::Bytes;
 use certificate::{Digest, ReplicaId};
@@ -8,6 +9,7 @@ use node::{Host, NodeHandle, Round};
 use pbft::{Decided, Early, Fault, Lookup};
 use tracing::debug;
 
+use super::connectivity::Row;
 use super::consensus::Consensus;
 use super::validations;
 
@@ -67,7 +69,10 @@ impl Host for Callbacks {
     }
 
     fn told(&self, from: ReplicaId, bytes: Bytes) {
-        if let Some(validator) = self.0.upgrade().and_then(|consensus| consensus.validator()) {
+        let Some(consensus) = self.0.upgrade() else { return };
+        if Row::is_one(&bytes) {
+            consensus.connectivity.hear(Instant::now(), from, &bytes, consensus.cluster.replicas);
+        } else if let Some(validator) = consensus.validator() {
             validator.told(from, &bytes);
         }
     }

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::answered::{Answered, answered, counted};
+use super::connectivity::Matrix;
 use super::judge::{self, Judge};
 use super::metrics::ConsensusMetrics;
 use super::nodes::{Identity, NodeSettings};
@@ -57,6 +58,8 @@ pub struct Consensus {
     pub waiting: Arc<Waiting>,
     /// Who waits for the decision about an operation that is no question.
     pub tasks: Arc<Waiting>,
+    /// Who reaches whom, as the others tell it.
+    pub connectivity: Matrix,
     /// Counters.
     pub metrics: ConsensusMetrics,
     /// What the node was started with; a reload changes nothing of it.
@@ -99,6 +102,7 @@ impl Consensus {
             store: Store::default(),
             waiting: Arc::default(),
             tasks: Arc::new(Waiting::of_at_most(TASKS_MAX)),
+            connectivity: Matrix::default(),
             metrics,
             node: OnceLock::new(),
             chains: RwLock::default(),

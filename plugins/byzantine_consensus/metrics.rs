@@ -16,6 +16,7 @@ use prometheus_client::registry::Metric;
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
+use super::connectivity::ConnectivityMetrics;
 use super::opinion::OpinionMetrics;
 use super::rounds::RoundMetrics;
 use super::traffic::TrafficMetrics;
@@ -145,6 +146,8 @@ pub struct ConsensusMetrics {
     pub decision_seconds: Histogram,
     /// What is made of the other replicas.
     pub opinion: OpinionMetrics,
+    /// Who reaches whom.
+    pub connectivity: ConnectivityMetrics,
     /// How long agreeing takes, and how much is agreed on at once.
     pub rounds: RoundMetrics,
     traffic: TrafficMetrics,
@@ -198,6 +201,7 @@ impl ConsensusMetrics {
                 || Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             ),
             opinion: OpinionMetrics::new(metrics),
+            connectivity: ConnectivityMetrics::new(metrics),
             rounds: RoundMetrics::new(&series),
             traffic: TrafficMetrics::new(&series),
             replica: ReplicaMetrics::new(&series),

@@ -14,6 +14,7 @@ mod answered;
 mod api;
 mod asking;
 mod callbacks;
+mod connectivity;
 mod consensus;
 mod directive;
 mod handler;

@@ -17,7 +17,7 @@ use super::adversary::Vice;
 use super::callbacks::Callbacks;
 use super::consensus::Consensus;
 use super::metrics::ConsensusMetrics;
-use super::{opinion, validations};
+use super::{connectivity, opinion, validations};
 
 /// Which replica of which cluster, and what its node needs.
 #[derive(Clone)]
@@ -223,6 +223,7 @@ impl Nodes {
         tokio::spawn(identity.metrics.clone().follow(node.watch()));
         consensus.set_node(node);
         tokio::spawn(opinion::follow(Arc::downgrade(&consensus)));
+        tokio::spawn(connectivity::follow(Arc::downgrade(&consensus)));
         tokio::spawn(validations::tell(Arc::downgrade(&consensus)));
         tokio::spawn(validations::follow(Arc::downgrade(&consensus)));
         let settings = identity.settings.clone();

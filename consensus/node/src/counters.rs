@@ -71,9 +71,9 @@ counters! {
     operations_decided,
     /// Faults reported, proven or not.
     faults,
-    /// Bytes of frames from peers.
+    /// Bytes of messages from peers, uncompressed.
     bytes_in,
-    /// Bytes of frames to peers.
+    /// Bytes of frames to peers, compressed where that pays.
     bytes_out,
     /// Messages from peers.
     messages_in,
@@ -125,7 +125,7 @@ mod tests {
         let bytes_out = Counted {
             name: "bytes_out",
             metric: "quorate_node_bytes_out",
-            meaning: "Bytes of frames to peers.",
+            meaning: "Bytes of frames to peers, compressed where that pays.",
             value: 7,
         };
         assert!(all.contains(&bytes_out), "{all:?}");

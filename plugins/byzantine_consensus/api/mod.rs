@@ -4,6 +4,7 @@
 //! this machine.
 
 mod certificates;
+mod connectivity;
 mod evidence;
 mod filter;
 mod opinion;
@@ -33,6 +34,7 @@ pub fn answer(consensus: &Consensus, path: &str, query: &str) -> Option<(u16, St
     let (status, body) = match path {
         "/v1/status" => (200, status::status(consensus)),
         "/v1/cluster" => (200, status::cluster(consensus)),
+        "/v1/connectivity" => (200, connectivity::connectivity(consensus)),
         "/v1/assessments" => opinion::assessments(consensus, query),
         "/v1/trust" => (200, opinion::trust(consensus)),
         "/v1/quarantine" => (200, quarantine::list(consensus)),

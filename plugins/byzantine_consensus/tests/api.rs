@@ -9,7 +9,7 @@ use certificate::verify::verify;
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use super::four::{Four, certified, patient, until};
+use super::four::{Four, PATIENCE, certified, patient, until};
 use super::setting::question;
 use super::upstream::{Says, address};
 use crate::byzantine_consensus::consensus::wall_ms;
@@ -64,11 +64,29 @@ async fn status_shows_how_the_replica_stands() {
     }
 }
 
+/// Replica 0 has seen a slot from its proposal to its decision; on a busy machine the first ones may come another way, by a view change or fetched.
+async fn measured() -> Four {
+    let four = decided().await;
+    let rounds = &four.replica(0).consensus.metrics.rounds;
+    let is_measured = || rounds.figures().agreement.is_some() && rounds.figures().ordering.is_some();
+    let ask = async {
+        let mut number = 0;
+        while !is_measured() {
+            let name = format!("{number}.example.org.");
+            four.all_see(&name, &address(&name, 1));
+            four.ask(0, &name, RecordType::A).await;
+            number += 1;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ask).await.expect("a slot that is measured");
+    four
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_shows_what_the_node_counts_and_how_it_fares_with_each_peer() {
-    let four = decided().await;
+    let four = measured().await;
     let get = || get(&four, "/v1/status", "").expect("a path of ours").1;
-    until("the slot is in the status", || get()["counters"]["slots_decided"] == 1).await;
+    until("slots are in the status", || get()["counters"]["slots_decided"].as_u64() > Some(0)).await;
     let body = get();
     let all = four.replica(0).consensus.node().status().counters.all();
     assert_eq!(body["counters"].as_object().map(serde_json::Map::len), Some(all.len()));
@@ -82,9 +100,9 @@ async fn status_shows_what_the_node_counts_and_how_it_fares_with_each_peer() {
         assert!(peer["packets_sent"].as_u64() > peer["packets_lost"].as_u64(), "{peer}");
         assert!(peer["round_trip_ms"].is_f64(), "{peer}");
     }
-    // One question in one slot, which replica 0 proposed itself.
     let agreement = &body["agreement"];
-    assert_eq!([&agreement["of_slots"], &agreement["entries_per_slot"]], [&json!(1), &json!(1.0)]);
+    assert!(agreement["of_slots"].as_u64() > Some(0), "{agreement}");
+    assert_eq!(agreement["entries_per_slot"], 1.0, "one question after the other");
     assert!(agreement["bytes_per_slot"].as_f64() > Some(100.0), "{agreement}");
     assert!(agreement["from_proposal_ms"]["p50"].is_f64(), "{agreement}");
     assert!(agreement["from_observations_ms"]["p99"].is_f64(), "{agreement}");
@@ -92,27 +110,35 @@ async fn status_shows_what_the_node_counts_and_how_it_fares_with_each_peer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_show_what_the_node_counts_and_how_agreeing_goes() {
-    let four = decided().await;
+    let four = measured().await;
     let shown = || four.replica(0).metrics.encode();
-    let has = |line: &str| shown().lines().any(|shown| shown == line);
-    until("the slot shows", || has("quorate_node_slots_decided_total{cluster=\"example\"} 1")).await;
-    for line in [
-        "quorate_node_operations_decided_total{cluster=\"example\"} 1",
-        "quorate_node_queue_drops_total{cluster=\"example\"} 0",
-        "quorate_consensus_decisions_total{cluster=\"example\",class=\"strong\"} 1",
-        "quorate_consensus_agreement_seconds_count{cluster=\"example\"} 1",
-        "quorate_consensus_ordering_seconds_count{cluster=\"example\"} 1",
-        "quorate_consensus_slot_entries_sum{cluster=\"example\"} 1.0",
-        "quorate_consensus_slot_bytes_count{cluster=\"example\"} 1",
+    let is_counted = |series: &str| {
+        let shown = shown();
+        let value = shown.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.is_some_and(|value| value.parse::<f64>().is_ok_and(|value| value > 0.0))
+    };
+    for series in [
+        "quorate_node_slots_decided_total{cluster=\"example\"}",
+        "quorate_node_operations_decided_total{cluster=\"example\"}",
+        "quorate_node_messages_in_total{cluster=\"example\"}",
+        "quorate_consensus_decisions_total{cluster=\"example\",class=\"strong\"}",
+        "quorate_consensus_agreement_seconds_count{cluster=\"example\"}",
+        "quorate_consensus_ordering_seconds_count{cluster=\"example\"}",
+        "quorate_consensus_slot_entries_sum{cluster=\"example\"}",
+        "quorate_consensus_slot_bytes_count{cluster=\"example\"}",
+        "quorate_peer_packets_sent_total{cluster=\"example\",replica=\"2\"}",
+        "quorate_peer_round_trip_seconds{cluster=\"example\",replica=\"2\"}",
     ] {
-        until(line, || has(line)).await;
+        until(series, || is_counted(series)).await;
     }
     let text = shown();
-    assert!(text.contains("# HELP quorate_node_bytes_in Bytes of frames from peers.\n"), "{text}");
+    assert!(
+        text.contains("# HELP quorate_node_bytes_in Bytes of messages from peers, uncompressed.\n"),
+        "{text}"
+    );
     for series in [
-        "quorate_peer_packets_sent_total{cluster=\"example\",replica=\"2\"} ",
+        "quorate_node_queue_drops_total{cluster=\"example\"} 0\n",
         "quorate_peer_packets_lost_total{cluster=\"example\",replica=\"2\"} ",
-        "quorate_peer_round_trip_seconds{cluster=\"example\",replica=\"2\"} ",
     ] {
         assert!(text.contains(series), "{series}\n{text}");
     }
@@ -129,13 +155,15 @@ async fn reference_leads_to_its_certificate_at_every_replica_and_so_does_the_slo
                 four.replica(id).chain.plugins()[0].api(path, query).expect("a path of ours");
             (status, serde_json::from_str::<Value>(&body).expect("JSON"))
         };
-        until("it is held", || get("/v1/certificates", "slot=1").0 == 200).await;
+        let slot = certified.answer.certificate.header.sequence.0;
+        let of_slot = format!("slot={slot}");
+        until("it is held", || get("/v1/certificates", &of_slot).0 == 200).await;
         let (status, by_reference) = get(&format!("/v1/certificates/{digits}"), "");
         let (_, by_name) = get("/v1/certificates", "name=www.example.org");
-        let (_, by_slot) = get("/v1/certificates", "slot=1");
+        let (_, by_slot) = get("/v1/certificates", &of_slot);
         assert_eq!((status, &by_reference), (200, &by_name));
         assert_eq!(by_reference["reference"], digits.to_lowercase());
-        assert_eq!(by_slot, json!({ "slot": 1, "certificates": [by_name] }));
+        assert_eq!(by_slot, json!({ "slot": slot, "certificates": [by_name] }));
     }
 }
 

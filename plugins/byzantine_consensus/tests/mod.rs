@@ -12,6 +12,7 @@ mod admission;
 mod answering;
 mod api;
 mod asking;
+mod connecting;
 mod deciding;
 mod failing;
 mod handing_out;

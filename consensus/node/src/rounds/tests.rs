@@ -111,7 +111,7 @@ fn questions_are_timed_from_the_observations_of_a_quorum() {
     story.look_up(1, "a");
     story.hear(10, 0, observed("a", 0));
     // Passed on by another, or said twice: neither makes a quorum.
-    story.hear(20, 0, observed("a", 3));
+    story.hear(20, 2, observed("a", 3));
     story.hear(25, 0, observed("a", 0));
     story.hear(30, 2, observed("a", 2));
     story.hear(40, 3, observed("a", 3));
