@@ -1,5 +1,6 @@
 //! `quorate top`: the cluster as one replica sees it, or as several do, over and over.
 
+mod links;
 mod sample;
 mod table;
 mod transparency;
@@ -53,6 +54,7 @@ What a replica says of the others is its own view: two replicas may well differ,
   DROPPED  datagrams from its address that the filter threw away
   PATTERN  what this looks like; ACTION what is advised; WHY what stands out
 The line `agreement` says how long slots took from the primary's proposal to the decision here, without looking names up, and what did not get through since the replica started.
+The line `links` names the links that are not up, each with the replica that tells so: each tells the others whom it reaches.
 With `ct-verify` in the Corefile, the line `transparency` counts CT logs by condition, their promises by what was found, proofs of split
 views, RRsets by verdict, probed targets by what the cluster saw of them, certificates that the monitor found, and events.
 

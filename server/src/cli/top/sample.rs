@@ -14,6 +14,8 @@ pub struct Sample {
     assessments: Value,
     filter: Value,
     evidence: Value,
+    /// Who reaches whom; null when it does not tell.
+    connectivity: Value,
     /// What it says of certificates; null when it judges none.
     transparency: Value,
 }
@@ -28,7 +30,8 @@ impl Sample {
             assessments: get(address, "/v1/assessments").await?,
             filter: get(address, "/v1/filter").await?,
             evidence: get(address, "/v1/evidence").await?,
-            transparency: transparency(address).await?,
+            connectivity: if_any(get(address, "/v1/connectivity").await)?,
+            transparency: summary(if_any(get(address, "/v1/transparency").await)?),
         })
     }
 
@@ -52,6 +55,7 @@ impl Sample {
             "threshold": self.assessments["threshold"],
             "evidence": self.evidence["evidence"],
             "filter": self.filter,
+            "connectivity": self.connectivity,
             "transparency": self.transparency,
         })
     }
@@ -80,13 +84,16 @@ fn grown(now: &Value, before: &Value) -> Option<u64> {
     now.as_u64()?.checked_sub(before.as_u64()?)
 }
 
-/// A replica without `ct-verify` has nothing under this path, and that is no error.
-async fn transparency(address: &AdminAddress) -> Result<Value, AdminClientError> {
-    match get(address, "/v1/transparency").await {
-        Ok(mut said) => Ok(said.get_mut("summary").map(Value::take).unwrap_or_default()),
+/// A replica without `ct-verify`, or of an earlier version, has nothing under a path, and that is no error.
+fn if_any(said: Result<Value, AdminClientError>) -> Result<Value, AdminClientError> {
+    match said {
         Err(AdminClientError::Refused { .. } | AdminClientError::Stranger { .. }) => Ok(Value::Null),
-        Err(error) => Err(error),
+        said => said,
     }
+}
+
+fn summary(mut said: Value) -> Value {
+    said.get_mut("summary").map(Value::take).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -106,6 +113,7 @@ mod tests {
             assessments: json!({ "replicas": [] }),
             filter: Value::Null,
             evidence: Value::Null,
+            connectivity: Value::Null,
             transparency: Value::Null,
         }
     }

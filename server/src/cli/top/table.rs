@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::transparency;
+use super::{links, transparency};
 
 /// The columns, with the side to which they are aligned: numbers to the right.
 const COLUMNS: [(&str, Align); 16] = [
@@ -60,7 +60,7 @@ pub fn render(view: &Value, now_ms: u64) -> String {
     text
 }
 
-/// Four lines about the replica itself, five if it judges certificates.
+/// Four lines about the replica itself, one more if it tells who reaches whom, and one if it judges certificates.
 fn heading(view: &Value) -> String {
     let status = &view["status"];
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -93,6 +93,7 @@ fn heading(view: &Value) -> String {
         view["evidence"].as_array().map_or(0, Vec::len),
     );
     text + &agreement_line(view)
+        + &links::line(&view["connectivity"]).unwrap_or_default()
         + &filter_line(&view["filter"])
         + &transparency::line(&view["transparency"]).unwrap_or_default()
         + "\n"
