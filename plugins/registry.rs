@@ -113,8 +113,7 @@ pub fn set_up<'a>(
     built
 }
 
-/// The zone of a key. Labels may hold any byte, as in `32/27.2.0.192.in-addr.arpa` (RFC 2317 §4).
+/// The zone of a key.
 pub fn zone_of(key: &Key) -> Name {
-    let wire = certificate::name::parse(&key.zone).expect("the zone of a key was checked to be a name");
-    agreement::name::from_wire(&wire).expect("a canonical name is a name")
+    crate::zones::named(&key.zone)
 }

@@ -1,6 +1,6 @@
 //! The zones that a directive names, found around names decoded or not.
 
-use corefile::options::{Options, network_zones};
+use corefile::options::{Options, Value, network_zones};
 use hickory_proto::rr::Name;
 
 use crate::setup::Block;
@@ -22,12 +22,8 @@ impl Zones {
 
     /// Reads the arguments that are left of a directive as its zones, networks by their reverse zones. None means those of the server block.
     pub fn read(options: &mut Options<'_>, block: &Block<'_>) -> Zones {
-        let named = options.rest(.., network_zones()).concat();
-        let name = |zone: String| Name::from_ascii(zone).expect("`network_zones` gives names of zones");
-        match named.is_empty() {
-            true => Zones::new(block.zones.clone()),
-            false => Zones::new(named.into_iter().map(name).collect()),
-        }
+        let named = options.rest(.., zones()).concat();
+        Zones::new(if named.is_empty() { block.zones.clone() } else { named })
     }
 
     /// Whether `name` is one of the zones or lies in one.
@@ -39,6 +35,17 @@ impl Zones {
     pub fn cover_wire(&self, name: &[u8]) -> bool {
         self.wires.iter().any(|zone| lies_in(name, zone))
     }
+}
+
+/// Zones of a directive: a name is one, a network stands for its reverse zones.
+pub fn zones() -> Value<Vec<Name>> {
+    network_zones().map(|zones| zones.iter().map(|zone| named(zone)).collect())
+}
+
+/// The zone that the Corefile calls `zone`, as the crate `corefile` returns it. Labels may hold any byte, as in `32/27.2.0.192.in-addr.arpa` (RFC 2317 §4).
+pub fn named(zone: &str) -> Name {
+    let wire = certificate::name::parse(zone).expect("what is called a zone was checked to be a name");
+    agreement::name::from_wire(&wire).expect("a canonical name is a name")
 }
 
 /// Whether `name` is `zone` or lies below it, both whole and in wire form. Length bytes are at most 63, and so no letters.
@@ -62,6 +69,7 @@ fn wire_of(name: &Name) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rehearsal::messages;
 
     #[test]
     fn both_forms_of_a_name_lie_in_the_same_zones() {
@@ -81,6 +89,34 @@ mod tests {
         }
         let all = Zones::new(vec![Name::root()]);
         assert!(all.cover(&name("www.example.org.")) && all.cover_wire(&wire_of(&name("www.example.org."))));
+    }
+
+    #[test]
+    fn labels_of_zones_may_hold_any_byte() {
+        assert_eq!(
+            named("a\\200b.example.org.").iter().next(),
+            Some(&b"a\xc8b"[..]),
+            "decimal, as in master files"
+        );
+        for zone in [
+            "32/27.2.0.192.in-addr.arpa",
+            "a@b.example.org",
+            r"my\032printer.example.org",
+            "a\\200b.example.org",
+        ] {
+            for directive in [
+                format!("acl {zone} {{\nblock\n}}"),
+                format!("cache 30 {zone}"),
+                format!("log {zone}"),
+                format!("hosts /etc/hosts {zone}"),
+                format!("file db.example.org {zone}"),
+                format!("forward {zone} 192.0.2.1"),
+                format!("ct-verify {{\nmode flag {zone}\n}}"),
+            ] {
+                let said = messages(&directive);
+                assert!(said.iter().all(|it| !it.contains("zone or network")), "{directive}: {said:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use corefile::options::{
-    Options, Value, duration, integer, network_zones, one_of, percentage, seconds, size,
-};
+use corefile::options::{Options, Value, duration, integer, one_of, percentage, seconds, size};
 use corefile::{Diagnostic, Directive};
 use hickory_proto::rr::Name;
 
@@ -16,6 +14,7 @@ use super::lifetime::{Bounds, FAILURE_S_MAX, FAILURE_S_MIN, Lifetimes};
 use super::metrics::Counters;
 use super::store::Capacity;
 use crate::setup::{Block, Context, once};
+use crate::zones;
 
 /// Puts a cache into the chain.
 pub fn setup(
@@ -42,7 +41,7 @@ fn read(
     let mut options = Options::new(directive, diagnostics);
     let is_ttl = |word: &str| word.starts_with(|first: char| first.is_ascii_digit()) && !word.contains('.');
     let ttl_max_s = options.optional_if(is_ttl, ttl(1));
-    let zones = match options.rest(0.., zone_names()).concat() {
+    let zones = match options.rest(0.., zones::zones()).concat() {
         named if named.is_empty() => block.zones.clone(),
         named => named,
     };
@@ -134,7 +133,7 @@ fn read_disabled(options: &mut Options<'_>, all: &[Name]) -> (Option<Zones>, Opt
     let (mut success, mut denial): (Vec<Name>, Vec<Name>) = Default::default();
     options.properties(&["disable"], |line| {
         let is_success = line.required(one_of([("success", true), ("denial", false)]))?;
-        let mut zones = line.rest(0.., zone_names()).concat();
+        let mut zones = line.rest(0.., zones::zones()).concat();
         if zones.is_empty() {
             zones = all.to_vec();
         }
@@ -144,11 +143,6 @@ fn read_disabled(options: &mut Options<'_>, all: &[Name]) -> (Option<Zones>, Opt
     });
     let some = |zones: Vec<Name>| (!zones.is_empty()).then(|| Zones::new(&zones));
     (some(success), some(denial))
-}
-
-fn zone_names() -> Value<Vec<Name>> {
-    let name = |zone: &String| Name::from_ascii(zone).expect("a zone was checked to be a name");
-    network_zones().map(move |zones| zones.iter().map(name).collect())
 }
 
 fn ttl(least: u32) -> Value<u32> {

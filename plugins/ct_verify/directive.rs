@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use corefile::Span;
-use corefile::options::{
-    Mismatch, Options, Value, duration, integer, network_zones, on_off, one_of, path, seconds, text,
-};
+use corefile::options::{Mismatch, Options, Value, duration, integer, on_off, one_of, path, seconds, text};
 use ct_watch::config::REFRESH_DEFAULT;
 use ct_watch::monitor::Zone;
 use ct_watch::probe::TARGETS_MAX;
@@ -18,6 +16,7 @@ use transparency::revocation::RevocationMode;
 use transparency::rrset::CERTIFICATES_PER_ANSWER_MAX;
 
 use super::modes::{Mode, Modes};
+use crate::zones;
 
 /// Everything the directive says.
 pub struct Words {
@@ -127,10 +126,8 @@ fn read_modes(options: &mut Options<'_>) -> Modes {
 }
 
 fn zones_or_all(line: &mut Options<'_>) -> Vec<Name> {
-    let zones = line.rest(0.., network_zones()).concat();
-    let name =
-        |zone: &String| Name::from_ascii(zone).expect("a zone was checked to be a name").to_lowercase();
-    if zones.is_empty() { vec![Name::root()] } else { zones.iter().map(name).collect() }
+    let named = line.rest(0.., zones::zones()).concat();
+    if named.is_empty() { vec![Name::root()] } else { named }
 }
 
 /// `policy chrome-2026 | apple | custom [SETTING=NUMBER...]`

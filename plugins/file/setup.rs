@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use corefile::options::{Options, duration, network_zones, path};
+use corefile::options::{Options, duration, path};
 use corefile::{Diagnostic, Directive, Span};
 use hickory_proto::rr::Name;
 
@@ -13,6 +13,7 @@ use super::handler::{File, Seen, Served, ServedZone};
 use super::master::ZoneError;
 use super::source::{Loaded, load};
 use crate::setup::{Block, Context};
+use crate::zones;
 
 /// How often zone files are looked at, unless said otherwise.
 const RELOAD: Duration = Duration::from_secs(60);
@@ -75,10 +76,10 @@ struct Settings {
 fn read(directive: &Directive, diagnostics: &mut Vec<Diagnostic>) -> Option<Settings> {
     let mut options = Options::new(directive, diagnostics);
     let file = options.required(path().named("a zone file"));
-    let zones = names(options.rest(.., network_zones()));
+    let zones = options.rest(.., zones::zones()).concat();
     let reload = options.value("reload", duration(Duration::ZERO..=RELOAD_MAX)).unwrap_or(RELOAD);
     let fallthrough = options.property("fallthrough", |line| {
-        let zones = names(line.rest(.., network_zones()));
+        let zones = line.rest(.., zones::zones()).concat();
         Some(if zones.is_empty() { vec![Name::root()] } else { zones })
     });
     // Accepted as CoreDNS has it; files are always judged by their time of change here.
@@ -91,11 +92,6 @@ fn read(directive: &Directive, diagnostics: &mut Vec<Diagnostic>) -> Option<Sett
         fallthrough: fallthrough.unwrap_or_default(),
     };
     fine.then_some(settings)
-}
-
-fn names(zones: Vec<Vec<String>>) -> Vec<Name> {
-    let name = |zone: String| Name::from_ascii(zone).expect("`network_zones` gives names of zones");
-    zones.into_iter().flatten().map(name).collect()
 }
 
 /// A fault of a zone file, at its own place; without one, at the directive.

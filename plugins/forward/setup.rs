@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corefile::options::{
-    Options, Value, duration, integer, network_zones, one_of, path, socket_address, text, zone,
-};
+use corefile::options::{Options, Value, duration, integer, one_of, path, socket_address, text, zone};
 use corefile::{Diagnostic, Directive, Word, quote};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
@@ -20,6 +18,7 @@ use super::target::{PLAIN_PORT, Spelling, TLS_PORT, Target, join, name_and_port,
 use super::tls::{TlsFiles, client_config};
 use super::upstream::{Manner, Protocol, Upstream};
 use crate::setup::{Block, Context};
+use crate::zones;
 
 /// Most upstreams of one directive.
 pub const UPSTREAMS_MAX: usize = 15;
@@ -49,13 +48,13 @@ fn read(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Forward> {
     let mut options = Options::new(directive, diagnostics);
-    let from = options.required(network_zones().named("a zone to forward"));
+    let from = options.required(zones::zones().named("a zone to forward"));
     let targets = read_targets(&mut options, root);
     let force_tcp = options.flag("force_tcp");
     let attempts_max = options.value("max_connect_attempts", integer(1..=100_usize));
     let settings = Settings {
-        from: names(from.unwrap_or_default()),
-        except: options.values("except", 1.., network_zones()).into_iter().flat_map(names).collect(),
+        from: from.unwrap_or_default(),
+        except: options.values("except", 1.., zones::zones()).concat(),
         force_tcp,
         prefer_udp: options.flag("prefer_udp"),
         max_fails: options.value("max_fails", integer(0..=u32::MAX)).unwrap_or(2),
@@ -173,7 +172,7 @@ fn read_manner(options: &mut Options<'_>, force_tcp: bool) -> Manner {
     Manner {
         expire: expire.unwrap_or(Duration::from_secs(10)),
         probe_interval: interval,
-        probe_name: name.and_then(|name| Name::from_ascii(name).ok()).unwrap_or_else(Name::root),
+        probe_name: name.map_or_else(Name::root, |name| zones::named(&name)),
         probe_recursive: recursive,
         probe_by_stream: force_tcp,
     }
@@ -244,11 +243,4 @@ fn rcode() -> Value<ResponseCode> {
         ("NOTIMP", ResponseCode::NotImp),
         ("REFUSED", ResponseCode::Refused),
     ])
-}
-
-fn names(zones: Vec<String>) -> Vec<Name> {
-    zones
-        .into_iter()
-        .map(|zone| Name::from_ascii(zone).expect("`network_zones` gives names of zones"))
-        .collect()
 }

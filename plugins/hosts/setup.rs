@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corefile::options::{Mismatch, Options, Value, duration, network_zones, path, seconds};
+use corefile::options::{Mismatch, Options, Value, duration, path, seconds};
 use corefile::{Diagnostic, Directive, Word, quote};
 use hickory_proto::rr::Name;
 
@@ -13,6 +13,7 @@ use super::handler::{Hosts, Known, Settings};
 use super::metrics::HostsMetrics;
 use super::table::{Table, address, host_name};
 use crate::setup::{Block, Context};
+use crate::zones;
 
 /// The file, unless one is named.
 const FILE: &str = "/etc/hosts";
@@ -58,13 +59,13 @@ fn read(
         let message = format!("{} does not exist yet", quote(&file.display().to_string()));
         options.warning(&word.span, message, "it is read once it is there");
     }
-    let zones = names(options.rest(.., network_zones()));
+    let zones = options.rest(.., zones::zones()).concat();
     let ttl = options.value("ttl", seconds(1..=65_535).named("a TTL")).unwrap_or(TTL);
     let reverse = !options.flag("no_reverse");
     let reload = options.value("reload", duration(Duration::ZERO..=RELOAD_MAX)).unwrap_or(RELOAD);
     let fallthrough_unsupported = options.flag("fallthrough_unsupported");
     let fallthrough = options.property("fallthrough", |line| {
-        let zones = names(line.rest(.., network_zones()));
+        let zones = line.rest(.., zones::zones()).concat();
         Some(if zones.is_empty() { vec![Name::root()] } else { zones })
     });
     let lines = options.other_lines(|line| {
@@ -100,9 +101,4 @@ fn inline_address() -> Value<IpAddr> {
 
 fn inline_name() -> Value<Name> {
     Value::new("a host's name", |text: &str| host_name(text).ok_or_else(Mismatch::new))
-}
-
-fn names(zones: Vec<Vec<String>>) -> Vec<Name> {
-    let name = |zone: String| Name::from_ascii(zone).expect("`network_zones` gives names of zones");
-    zones.into_iter().flatten().map(name).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corefile::options::{Options, network_zones, one_of};
+use corefile::options::{Options, one_of};
 use corefile::{Diagnostic, Directive, Word, quote};
 use hickory_proto::rr::Name;
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +12,7 @@ use super::handler::{Log, Rule};
 use super::record::Class;
 use super::writer::Writer;
 use crate::setup::{Block, Context};
+use crate::zones;
 
 /// Puts `log` into the chain. Each directive is a rule; the first that matches a query logs it.
 pub fn setup(
@@ -35,11 +36,9 @@ fn read(directive: &Directive, block: &Block<'_>, diagnostics: &mut Vec<Diagnost
     while let Some(word) = options.word() {
         if options.remaining() == 0 && is_format(word) {
             format = Some(Format::parse(&word.text));
-        } else if let Some(named) = options.read(word, &network_zones()) {
+        } else if let Some(named) = options.read(word, &zones::zones()) {
             warn_of_words(word, &mut options);
-            zones.extend(
-                named.iter().map(|zone| Name::from_ascii(zone).expect("it was checked to be a name")),
-            );
+            zones.extend(named);
         }
     }
     if zones.is_empty() {
