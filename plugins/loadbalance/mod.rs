@@ -1,4 +1,4 @@
-//! The order of addresses in answers: `loadbalance [round_robin] { prefer NETWORK... }`.
+//! The order of addresses in answers: `loadbalance [round_robin | weighted FILE] { prefer NETWORK... }`.
 
 mod handler;
 mod order;
@@ -6,7 +6,9 @@ mod records;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod wire;
 
-pub use handler::LoadBalance;
+pub use handler::{LoadBalance, Policy};
 pub use setup::setup;
+pub use weights::Weights;

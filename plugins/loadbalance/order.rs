@@ -1,4 +1,4 @@
-//! The order that the records of one RRset are put in. Pure: chance comes in as a number.
+//! The order that the records of one RRset are put in, in time that is linear in their number. Pure: chance comes in as a number.
 
 use std::net::IpAddr;
 
@@ -14,31 +14,43 @@ pub trait Set {
     fn swap(&mut self, one: usize, other: usize);
 }
 
-/// Puts the records of `set` in the order that `seed` says, those with addresses in `preferred` first, in its order.
-///
-/// Every order is about as likely as any other when seeds are.
-pub fn arrange(set: &mut impl Set, mut seed: u64, preferred: &[Network]) {
+/// Puts the records of `set` in the order that `seed` says. Every order is about as likely as any other when seeds are.
+pub fn shuffle(set: &mut impl Set, mut seed: u64) {
     for last in (1..set.count()).rev() {
         seed = mix(seed);
-        let other = (u128::from(seed) * (last as u128 + 1)) >> 64;
-        set.swap(other as usize, last);
+        set.swap(below(seed, last + 1), last);
     }
-    if preferred.is_empty() {
-        return;
+}
+
+/// Puts the record that `seed` chooses first, as often as its share of all weights.
+pub fn promote(set: &mut impl Set, seed: u64, weight: impl Fn(IpAddr) -> usize) {
+    let total: usize = (0..set.count()).map(|at| set.address(at).map_or(1, &weight)).sum();
+    let mut left = below(mix(!seed), total);
+    for at in 0..set.count() {
+        let share = set.address(at).map_or(1, &weight);
+        if left < share {
+            return set.swap(0, at);
+        }
+        left -= share;
     }
-    // Insertion by neighbours keeps the order of what is equally preferred. An RRset has few records, and they lie in one message.
-    for end in 1..set.count() {
-        let mut at = end;
-        while at > 0 && rank(set, at, preferred) < rank(set, at - 1, preferred) {
-            set.swap(at, at - 1);
-            at -= 1;
+}
+
+/// Puts the records with addresses in `preferred` first, those in the first network before all. Chance has decided before on the order of the others.
+pub fn prefer(set: &mut impl Set, preferred: &[Network]) {
+    let mut front = 0;
+    for network in preferred {
+        for at in front..set.count() {
+            if set.address(at).is_some_and(|address| network.contains(address)) {
+                set.swap(front, at);
+                front += 1;
+            }
         }
     }
 }
 
-fn rank(set: &impl Set, at: usize, preferred: &[Network]) -> usize {
-    let rank = |address| preferred.iter().position(|network| network.contains(address));
-    set.address(at).and_then(rank).unwrap_or(preferred.len())
+/// A number below `bound` that `chance`, of 64 bits, decides on.
+fn below(chance: u64, bound: usize) -> usize {
+    ((u128::from(chance) * bound as u128) >> 64) as usize
 }
 
 /// The next number of a sequence that looks like chance. SplitMix64, Steele et al. 2014
@@ -76,7 +88,7 @@ mod tests {
         let mut counts = BTreeMap::<Vec<IpAddr>, u32>::new();
         for seed in 0..6000 {
             let mut set = addresses();
-            arrange(&mut set, seed, &[]);
+            shuffle(&mut set, seed);
             *counts.entry(set).or_default() += 1;
         }
         assert_eq!(counts.len(), 6);
@@ -91,7 +103,8 @@ mod tests {
         for seed in 0..100 {
             let mut set = addresses();
             set.push("203.0.113.1".parse().unwrap());
-            arrange(&mut set, seed, &preferred);
+            shuffle(&mut set, seed);
+            prefer(&mut set, &preferred);
             assert_eq!(
                 (set[0].to_string(), set[3].to_string()),
                 ("198.51.100.1".into(), "203.0.113.1".into())
@@ -105,8 +118,39 @@ mod tests {
     fn empty_and_single_sets_stay() {
         for mut set in [vec![], addresses()[..1].to_vec()] {
             let before = set.clone();
-            arrange(&mut set, 7, &[]);
+            shuffle(&mut set, 7);
+            promote(&mut set, 7, |_| 1);
+            prefer(&mut set, &[]);
             assert_eq!(set, before);
+        }
+    }
+
+    #[test]
+    fn first_address_is_chosen_by_weight_and_the_others_keep_all_orders() {
+        let weight = |address: IpAddr| if address == addresses()[2] { 4 } else { 1 };
+        let mut firsts = BTreeMap::<IpAddr, u32>::new();
+        let mut orders = std::collections::BTreeSet::new();
+        for seed in 0..6000 {
+            let mut set = addresses();
+            shuffle(&mut set, seed);
+            promote(&mut set, seed, weight);
+            *firsts.entry(set[0]).or_default() += 1;
+            orders.insert(set);
+        }
+        let share = |at: usize| firsts[&addresses()[at]];
+        assert!((3800..4200).contains(&share(2)) && (900..1100).contains(&share(0)), "{firsts:?}");
+        assert_eq!(orders.len(), 6);
+    }
+
+    #[test]
+    fn address_without_weight_never_comes_first_unless_none_has_any() {
+        for seed in 0..100 {
+            let mut set = addresses();
+            shuffle(&mut set, seed);
+            promote(&mut set, seed, |address| usize::from(address == addresses()[1]));
+            assert_eq!(set[0], addresses()[1]);
+            promote(&mut set, seed, |_| 0);
+            assert_eq!(set.len(), 3);
         }
     }
 }

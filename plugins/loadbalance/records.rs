@@ -4,21 +4,20 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use super::order::{Set, arrange};
-use crate::networks::Network;
+use super::handler::Policy;
+use super::order::{Set, prefer, promote, shuffle};
 
-/// Puts the records of each RRset of addresses or mail exchangers in a new order. What stands between them stays where it is: the order of
-/// RRsets, an alias before what it leads to.
-pub fn rearrange(records: &mut [Record], mut seed: u64, preferred: &[Network]) {
-    let mut done = vec![false; records.len()];
-    for first in 0..records.len() {
-        if done[first] || !is_balanced(records[first].record_type()) {
-            continue;
+/// Puts neighbours of one RRset of addresses or mail exchangers in a new order. Nothing else moves: the order of RRsets stays, and an alias before what it
+/// leads to.
+pub fn rearrange(records: &mut [Record], mut seed: u64, policy: &Policy) {
+    for set in records.chunk_by_mut(same_set).filter(|set| is_balanced(set[0].record_type())) {
+        let owner = set[0].name.clone();
+        let set = &mut Neighbours(set);
+        shuffle(set, seed);
+        if let Some(weights) = policy.weights.of(&owner) {
+            promote(set, seed, |address| weights.of(address));
         }
-        let places: Vec<usize> =
-            (first..records.len()).filter(|&at| same_set(&records[first], &records[at])).collect();
-        places.iter().for_each(|&at| done[at] = true);
-        arrange(&mut Places { records, places: &places }, seed, preferred);
+        prefer(set, &policy.preferred);
         seed = seed.rotate_left(7);
     }
 }
@@ -33,19 +32,16 @@ fn same_set(one: &Record, other: &Record) -> bool {
         && one.name.eq_ignore_root(&other.name)
 }
 
-/// One RRset: where its records stand among others.
-struct Places<'a> {
-    records: &'a mut [Record],
-    places: &'a [usize],
-}
+/// Records of one RRset that stand side by side.
+struct Neighbours<'a>(&'a mut [Record]);
 
-impl Set for Places<'_> {
+impl Set for Neighbours<'_> {
     fn count(&self) -> usize {
-        self.places.len()
+        self.0.len()
     }
 
     fn address(&self, at: usize) -> Option<IpAddr> {
-        match &self.records[self.places[at]].data {
+        match &self.0[at].data {
             RData::A(address) => Some(IpAddr::V4(address.0)),
             RData::AAAA(address) => Some(IpAddr::V6(address.0)),
             _ => None,
@@ -53,6 +49,6 @@ impl Set for Places<'_> {
     }
 
     fn swap(&mut self, one: usize, other: usize) {
-        self.records.swap(self.places[one], self.places[other]);
+        self.0.swap(one, other);
     }
 }

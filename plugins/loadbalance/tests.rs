@@ -107,6 +107,22 @@ async fn addresses_change_places_in_cached_answers_at_a_glance() {
 }
 
 #[tokio::test]
+async fn addresses_of_different_hosts_stay_with_them_on_both_ways() {
+    let ns = |text: &str| {
+        let server = hickory_proto::rr::rdata::NS(Name::from_ascii(text).unwrap());
+        Record::from_rdata(Name::from_ascii("example.org.").unwrap(), 300, RData::NS(server))
+    };
+    let mut response = answer(vec![a("www.example.org.", 300, 1)]);
+    response.authorities = vec![ns("ns1.example.org."), ns("ns2.example.org.")];
+    response.additionals = vec![a("ns1.example.org.", 300, 51), a("ns2.example.org.", 300, 52)];
+    let chain = chain("loadbalance\ncache", response);
+    let asked = query("www.example.org.", RecordType::A);
+    let long = orders(OFTEN, async || on_the_long_way(&chain, &asked).await).await;
+    let short = orders(OFTEN, async || at_a_glance(&chain, &asked)).await;
+    assert_eq!((long.len(), &long), (1, &short));
+}
+
+#[tokio::test]
 async fn preferred_addresses_come_first_on_both_ways() {
     let response = answer([1, 2, 130, 131].map(|last| a("www.example.org.", 300, last)).to_vec());
     let chain = chain("cache\nloadbalance {\nprefer 192.0.2.128/25\n}", response);
@@ -136,21 +152,23 @@ async fn other_records_and_the_order_of_rrsets_stay() {
         let data = hickory_proto::rr::rdata::TXT::new(vec![text.to_owned()]);
         Record::from_rdata(Name::from_ascii("www.example.org.").unwrap(), 300, RData::TXT(data))
     };
-    // two sets of addresses, one inside the other
+    // two addresses, and one of another host between other records
     let answers = vec![
         a("www.example.org.", 300, 1),
-        txt("a"),
-        a("host.example.org.", 300, 2),
-        txt("b"),
         a("www.example.org.", 300, 3),
+        txt("a"),
+        txt("b"),
+        a("host.example.org.", 300, 2),
     ];
     let chain = chain("loadbalance", answer(answers));
     let asked = query("www.example.org.", RecordType::ANY);
     let orders = orders(OFTEN, async || on_the_long_way(&chain, &asked).await).await;
     assert_eq!(orders.len(), 2);
     for order in orders {
-        assert_eq!(order[2], "host.example.org. A 192.0.2.2");
-        assert_eq!((&*order[1], &*order[3]), ("www.example.org. TXT a", "www.example.org. TXT b"));
+        assert_eq!(
+            order[2..],
+            ["www.example.org. TXT a", "www.example.org. TXT b", "host.example.org. A 192.0.2.2"]
+        );
     }
 }
 
@@ -196,6 +214,39 @@ async fn certificate_fits_the_answer_in_every_order() {
     assert!(agreement::matches(&leaf, &other, leaf.time_ms).is_err(), "this test can fail");
 }
 
+#[tokio::test]
+async fn weights_decide_how_often_an_address_comes_first_and_cached_answers_take_the_long_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights");
+    std::fs::write(&file, "host.example.org\n192.0.2.3 255\n").unwrap();
+    let chain = chain(&format!("loadbalance weighted {}\ncache", file.display()), aliased());
+    let asked = query("www.example.org.", RecordType::A);
+    let mut heavy = 0;
+    for _ in 0..OFTEN {
+        let message = on_the_long_way(&chain, &asked).await;
+        heavy += usize::from(texts(&message.answers)[1] == "host.example.org. A 192.0.2.3");
+    }
+    assert!(heavy > OFTEN * 9 / 10, "{heavy} of {OFTEN}, 255 of 257 are likely");
+    assert_eq!(glance(&chain, &asked), None);
+}
+
+#[test]
+fn file_of_weights_is_watched_and_its_errors_have_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights");
+    std::fs::write(&file, "www.example.org\n192.0.2.1 0\n").unwrap();
+    let text = format!("loadbalance weighted {}", file.display());
+    let (said, watched) = set_up(&text, |block| block.settings.watched.contains_key(&file));
+    assert!(watched);
+    assert_eq!(
+        said,
+        [format!(
+            "Corefile:2:22: error: loadbalance: `{}`: line 2: `192.0.2.1`: expected a weight from 1 to 255",
+            file.display()
+        )]
+    );
+}
+
 #[test]
 fn what_is_no_message_is_left_as_it_is() {
     let asked = query("www.example.org.", RecordType::A);
@@ -219,8 +270,18 @@ fn directive_takes_a_policy_and_networks() {
     assert_eq!(plugins("loadbalance"), ["loadbalance"]);
     assert_eq!(plugins("loadbalance round_robin {\nprefer 192.0.2.0/24 2001:db8::/32\n}"), ["loadbalance"]);
     for (text, expected) in [
-        ("loadbalance random", "Corefile:2:13: error: loadbalance: expected `round_robin`, got `random`"),
-        ("loadbalance weighted", "Corefile:2:13: error: loadbalance: expected `round_robin`, got `weighted`"),
+        (
+            "loadbalance random",
+            "Corefile:2:13: error: loadbalance: expected `round_robin` or `weighted`, got `random`",
+        ),
+        (
+            "loadbalance weighted",
+            "Corefile:2:21: error: loadbalance: expected a file of weights, got the end of the line",
+        ),
+        (
+            "loadbalance weighted /nosuch/weights",
+            "Corefile:2:22: error: loadbalance: `/nosuch/weights`: No such file or directory (os error 2)",
+        ),
         (
             "loadbalance {\nprefer\n}",
             "Corefile:3:7: error: loadbalance: prefer: expected at least 1 argument (each a network, such as `192.0.2.0/24`, or an address), got 0",

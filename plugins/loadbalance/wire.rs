@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::order::{Set, arrange};
+use super::order::{Set, prefer, shuffle};
 use crate::networks::Network;
 
 /// Puts the addresses of each RRset in `reply` in a new order. What is not understood is left as it is.
@@ -13,7 +13,8 @@ pub fn rearrange(reply: &mut [u8], mut seed: u64, preferred: &[Network]) {
     let Some((mut at, mut left)) = first_record(reply) else { return };
     while left > 0 {
         let count = run_at(reply, at, left).map_or(1, |mut run| {
-            arrange(&mut run, seed, preferred);
+            shuffle(&mut run, seed);
+            prefer(&mut run, preferred);
             run.count
         });
         seed = seed.rotate_left(7);
