@@ -30,6 +30,11 @@ fn primary_with_a_full_disk_falls_silent_with_a_reason_and_is_back_when_there_is
     });
     assert!(reason.contains("does not vote") && reason.contains("No space left"), "{reason}");
     assert!(scene.cluster.log(primary).contains("No space left"), "{}", scene.cluster.log(primary));
+    // An alert sees what its metrics say alone.
+    eventually("its metrics to say that it does not vote", READY, || {
+        let (_, metrics) = scene.cluster.http(primary, "/metrics")?;
+        metrics.contains("quorate_consensus_votes{cluster=\"example\"} 0\n").then_some(())
+    });
     let silent = Instant::now();
     scene.next_certified(silent, primary);
     scene.ask_again(silent, primary);
