@@ -119,6 +119,11 @@ async fn plugins_that_judge_and_shape_hits_allocate_nothing_either() {
         ratelimit 50000 {
             burst 1000000
         }
+        local {
+            localhost_prefix on
+        }
+        any
+        chaos
         loadbalance {
             prefer 192.0.2.2
         }
