@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod behaviour;
+pub mod chromium;
 pub mod clients;
 pub mod clock;
 pub mod cluster;

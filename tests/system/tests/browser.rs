@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 use std::thread;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use system_tests::chromium::Chromium;
 use system_tests::cluster::Demo;
-use tempfile::TempDir;
 use transparency::skeleton::Skeleton;
 
 const PAGE: &str = "<title>a page</title>";
@@ -27,32 +26,14 @@ fn chromium_goes_where_a_quorum_says() {
 }
 
 /// What Chromium makes of this address, when the first replica answers its questions.
-///
-/// Panics: when Chromium is not installed; `tests/run` installs it.
 fn browse(demo: &Demo, address: &str) -> String {
-    let profile = TempDir::new().unwrap();
+    let chromium = Chromium::default();
     let template = format!("https://127.0.0.1:{}/dns-query", demo.ports(0).https);
     let settings = serde_json::json!({ "dns_over_https": { "mode": "secure", "templates": template } });
-    fs::write(profile.path().join("Local State"), settings.to_string()).unwrap();
+    fs::write(chromium.profile().join("Local State"), settings.to_string()).unwrap();
     let certificate = CertificateDer::from_pem_file(demo.dir(0).join("tls.pem")).unwrap();
     let key = Skeleton::parse(&certificate).unwrap().key_hash().base64();
-    // Ended when it hangs. What it starts would hold pipes open: it writes to a file.
-    let (printed, complaints) = (profile.path().join("printed"), profile.path().join("complaints"));
-    let ended = Command::new("timeout")
-        .args(["--kill-after=5", "90", "chromium", "--headless=new", "--no-sandbox", "--disable-gpu"])
-        .args(["--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("--ignore-certificate-errors-spki-list={key}"))
-        .arg(address)
-        .env("HOME", profile.path())
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(&printed).unwrap())
-        .stderr(fs::File::create(&complaints).unwrap())
-        .status()
-        .expect("timeout is part of coreutils");
-    let printed = fs::read_to_string(&printed).unwrap();
-    assert!(ended.success(), "{ended}: {printed}{}", fs::read_to_string(&complaints).unwrap());
-    printed
+    chromium.open(address, &[format!("--ignore-certificate-errors-spki-list={key}")]).document
 }
 
 /// Serves the page on this machine to whoever comes, as long as the test runs; on which port.

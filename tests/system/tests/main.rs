@@ -11,6 +11,7 @@ mod certificates;
 mod cluster_file;
 mod configuration;
 mod ct_verify;
+mod dashboard;
 mod faults;
 mod packaging;
 mod plain;

@@ -48,7 +48,7 @@ function row(peer, trusted, now) {
     { text: percent(statistics.participation), note: votes(statistics) },
     { text: percent(statistics.accuracy), note: `${count(statistics.judged)} judged` },
     percent(statistics.signature_success),
-    { text: score(reputation.score), mark: isTrusted ? "good" : "warn", meter: reputation.score, note: `${isTrusted ? "trusted" : "not trusted"} · trust ${score(peer.trust)}` },
+    { text: score(reputation.score), mark: isTrusted ? "good" : "warn", meter: reputation.score, note: `${isTrusted ? "trusted" : "not trusted"}, trust ${score(peer.trust)}` },
     label,
     { text: indicators.length === 0 ? "nothing" : indicators.join(", "), mark: indicators.length === 0 ? undefined : "warn", note: offences.join(", ") },
     { text: ADVICE[peer.action] ?? peer.action, mark: peer.action === "none" ? undefined : "warn", note: peer.tightened > 1 ? `now at 1/${peer.tightened} of its rate` : null },

@@ -1,7 +1,7 @@
 // How this server stands: whether a quorum is reachable, its view, and what it decides and answers a second.
 
 import { at, banner, say, show, tiles } from "./write.js";
-import { UNKNOWN, count, percent, rate } from "./words.js";
+import { UNKNOWN, count, percent, rate, score, time } from "./words.js";
 
 /** How many looks the curves show: four minutes at two seconds each. */
 const LOOKS_MAX = 120;
@@ -45,7 +45,10 @@ export function showStanding({ status, cluster, responses }) {
   answers.take(responses.value, responses.answered);
   slots.take(said?.slots_decided, status.answered);
   const [mark, text] = verdict(status, common);
-  banner(at("verdict"), mark, text);
+  const isOld = status.failure !== null && text !== null;
+  // What was well then may not be now.
+  if (isOld) banner(at("verdict"), "warn", `As of ${time(status.answered)}: ${text}`);
+  else banner(at("verdict"), mark, text);
   document.querySelectorAll(".of-consensus").forEach((part) => show(part, said !== null));
   const whose = said === null ? "" : `· ${said.cluster} · replica ${said.replica}`;
   say(at("whose"), whose);
@@ -60,11 +63,13 @@ function verdict(status, cluster) {
     return ["warn", "No consensus here: no server block has `byzantine-consensus`. What this server answers, it answers alone."];
   }
   if (said === null) return ["warn", null];
-  const present = `${said.connected.length + 1} of ${cluster?.replicas?.length ?? UNKNOWN} replicas connected, ${cluster?.quorum ?? UNKNOWN} needed`;
-  if (said.refusing !== null) return ["bad", `This replica does not vote: ${said.refusing}. ${present}.`];
-  if (!said.can_reach_quorum) return ["bad", `No quorum is reachable: ${present}. Nothing new is decided.`];
-  if (said.standing !== "active") return ["warn", `A quorum is reachable (${present}), and this replica is ${said.standing}.`];
-  return ["good", `A quorum is reachable: ${present}.`];
+  const [present, all, quorum] = [said.connected.length + 1, cluster?.replicas?.length ?? UNKNOWN, cluster?.quorum ?? UNKNOWN];
+  const figures = `${present} of ${all} replicas connected, ${quorum} needed`;
+  if (said.refusing !== null) return ["bad", `This replica does not vote: ${said.refusing}. ${figures}.`];
+  if (!said.can_reach_quorum) return ["bad", `No quorum is reachable: ${figures}. Nothing new is decided.`];
+  if (said.standing !== "active") return ["warn", `A quorum is reachable (${figures}), and this replica is ${said.standing}.`];
+  if (present === quorum) return ["warn", `A quorum is reachable, with no replica to spare: ${figures}.`];
+  return ["good", `A quorum is reachable: ${figures}.`];
 }
 
 function figures(said) {
@@ -78,9 +83,7 @@ function figures(said) {
     ["Decided", { text: `${count(said.slots_decided)} slots`, note: `${count(said.operations_decided)} questions` }],
     ["Fast path", { text: decided > 0 ? percent(said.fast / decided) : UNKNOWN, note: `setting: ${said.fast_path}` }],
     ["Held answers", { text: count(said.held_answers), note: `${count(said.waiting_questions)} questions wait` }],
-    ["Least reputation", { text: rate2(said.least_reputation), note: said.detector ? `${said.trusted.length} replicas trusted` : "detector off" }],
+    ["Least reputation", { text: score(said.least_reputation), note: said.detector ? `${said.trusted.length} replicas trusted` : "detector off" }],
     ["Faults met", { text: count(said.faults), note: `${count(said.strangers)} strangers` }],
   ];
 }
-
-const rate2 = (value) => (typeof value === "number" ? value.toFixed(2) : UNKNOWN);
