@@ -267,6 +267,14 @@ pub fn messages(text: &str) -> Vec<String> {
     set_up(text, |_| ()).0
 }
 
+/// Records in presentation form, each with its absolute name.
+pub fn records(text: &str) -> Vec<Record> {
+    let included = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let read = crate::file::master::parse(text, "records".as_ref(), &Name::root(), &included).unwrap();
+    let records = read.records.into_iter();
+    records.map(|record| Record::from_rdata(record.owner_name(), record.ttl, record.data)).collect()
+}
+
 /// The names of the plugins that `text` makes.
 pub fn plugins(text: &str) -> Vec<&'static str> {
     set_up(text, |block| block.plugins.iter().map(|plugin| plugin.name()).collect()).1

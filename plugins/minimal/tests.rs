@@ -5,8 +5,9 @@ use hickory_proto::rr::rdata::NS;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::chain::Chain;
-use crate::file::master;
-use crate::rehearsal::{Script, a, answer, certified, cname, denial, messages, plugins, query, set_up, soa};
+use crate::rehearsal::{
+    Script, a, answer, certified, cname, denial, messages, plugins, query, records, set_up, soa,
+};
 use crate::response::Response;
 
 /// What `minimal` makes of `response`.
@@ -19,14 +20,6 @@ async fn shortened(response: Response) -> Response {
 fn ns() -> Record {
     let server = NS(Name::from_ascii("ns.example.org.").unwrap());
     Record::from_rdata(Name::from_ascii("example.org.").unwrap(), 300, RData::NS(server))
-}
-
-/// Records in presentation form.
-fn records(text: &str) -> Vec<Record> {
-    let read =
-        master::parse(text, "zone".as_ref(), &Name::root(), &|_| Err(std::io::ErrorKind::NotFound.into()));
-    let records = read.unwrap().records.into_iter();
-    records.map(|record| Record::from_rdata(record.owner_name(), record.ttl, record.data)).collect()
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::chain::Chain;
 use crate::error::ServeError;
-use crate::rehearsal::{Script, a, answer, certified, cname, glance, messages, plugins, query, set_up};
+use crate::query::Query;
+use crate::rehearsal::{
+    Script, a, answer, certified, cname, glance, messages, plugins, query, records, set_up,
+};
 use crate::response::Response;
 
 /// The plugins of `text`, and `script` behind them.
@@ -59,6 +62,20 @@ async fn name_is_replaced_by_each_kind_of_pattern() {
     ] {
         let (asked, _) = asked(&format!("rewrite {rule}"), name, Vec::new()).await;
         assert_eq!(asked, expected, "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn labels_keep_every_byte_that_no_rule_is_about() {
+    let script = Script::new([Ok(answer(Vec::new()))]);
+    let chain = chain("rewrite name suffix .old.example.org .example.net", script.clone());
+    for label in [&b"32/27"[..], b"a.b", b"a\\b", b" \x00\xc8\xff", b"-", b"*", b"_443"] {
+        let name = |rest: &[&[u8]]| Name::from_labels([&[label], rest].concat()).unwrap();
+        let asked = Query { name: name(&[b"old", b"example", b"org"]), ..query(".", RecordType::A) };
+        chain.serve(&asked).await.unwrap();
+        let found = script.last_query().name;
+        assert_eq!(found, name(&[b"example", b"net"]), "{label:?}");
+        assert!(found.iter().next() == Some(label), "{found}");
     }
 }
 
@@ -237,12 +254,7 @@ async fn certificate_goes_when_the_answer_is_not_what_was_signed() {
 async fn signatures_go_with_what_they_signed() {
     let zone = "www.example.net. 300 IN A 192.0.2.1\n\
         www.example.net. 300 IN RRSIG A 13 3 300 20300101000000 20200101000000 1 example.net. AAAA\n";
-    let read = crate::file::master::parse(zone, "zone".as_ref(), &Name::root(), &|_| {
-        Err(std::io::ErrorKind::NotFound.into())
-    });
-    let records = read.unwrap().records.into_iter();
-    let records: Vec<Record> =
-        records.map(|record| Record::from_rdata(record.owner_name(), record.ttl, record.data)).collect();
+    let records = records(zone);
     for (rule, count) in [("name suffix .org .net", 2), ("name www.example.org www.example.net", 1)] {
         let (_, left) = asked(&format!("rewrite {rule}"), "www.example.org.", records.clone()).await;
         assert_eq!(left.len(), count, "{rule}");
