@@ -25,16 +25,17 @@ Examples:
     quorate cluster new --dir example --replicas 4 \\
         --host 192.0.2.10 --host 192.0.2.11 --host 192.0.2.12 --host 192.0.2.13 \\
         --upstream 9.9.9.9 --upstream 1.1.1.1
-    scp -r example/replica-0 192.0.2.10:/etc/quorate     # and so on; there: quorate serve -c Corefile
+    scp -r example/replica-0 192.0.2.10:/etc/quorate    # and so on
+    quorate serve -c Corefile                           # on each, in its folder
 
   Four replicas on this machine, DNS on ports 5300 to 5303:
     quorate cluster new --dir example --replicas 4 --host 127.0.0.1 --base-port 5300
 
-  A zone of its own policy, and one that is not agreed on (`--policy .=corroborated` is for all others):
-    quorate cluster new --dir example --policy example.org=strong --policy internal.example.org=bypass
+  A zone with a policy of its own, and one that is not agreed on; `.` is for all others:
+    quorate cluster new --dir example --policy .=corroborated \\
+        --policy example.org=strong --policy internal.example.org=bypass
 
-  Everything else that replicas have in common stands in a file of settings. Every key may be left out; a new
-  cluster.toml shows all of them with their meaning:
+  What else replicas have in common stands in a file of settings. Every key may be left out:
     quorate cluster new --dir example --settings settings.toml
 
     # settings.toml
@@ -47,20 +48,20 @@ Examples:
     history = \"10m\"                  # how long a replica remembers what it saw
     min-groups = 2                   # fewer upstream groups behind an answer: single-path
     ttl-max = \"1h\"                   # longest life of an answer
-    [agreement]                      # policy by zone, the longest match counts; `.` is for all others
-    \".\" = \"records\"                # strong | corroborated | records | observe | bypass
+    [agreement]                      # policy by zone, the longest match counts
+    \".\" = \"records\"                  # strong | corroborated | records | observe | bypass
     \"example.org.\" = \"strong\"
     [[replica]]
     id = 0
     name = \"ams\"
     upstream-group = \"isp-a\"         # whose paths it looks names up on
 
-  A cluster like another, whose cluster.toml was edited first: a running cluster keeps to its file, so a change of it
-  takes a new cluster, with keys, logs and an id of its own:
+  A cluster like another, after an edit of its cluster.toml: a running cluster keeps to its file,
+  so a change takes a new cluster, with keys, logs and an id of its own:
     quorate cluster new --dir changed --settings example/cluster.toml
 
-Each folder holds a private key: copy it to its machine, then remove it here. Keep cluster.toml: with it anybody can
-check an answer (`quorate verify`).";
+Each folder holds a private key: copy it to its machine, then remove it here. Keep cluster.toml:
+with it anybody can check an answer (`quorate verify`).";
 
 /// How many replicas there are when nothing says so.
 const REPLICAS: u32 = 4;
@@ -410,6 +411,11 @@ mod tests {
         let file = settings(dir.path(), &like.to_toml());
         let made = made(&dir.path().join("third"), &["--settings", &file]).unwrap();
         assert_eq!(made.members[3].address, like.members[3].address);
+    }
+
+    #[test]
+    fn help_is_not_wrapped_where_it_is_copied_from() {
+        assert_eq!(EXAMPLES.lines().filter(|line| line.len() > 98).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]
