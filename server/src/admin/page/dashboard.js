@@ -2,7 +2,7 @@
 
 import { Resource, sumOf } from "./resource.js";
 import { showStanding } from "./standing.js";
-import { showEvidence, showFilter, showReplicas, showTrust } from "./replicas.js";
+import { showEvidence, showFilter, showReach, showReplicas, showTrust } from "./replicas.js";
 import { showTransparency } from "./transparency.js";
 import { begin } from "./why.js";
 import { at, banner, say } from "./write.js";
@@ -15,6 +15,7 @@ const resources = {
   status: new Resource("v1/status"),
   cluster: new Resource("v1/cluster"),
   assessments: new Resource("v1/assessments"),
+  connectivity: new Resource("v1/connectivity"),
   trust: new Resource("v1/trust"),
   evidence: new Resource("v1/evidence"),
   filter: new Resource("v1/filter"),
@@ -50,6 +51,7 @@ function write() {
   showStanding(resources);
   if (resources.status.value !== null) {
     showReplicas(resources, now);
+    showReach(resources);
     showTrust(resources);
     showEvidence(resources);
     showFilter(resources);

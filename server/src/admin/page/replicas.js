@@ -44,7 +44,7 @@ function row(peer, trusted, now) {
   const indicators = peer.indicators.map(plain);
   return [
     link(peer, now),
-    duration(peer.round_trip_ms),
+    { text: duration(peer.round_trip_ms), note: loss(peer) },
     { text: percent(statistics.participation), note: votes(statistics) },
     { text: percent(statistics.accuracy), note: `${count(statistics.judged)} judged` },
     percent(statistics.signature_success),
@@ -70,23 +70,43 @@ function link(peer, now) {
   return { text: "down", mark: "bad", note: [ago, peer.problem].filter(Boolean).join(" · ") };
 }
 
+/** Of the packets sent to it. */
+function loss({ packets_sent: sent, packets_lost: lost }) {
+  return sent > 0 && typeof lost === "number" ? `${((lost / sent) * 100).toFixed(1)}\u00a0% lost` : null;
+}
+
 /** In how many slots, and how long after f + 1 others had voted. */
 function votes({ slots, vote_latency_ms: latency }) {
   const after = latency ? `, after ${duration(latency.p50)}, p99 ${duration(latency.p99)}` : "";
   return `${count(slots)} slots${after}`;
 }
 
-/** Everybody against everybody. The table has as many columns as replicas, so its head is written, too. */
+const REACH = { up: "good", down: "bad", shut: "warn" };
+
+/** Everybody's links, as everybody tells of them. The table has as many columns as replicas, so its head is written, too. */
+export function showReach({ connectivity }) {
+  const told = connectivity.value?.rows ?? [];
+  columns(at("reach-rows"), ["Replica", ...told.map((one) => String(one.id)), "Told"]);
+  const cells = told.map((from) => {
+    const links = new Map((from.links ?? []).map((one) => [one.id, one]));
+    const cell = ({ id }) => {
+      const link = links.get(id);
+      if (id === from.id) return "·";
+      if (link === undefined) return "not told";
+      if (link.state === "up") return { text: duration(link.round_trip_ms), mark: REACH.up };
+      return { text: link.state === "shut" ? "shut out" : link.state, mark: REACH[link.state] };
+    };
+    const age = from.told_ms_ago;
+    return [`${from.id} ${from.name}`, ...told.map(cell), typeof age !== "number" ? "nothing lately" : age === 0 ? "itself" : `${duration(age)} ago`];
+  });
+  rows(at("reach-rows"), cells, { keys: told.map((one) => String(one.id)) });
+}
+
+/** How much each two agree. */
 export function showTrust({ trust }) {
   const { edges, standing } = trust.value ?? { edges: [], standing: [] };
   const ids = standing.map((one) => one.id);
-  const head = at("trust-head");
-  const names = ["Replica", ...ids.map(String), "Standing"];
-  if (head.dataset.names !== names.join()) {
-    head.dataset.names = names.join();
-    columns(head, names);
-    at("trust-rows").replaceChildren();
-  }
+  columns(at("trust-rows"), ["Replica", ...ids.map(String), "Standing"]);
   const between = new Map(edges.flatMap(({ between: [one, other], trust: value }) => [[`${one} ${other}`, value], [`${other} ${one}`, value]]));
   const cells = standing.map(({ id, trust: own }) => [
     String(id),

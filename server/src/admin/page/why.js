@@ -51,7 +51,7 @@ function showAnswer(said) {
     ["Class", { text: said.class, note: said.single_path ? "single path: all who saw it share one network" : null, mark: said.single_path ? "warn" : undefined }],
     ["Policy", { text: said.policy, note: `of zone ${said.zone ?? UNKNOWN}` }],
     ["Signers", { text: list(said.signers), note: `replicas; ${said.quorum ?? UNKNOWN} must sign` }],
-    ["Support", { text: said.threshold === null ? UNKNOWN : `${said.threshold} must have seen it` }],
+    ["Supported by", { text: list(said.support), note: said.threshold ? `${said.threshold} must have seen it` : null }],
     ["Slot", { text: count(said.slot), note: `view ${count(said.view)}` }],
     ["Decided", time(said.time_ms)],
     ["Holds until", { text: time(said.not_after_ms), mark: said.holds ? "good" : "warn", note: said.holds ? "it holds" : "no longer" }],
@@ -73,7 +73,7 @@ function showAnswer(said) {
   say(at("why-certificate"), said.certificate ?? UNKNOWN);
 }
 
-const list = (ids) => (ids?.length > 0 ? ids.join(", ") : "nobody");
+const list = (ids) => (!ids ? "not known here" : ids.length > 0 ? ids.join(", ") : "nobody");
 
 function remark(said) {
   return said ? { text: plain(said.judged), note: `${said.info_code} ${said.text}` } : "none";

@@ -57,11 +57,15 @@ function fill(node, content) {
   node.replaceChildren(...children);
 }
 
-/** Gives a table these columns; `row` is that of its head. */
-export function columns(row, names) {
+/** Gives the table of `body` these columns. When they are others than before, its rows are made anew. */
+export function columns(body, names) {
+  const head = body.closest("table").tHead.rows[0];
+  if (head.dataset.names === names.join()) return;
+  head.dataset.names = names.join();
   const heads = names.map((name) => element("th", name));
-  heads.forEach((head) => { head.scope = "col"; });
-  row.replaceChildren(...heads);
+  heads.forEach((one) => { one.scope = "col"; });
+  head.replaceChildren(...heads);
+  body.replaceChildren();
 }
 
 const written = new WeakMap();

@@ -113,6 +113,13 @@ fn quarantine_is_shown_with_its_reason_and_its_end() {
     assert!(page.document.contains("1&nbsp;h 00&nbsp;min left · strike 1"), "{}", page.document);
     assert!(says(&page, "✕ byzantine") && says(&page, "97&nbsp;% sure: contradictory"), "{}", page.document);
     assert!(says(&page, "! run another in its place"), "{}", page.document);
+    // Whom it reaches: one, one that is shut out, and one that is gone; the others have told nothing.
+    assert!(
+        says(&page, "✓ 1.5&nbsp;ms") && says(&page, "! shut out") && says(&page, "✕ down"),
+        "{}",
+        page.document
+    );
+    assert_eq!(page.document.matches(">nothing lately<").count(), 3, "{}", page.document);
     assert!(says(&page, "✕ lying") && says(&page, "✓ corroborated"), "{}", page.document);
 }
 

@@ -98,6 +98,16 @@ fn said(path: &str, word: impl Fn(&'static str) -> Value) -> Answer {
             let peers = [peer(1, &word, Value::Null), peer(2, &word, shut), peer(3, &word, Value::Null)];
             json!({ "time_ms": now, "replicas": peers, "trusted": [0, 1, 3] })
         }
+        "/v1/connectivity" => {
+            let link = |id: u8, state: &str| json!({ "id": id, "state": state, "round_trip_ms": (state == "up").then_some(1.5) });
+            let links = [link(1, "up"), link(2, "shut"), link(3, "down")];
+            let row = |id: u8| match id {
+                0 => json!({ "id": 0, "name": word("zero"), "told_ms_ago": 0, "links": links }),
+                _ => json!({ "id": id, "name": word("other"), "told_ms_ago": null, "links": null }),
+            };
+            let rows = [0, 1, 2, 3].map(row);
+            json!({ "rows": rows, "one_sided": [] })
+        }
         "/v1/trust" => {
             let standing = [0, 1, 2, 3].map(|id| json!({ "id": id, "trust": 0.75 }));
             json!({ "edges": [{ "between": [0, 1], "trust": 0.91 }], "standing": standing })
