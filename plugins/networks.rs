@@ -44,7 +44,7 @@ impl Network {
 /// A set of networks. A lookup costs a binary search, whatever their number.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Networks {
-    /// First and last address of each stretch, in order; none touches another. IPv4 stands before IPv6.
+    /// First and last address of each stretch, in order; none overlaps another. IPv4 stands before IPv6.
     stretches: Vec<(IpAddr, IpAddr)>,
 }
 

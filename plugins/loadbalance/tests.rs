@@ -248,7 +248,7 @@ fn file_of_weights_is_watched_and_its_errors_have_their_line() {
 }
 
 #[test]
-fn what_is_no_message_is_left_as_it_is() {
+fn messages_that_are_cut_and_flipped_keep_their_length_and_end_nothing() {
     let asked = query("www.example.org.", RecordType::A);
     let response = answer([1, 2, 3].map(|last| a("www.example.org.", 300, last)).to_vec());
     let whole = message(&asked, response).to_vec().unwrap();

@@ -89,7 +89,7 @@ impl Record {
             rcode,
             flags,
             class: class(rcode, count(6), count(8)),
-            origin: if reply.is_empty() { "" } else { GLANCED },
+            origin: if reply.is_empty() || flags[0] & TC != 0 { "" } else { GLANCED },
             certified: None,
             size: Size::Bytes(reply.len()),
         };
@@ -219,7 +219,7 @@ pub fn labels(mut name: &[u8]) -> Vec<&[u8]> {
     labels
 }
 
-/// Who answers at a glance.
+/// Who answers at a glance. The cache leaves to the engine what has to be truncated; such a reply is another's.
 const GLANCED: &str = "cache";
 /// What stands for the rcode of a query that gets no reply.
 const REFUSED: u16 = 5;

@@ -3,7 +3,7 @@
 use hickory_proto::rr::rdata::{CNAME, MX, NS, PTR, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::pattern::{Replacement, absolute};
+use super::pattern::{Replacement, text_of};
 use super::rules::{NotAName, TtlBounds, parse};
 use crate::response::Response;
 
@@ -89,8 +89,7 @@ pub fn disown(response: &mut Response) {
 
 /// What becomes of `name`; `None` when it does not look so.
 fn replaced(name: &Name, change: &Replacement) -> Result<Option<Name>, NotAName> {
-    let text = absolute(&name.to_lowercase().to_ascii());
-    change.apply(&text).map(|changed| parse(&changed)).transpose()
+    change.apply(&text_of(name)).map(|changed| parse(&changed)).transpose()
 }
 
 fn records(response: &mut Response) -> impl Iterator<Item = &mut Record> {

@@ -1,6 +1,7 @@
 //! The plugin: asks another question, and makes of the answer one to the question that was asked.
 
 use async_trait::async_trait;
+use certificate::{Judged, Remark};
 use hickory_proto::rr::Name;
 
 use super::answer;
@@ -91,6 +92,10 @@ fn failure(error: ServeError, edits: &[Edit]) -> Result<Response, ServeError> {
 async fn follow(response: &mut Response, query: &Query, target: Name, rest: &Rest) -> Result<(), ServeError> {
     let found = rest.next().serve(&about(query, target)).await?;
     response.rcode = found.rcode;
+    response.truncated |= found.truncated;
+    // What is held back behind the alias is held back here, too.
+    response.remark = worse(response.remark.take(), found.remark);
+    response.extended_errors.extend(found.extended_errors);
     response.answers.extend(found.answers);
     response.authorities = found.authorities;
     response.additionals = found.additionals;
@@ -99,6 +104,15 @@ async fn follow(response: &mut Response, query: &Query, target: Name, rest: &Res
         (one, other) => one.or(other),
     };
     Ok(())
+}
+
+/// Of two remarks the one that says that something does not hold; the later one of two that do.
+fn worse(one: Option<Remark>, other: Option<Remark>) -> Option<Remark> {
+    let is_bad = |remark: &Remark| remark.judged != Judged::Valid;
+    match (one, other) {
+        (Some(one), Some(other)) if is_bad(&one) && !is_bad(&other) => Some(one),
+        (one, other) => other.or(one),
+    }
 }
 
 /// The directive.

@@ -1,5 +1,8 @@
-//! What a name has to look like, and what becomes of it. Pure; names are lower-case, absolute, in presentation form.
+//! What a name has to look like, and what becomes of it. Pure; names are texts as `text_of` writes them.
 
+use std::fmt::Write as _;
+
+use hickory_proto::rr::Name;
 use regex::{Captures, Regex};
 
 /// What a name has to look like.
@@ -52,17 +55,16 @@ impl Replacement {
         }
     }
 
-    /// What undoes it, where that can be said: not for a regular expression.
-    pub fn reversed(&self) -> Option<Replacement> {
+    /// What undoes it in the answer, after the name `asked` became `became`: for all names with the new beginning or end, where there is one. Of other changes
+    /// only the one name can be undone, for nothing shows in another whether it was changed.
+    pub fn undone(&self, asked: &str, became: &str) -> Replacement {
         let to = self.to.clone();
         let (pattern, from) = match &self.pattern {
-            Pattern::Exact(from) => (Pattern::Exact(to), from),
-            Pattern::Prefix(from) => (Pattern::Prefix(to), from),
-            Pattern::Suffix(from) => (Pattern::Suffix(to), from),
-            Pattern::Substring(from) => (Pattern::Substring(to), from),
-            Pattern::Regex(_) => return None,
+            Pattern::Prefix(from) if !to.is_empty() => (Pattern::Prefix(to), from.as_str()),
+            Pattern::Suffix(from) if to != "." => (Pattern::Suffix(to), from.as_str()),
+            _ => (Pattern::Exact(became.to_owned()), asked),
         };
-        Some(Replacement { pattern, to: from.clone() })
+        Replacement { pattern, to: from.to_owned() }
     }
 }
 
@@ -105,6 +107,24 @@ fn next_group(text: &str) -> Option<(&str, usize, &str)> {
     None
 }
 
+/// `name` in lower case, with the dot of the root at its end. Dots and backslashes within labels, and what is not printable, stand there as `\DDD`, so that
+/// a dot is always the end of a label. RFC 1035 §5.1
+pub fn text_of(name: &Name) -> String {
+    let mut text = String::new();
+    for label in name.iter() {
+        for byte in label.to_ascii_lowercase() {
+            match byte {
+                b'.' | b'\\' => write!(text, "\\{byte:03}"),
+                b'!'..=b'~' => write!(text, "{}", char::from(byte)),
+                _ => write!(text, "\\{byte:03}"),
+            }
+            .expect("a String takes all text");
+        }
+        text.push('.');
+    }
+    absolute(&text)
+}
+
 /// `name` with the dot of the root at its end.
 pub fn absolute(name: &str) -> String {
     if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
@@ -142,18 +162,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_replaced_can_be_undone_but_for_expressions() {
-        for pattern in [
-            Pattern::Exact("x.a.org.".into()),
-            Pattern::Prefix("x.".into()),
-            Pattern::Suffix(".org.".into()),
-            Pattern::Substring("a".into()),
+    fn what_was_replaced_is_undone_and_nothing_else_is_made_garbage() {
+        for (pattern, to, asked, others) in [
+            (Pattern::Exact("x.a.org.".into()), "b.net.", "x.a.org.", [("c.b.net.", None), ("com.", None)]),
+            (Pattern::Prefix("x.".into()), "y.", "x.a.org.", [("y.b.", Some("x.b.")), ("b.", None)]),
+            (Pattern::Prefix("x.".into()), "", "x.a.org.", [("b.a.org.", None), ("com.", None)]),
+            (
+                Pattern::Suffix(".org.".into()),
+                ".net.",
+                "x.a.org.",
+                [("b.net.", Some("b.org.")), ("com.", None)],
+            ),
+            (Pattern::Suffix(".org.".into()), ".", "x.a.org.", [("com.", None), ("b.", None)]),
+            (Pattern::Substring(".sub.".into()), ".", "ns.sub.org.", [("a.b.org.", None), ("com.", None)]),
+            (Pattern::Substring("sx".into()), "", "nssx.org.", [("com.", None), (".", None)]),
+            (
+                Pattern::Regex(Regex::new("^(a)").unwrap()),
+                "{1}b.",
+                "a.org.",
+                [("b.", None), ("a.org.", None)],
+            ),
         ] {
-            let there = replacement(pattern, "longer.");
-            let changed = there.apply("x.a.org.").unwrap();
-            assert_eq!(there.reversed().unwrap().apply(&changed).unwrap(), "x.a.org.", "{there:?}");
+            let there = replacement(pattern, to);
+            let became = there.apply(asked).unwrap();
+            let undo = there.undone(asked, &became);
+            assert_eq!(undo.apply(&became).as_deref(), Some(asked), "{there:?}");
+            for (other, expected) in others {
+                assert_eq!(undo.apply(other).as_deref(), expected, "{there:?} {other}");
+            }
         }
-        assert!(replacement(Pattern::Regex(Regex::new("a").unwrap()), "b").reversed().is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 use thiserror::Error;
 
-use super::pattern::{Pattern, Replacement, absolute};
+use super::pattern::{Pattern, Replacement, text_of};
 
 /// One `rewrite` directive.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub struct NotAName(String);
 /// Errors: a name became something that is none, or is too long.
 pub fn apply(rules: &[Rule], name: &Name, qtype: RecordType) -> Result<Rewritten, NotAName> {
     let mut found = Rewritten { name: name.clone(), qtype, edits: Vec::new() };
-    let mut text = absolute(&name.to_ascii());
+    let mut text = text_of(name);
     for rule in rules {
         let matched = match &rule.field {
             Field::Type(from, to) => {
@@ -97,8 +97,9 @@ pub fn apply(rules: &[Rule], name: &Name, qtype: RecordType) -> Result<Rewritten
             Field::Name(replacement, answers) => match replacement.apply(&text) {
                 Some(changed) => {
                     found.name = parse(&changed)?;
-                    found.edits.extend(undoing(replacement, answers));
-                    text = absolute(&found.name.to_ascii());
+                    let became = text_of(&found.name);
+                    found.edits.extend(undoing(replacement, answers, &text, &became));
+                    text = became;
                     true
                 }
                 None => false,
@@ -128,16 +129,16 @@ fn push(edits: &mut Vec<Edit>, edit: Edit) -> bool {
 }
 
 /// What is to be done to the answer after the name was replaced. What undoes a replacement of the whole name is always done, as in CoreDNS.
-fn undoing(replacement: &Replacement, answers: &[OnAnswer]) -> Vec<Edit> {
+fn undoing(replacement: &Replacement, answers: &[OnAnswer], asked: &str, became: &str) -> Vec<Edit> {
     let auto = || {
-        let undo = replacement.reversed();
-        undo.into_iter().flat_map(|undo| [Edit::Owners(undo.clone()), Edit::Values(undo)])
+        let undo = replacement.undone(asked, became);
+        vec![Edit::Owners(undo.clone()), Edit::Values(undo)]
     };
     match (&replacement.pattern, answers) {
-        (Pattern::Exact(_), []) => auto().collect(),
+        (Pattern::Exact(_), []) => auto(),
         _ => {
             let edits = |answer: &OnAnswer| match answer {
-                OnAnswer::Auto => auto().collect(),
+                OnAnswer::Auto => auto(),
                 OnAnswer::Owners(change) => vec![Edit::Owners(change.clone())],
                 OnAnswer::Values(change) => vec![Edit::Values(change.clone())],
             };
@@ -146,8 +147,8 @@ fn undoing(replacement: &Replacement, answers: &[OnAnswer]) -> Vec<Edit> {
     }
 }
 
-/// The name that `text` spells, absolute and lower-case.
+/// The name that `text` spells, absolute and lower-case. Labels may hold any byte.
 pub fn parse(text: &str) -> Result<Name, NotAName> {
-    let name = Name::from_ascii(absolute(text)).map_err(|_| NotAName(text.to_owned()))?;
-    Ok(name.to_lowercase())
+    let wire = certificate::name::parse(text).map_err(|_| NotAName(text.to_owned()))?;
+    Ok(agreement::name::from_wire(&wire).expect("a canonical name is a name"))
 }

@@ -9,7 +9,7 @@ use hickory_proto::rr::RecordType;
 use regex::{Regex, RegexBuilder};
 
 use super::handler::Rewrite;
-use super::pattern::{Pattern, Replacement, absolute, groups};
+use super::pattern::{Pattern, Replacement, absolute, groups, text_of};
 use super::rules::{Field, OnAnswer, Rule, TtlBounds, parse};
 use crate::setup::{Block, Context};
 use crate::words;
@@ -55,8 +55,7 @@ fn read_field(options: &mut Options<'_>) -> Option<Field> {
         What::Type => Some(Field::Type(options.required(rtype())?, options.required(rtype())?)),
         What::Name => {
             let replacement = read_replacement(options)?;
-            let answers = read_answers(options, &replacement)?;
-            Some(Field::Name(replacement, answers))
+            Some(Field::Name(replacement, read_answers(options)?))
         }
         What::Ttl => {
             let kind = read_kind(options)?;
@@ -172,7 +171,7 @@ fn read_template(options: &mut Options<'_>, regex: &Regex) -> Option<String> {
 }
 
 /// `[answer auto | answer name REGEX TO | answer value REGEX TO]...`
-fn read_answers(options: &mut Options<'_>, replacement: &Replacement) -> Option<Vec<OnAnswer>> {
+fn read_answers(options: &mut Options<'_>) -> Option<Vec<OnAnswer>> {
     #[derive(Clone, Copy)]
     enum Of {
         Auto,
@@ -181,14 +180,8 @@ fn read_answers(options: &mut Options<'_>, replacement: &Replacement) -> Option<
     }
     let mut answers = Vec::new();
     while options.keyword("answer") {
-        let place = options.peek().map(|word| word.span.clone());
         let of = one_of([("auto", Of::Auto), ("name", Of::Owners), ("value", Of::Values)]);
         let of = options.required(of)?;
-        if let (Of::Auto, Some(place), None) = (of, place, replacement.reversed()) {
-            let hint = "say it by `answer name REGEX TO`";
-            options.error_with_hint(&place, "nothing undoes a regular expression by itself", hint);
-            return None;
-        }
         answers.push(match of {
             Of::Auto => OnAnswer::Auto,
             Of::Owners => OnAnswer::Owners(read_expression(options)?),
@@ -207,10 +200,7 @@ fn read_expression(options: &mut Options<'_>) -> Option<Replacement> {
 
 /// A whole name, lower-case and absolute.
 fn name() -> Value<String> {
-    Value::new("a name", |text| {
-        let name = Some(text).filter(|text| !text.is_empty()).and_then(|text| parse(text).ok());
-        name.map(|name| absolute(&name.to_ascii())).ok_or_else(Mismatch::new)
-    })
+    Value::new("a name", |text| parse(text).map(|name| text_of(&name)).map_err(|_| Mismatch::new()))
 }
 
 /// A part of a name, in lower case.
@@ -233,6 +223,28 @@ fn expression() -> Value<Regex> {
             Mismatch::with_hint(told.lines().last().unwrap_or_default().trim().to_owned())
         })
     })
+    .cautious(|text, _| {
+        has_upper_case(text).then(|| {
+            let message = format!("an upper-case letter in `{text}` matches nothing");
+            (message, "names are compared in lower case".to_owned())
+        })
+    })
+}
+
+/// Whether a regular expression has an upper-case letter that stands for itself: not behind a backslash, nor in `(?...)`.
+fn has_upper_case(expression: &str) -> bool {
+    let mut rest = expression.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => drop(rest.next()),
+            '(' if rest.peek() == Some(&'?') => {
+                let _ = rest.find(|end| matches!(end, ':' | ')' | '>'));
+            }
+            letter if letter.is_ascii_uppercase() => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn rtype() -> Value<RecordType> {

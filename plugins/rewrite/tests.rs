@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use certificate::{Judged, Remark};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{PTR, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::chain::Chain;
-use crate::error::ServeError;
+use crate::error::{ExtendedError, ServeError};
 use crate::query::Query;
 use crate::rehearsal::{
     Script, a, answer, certified, cname, glance, messages, plugins, query, records, set_up,
@@ -130,6 +131,52 @@ async fn owners_come_back_as_they_were_asked_for_where_the_rule_says_so() {
             "{rule}"
         );
     }
+}
+
+#[tokio::test]
+async fn change_in_the_midst_of_a_name_is_undone_for_that_name_alone() {
+    let rule = "rewrite name substring .sub. . answer auto";
+    let records = vec![a("ns.example.org.", 300, 1), a("www.other.example.org.", 300, 2)];
+    let (asked, records) = asked(rule, "ns.sub.example.org.", records).await;
+    assert_eq!(asked, "ns.example.org. A");
+    assert_eq!(
+        records,
+        ["ns.sub.example.org. 300 IN A 192.0.2.1", "www.other.example.org. 300 IN A 192.0.2.2"]
+    );
+}
+
+#[tokio::test]
+async fn expressions_are_undone_for_the_name_that_was_asked_for() {
+    let rule = r"rewrite name regex ^(.*)-x\.example\.org\.$ {1}.example.net answer auto";
+    let (_, records) = asked(rule, "www-x.example.org.", vec![a("www.example.net.", 300, 1)]).await;
+    assert_eq!(records, ["www-x.example.org. 300 IN A 192.0.2.1"]);
+}
+
+#[tokio::test]
+async fn names_with_any_byte_in_answers_come_back_whole() {
+    let names =
+        |zone: &[u8]| Name::from_labels([b"My Printer", &b"_ipp"[..], b"_tcp", zone, b"org"]).unwrap();
+    let owner = Name::from_ascii("_ipp._tcp.new.org.").unwrap();
+    let records = vec![Record::from_rdata(owner, 300, RData::PTR(PTR(names(b"new"))))];
+    let script = Script::new([Ok(answer(records))]);
+    let chain = chain("rewrite name suffix .old.org .new.org answer auto", script);
+    let response = chain.serve(&query("_ipp._tcp.old.org.", RecordType::PTR)).await.unwrap();
+    let RData::PTR(target) = &response.answers[0].data else { panic!("{response:?}") };
+    assert_eq!(target.0.to_lowercase(), names(b"old").to_lowercase());
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_new_target_is_said_of_the_answer() {
+    let mut found = Response::new(ResponseCode::ServFail, "test");
+    found.truncated = true;
+    found.remark = Some(Remark::new(Judged::Invalid, 15, "held back"));
+    found.extended_errors.push(ExtendedError { code: 3, text: "stale".into() });
+    let mut first = answer(vec![cname("www.example.org.", 300, "old.example.net.")]);
+    first.remark = Some(Remark::new(Judged::Valid, 0, "all holds"));
+    let chain = chain("rewrite cname old.example.net new.example.net", Script::new([Ok(first), Ok(found)]));
+    let response = chain.serve(&query("www.example.org.", RecordType::A)).await.unwrap();
+    assert!(response.truncated && response.is_withheld());
+    assert_eq!(response.told().collect::<Vec<_>>(), [(15, "held back"), (3, "stale")]);
 }
 
 #[tokio::test]
@@ -316,8 +363,8 @@ fn rules_that_are_none_are_errors_with_their_place() {
         ("rewrite name regex (a b", "Corefile:2:20: error: rewrite: expected a regular expression, got `(a`"),
         ("rewrite name regex (a) {2}", "Corefile:2:24: error: rewrite: `{2}`: the expression has 1 groups"),
         (
-            "rewrite name regex a b answer auto",
-            "Corefile:2:31: error: rewrite: nothing undoes a regular expression by itself",
+            "rewrite name regex ^WWW a",
+            "Corefile:2:20: warning: rewrite: an upper-case letter in `^WWW` matches nothing",
         ),
         (
             "rewrite name a b answer owner",
