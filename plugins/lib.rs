@@ -10,6 +10,7 @@ pub mod bufsize;
 pub mod byzantine_consensus;
 pub mod cache;
 pub mod cancel;
+pub mod certificate_names;
 pub mod certification;
 pub mod chain;
 pub mod chaos;

@@ -26,6 +26,11 @@ impl Zones {
         Zones::new(if named.is_empty() { block.zones.clone() } else { named })
     }
 
+    /// The zones themselves.
+    pub fn names(&self) -> &[Name] {
+        &self.names
+    }
+
     /// Whether `name` is one of the zones or lies in one.
     pub fn cover(&self, name: &Name) -> bool {
         self.names.iter().any(|zone| zone.is_root() || zone.zone_of(name))

@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 use super::rules::{Action, Stanza, judge};
+use crate::certificate_names;
 use crate::chain::Next;
 use crate::error::{ExtendedError, ServeError, code};
 use crate::metrics::Metrics;
@@ -54,6 +55,16 @@ impl Acl {
     pub fn new(stanzas: Vec<Stanza>, counters: Counters) -> Acl {
         Acl { stanzas, counters }
     }
+
+    /// Judges a query by its own type and, if it asks for a certificate, by the type whose answer that holds: both have to be allowed.
+    fn judge_whole(&self, query: &Query) -> Action {
+        let by =
+            |qtype| judge(&self.stanzas, query.client.address.ip(), qtype, |zones| zones.cover(&query.name));
+        match (by(query.qtype.into()), certificate_names::asked_about(&query.name)) {
+            (Action::Allow, Some((qtype, _))) => by(qtype),
+            (action, _) => action,
+        }
+    }
 }
 
 #[async_trait]
@@ -65,6 +76,7 @@ impl Plugin for Acl {
     fn glance(&self, query: &QueryView<'_>, _reply: &mut Vec<u8>) -> Glance {
         let client = query.client.address.ip();
         match judge(&self.stanzas, client, query.qtype, |zones| zones.cover_wire(query.name)) {
+            Action::Allow if certificate_names::is_one(query.name) => Glance::Ask,
             Action::Allow => Glance::Pass,
             Action::Drop => {
                 self.counters.dropped.inc();
@@ -79,8 +91,7 @@ impl Plugin for Acl {
     }
 
     async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
-        let client = query.client.address.ip();
-        match judge(&self.stanzas, client, query.qtype.into(), |zones| zones.cover(&query.name)) {
+        match self.judge_whole(query) {
             Action::Allow => {
                 self.counters.allowed.inc();
                 next.serve(query).await

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use corefile::options::{Mismatch, Options, Value};
 use corefile::{Diagnostic, Directive, Word, quote};
+use hickory_proto::rr::Name;
 
 use super::handler::{Acl, Counters};
 use super::rules::{Action, Rule, Stanza};
@@ -30,6 +31,13 @@ pub fn setup(
 fn read(directive: &Directive, block: &Block<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Stanza> {
     let mut options = Options::new(directive, diagnostics);
     let zones = Zones::read(&mut options, block);
+    for zone in zones.names() {
+        let meets = |other: &Name| other.zone_of(zone) || zone.zone_of(other);
+        if !block.zones.iter().any(meets) {
+            let message = format!("`{zone}` lies outside of the server block's zones");
+            options.warning(&directive.span, message, "no query for it comes here");
+        }
+    }
     let mut all = None;
     let rules = options.properties(&ACTIONS.map(|(name, _)| name), |line| {
         if let Some(place) = &all {

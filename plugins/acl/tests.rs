@@ -125,6 +125,25 @@ async fn cached_answer_stays_at_a_glance_for_the_allowed_and_is_kept_from_the_bl
 }
 
 #[tokio::test]
+async fn certificate_is_kept_from_whom_its_answer_is_kept() {
+    let rules =
+        "acl {\nblock type AAAA net 192.0.2.0/24\n}\nacl inside.example.org {\nallow type TXT MX\nblock\n}";
+    let (long, short) = (chain(rules, script()), chain(rules, Arc::new(Answered(0))));
+    for (name, expected) in [
+        ("_certificate._aaaa.www.example.org.", "block"),
+        ("_Certificate._AAAA.www.example.org.", "block"),
+        ("_certificate._mx.www.example.org.", "allow"),
+        ("_certificate.www.example.org.", "allow"),
+        ("_certificate._mx.inside.example.org.", "allow"),
+        ("_certificate.inside.example.org.", "block"),
+        ("_certificate._a.www.inside.example.org.", "block"),
+    ] {
+        assert_eq!(outcome(&long, "192.0.2.1", name, RecordType::TXT).await, expected, "{name}");
+        assert_eq!(glanced(&short, "192.0.2.1", name, RecordType::TXT), Glance::Ask, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn queries_are_counted_once_whichever_way_they_take() {
     let text = "acl {\nallow net 192.0.2.1\nfilter net 192.0.2.2\ndrop net 192.0.2.3\nblock\n}";
     let (served, _) = testing_blocks::set_up(&format!(". {{\n{text}\n}}\n"), Path::new(".")).unwrap();
@@ -142,6 +161,13 @@ async fn queries_are_counted_once_whichever_way_they_take() {
         let line = format!("quorate_acl_requests_total{{zones=\".\",action=\"{action}\"}} 1\n");
         assert!(text.contains(&line), "{action}: {text}");
     }
+}
+
+#[test]
+fn zone_that_no_query_of_the_block_lies_in_is_warned_of() {
+    let text = "example.org {\nacl example.com www.example.org org {\nblock\n}\n}\n";
+    let (_, said) = testing_blocks::set_up(text, Path::new(".")).unwrap();
+    assert_eq!(said, ["Corefile:2:1: warning: acl: `example.com.` lies outside of the server block's zones"]);
 }
 
 #[test]
