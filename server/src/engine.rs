@@ -10,19 +10,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use certificate::delivery::CERTIFICATE_TAG;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::DNSClass;
 use plugins::error::code;
-use plugins::{Certified, Client, ExtendedError, Query, QueryView, Response, ServeError, Transport};
+use plugins::{Client, ExtendedError, Query, QueryView, Response, ServeError};
 use prometheus_client::metrics::counter::Counter;
 use tracing::{debug, error};
 
 use crate::cookie::{self, Checked, Cookies};
 use crate::dump::Dumps;
-use crate::edns::{CertificateForm, KEEPALIVE, NSID, Opt, PADDING};
 use crate::message::{self, Asked, Envelope, Received};
-use crate::reply::{self, Bounds, Reply};
+use crate::outgoing::Outgoing;
+use crate::reply;
 use crate::zones::{Block, Zones};
 
 /// What a first look at a message leads to.
@@ -145,9 +144,19 @@ impl Engine {
         };
         let block = self.route(&asked);
         let deadline = received + block.map_or(QUERY_DEADLINE, |block| block.deadline);
+        let seen = block.filter(|block| block.answers(asked.qtype, asked.qclass));
+        let outgoing = Outgoing {
+            asked: &asked,
+            client,
+            cookie: self.cookie(&asked, client),
+            udp_payload_max: block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max),
+            nsid: block.and_then(|block| block.nsid.as_deref()),
+            idle_timeout: self.idle_timeout,
+            refused: seen.is_none(),
+        };
         let response = match block {
-            Some(block) if block.answers(asked.qtype, asked.qclass) => {
-                let address_proven = self.is_address_proven(&asked, client);
+            Some(block) if seen.is_some() => {
+                let address_proven = outgoing.is_address_proven();
                 let query = query_of(&asked, client, address_proven, received, wire.len());
                 self.ask(block, Query { deadline, ..query }).await
             }
@@ -160,8 +169,7 @@ impl Engine {
         let response = response
             .and_then(|response| of_class(response, asked.qclass))
             .unwrap_or_else(|error| response_to(&error, &asked));
-        let certificate = wanted_certificate(&asked, &response, deadline).await;
-        Some(self.reply(&asked, &response, certificate, client, block))
+        Some(outgoing.reply(&response, deadline).await)
     }
 
     /// Answers a message from its header and question alone.
@@ -184,6 +192,12 @@ impl Engine {
     fn refuse(&self, error: ServeError) -> Result<Response, ServeError> {
         self.shared.refused.inc();
         Err(error)
+    }
+
+    /// What the query's cookie is worth, if it has one.
+    fn cookie(&self, asked: &Asked<'_>, client: Client) -> Option<Checked> {
+        let cookie = asked.option(cookie::OPTION_CODE)?;
+        self.shared.cookies.check(cookie, client.address.ip(), unix_seconds())
     }
 
     fn route(&self, asked: &Asked<'_>) -> Option<&Block> {
@@ -213,121 +227,6 @@ impl Engine {
             Err(_) => Err(ServeError::TimedOut(query.deadline.saturating_duration_since(query.received))),
         }
     }
-
-    /// What the query's cookie is worth, if it has one.
-    fn cookie(&self, asked: &Asked<'_>, client: Client) -> Option<Checked> {
-        let cookie = asked.option(cookie::OPTION_CODE)?;
-        self.shared.cookies.check(cookie, client.address.ip(), unix_seconds())
-    }
-
-    /// Whether the client has shown that it receives what is sent to its address.
-    fn is_address_proven(&self, asked: &Asked<'_>, client: Client) -> bool {
-        !client.transport.is_datagram() || self.cookie(asked, client).is_some_and(|cookie| cookie.proven)
-    }
-
-    /// Writes the reply, with the certificate in the form that the client asked for and the transport allows.
-    fn reply(
-        &self,
-        asked: &Asked<'_>,
-        response: &Response,
-        certificate: Option<(Arc<Certified>, CertificateForm)>,
-        client: Client,
-        block: Option<&Block>,
-    ) -> Vec<u8> {
-        let udp_payload_max = block.map_or(crate::zones::UDP_PAYLOAD, |block| block.udp_payload_max);
-        let cookie = self.cookie(asked, client);
-        let bounds = bounds(asked, client.transport, udp_payload_max);
-        let wanted = certificate.as_ref().map(|(certified, form)| (certified.as_ref(), *form));
-        let mut opt = asked.envelope.edns.map(|edns| Opt::new(udp_payload_max, edns.dnssec_ok));
-        if let (Some(opt), Some(cookie)) = (&mut opt, cookie) {
-            opt.push(cookie::OPTION_CODE, cookie.reply.to_vec());
-        }
-        if let (Some(opt), Some(nsid)) = (&mut opt, block.and_then(|block| block.nsid.as_deref()))
-            && asked.option(NSID).is_some()
-        {
-            opt.push(NSID, nsid.to_vec());
-        }
-        // A whole certificate multiplies what an attacker sends in a victim's name; a cookie shows that nobody is a victim.
-        if let Some((certified, CertificateForm::Full)) = wanted
-            && self.is_address_proven(asked, client)
-        {
-            let mut value = vec![CERTIFICATE_TAG];
-            value.extend_from_slice(&certified.bytes);
-            let reply = self.write(
-                asked,
-                response,
-                opt.clone(),
-                Some((certified.option_code, value)),
-                client,
-                bounds,
-            );
-            if let Some(reply) = reply {
-                return reply.bytes;
-            }
-        }
-        let reference = wanted.map(|(certified, _)| (certified.option_code, certified.reference.to_vec()));
-        match self.write(asked, response, opt.clone(), reference, client, bounds) {
-            Some(reply) => reply.bytes,
-            None => {
-                let error = ServeError::Internal("the answer cannot be encoded".into());
-                let reply = self.write(asked, &response_to(&error, asked), opt, None, client, bounds);
-                reply.map(|reply| reply.bytes).unwrap_or_default()
-            }
-        }
-    }
-
-    /// Writes the reply; `None` when it cannot be encoded, or when a whole certificate would cost records.
-    fn write(
-        &self,
-        asked: &Asked<'_>,
-        response: &Response,
-        mut opt: Option<Opt>,
-        certificate: Option<(u16, Vec<u8>)>,
-        client: Client,
-        bounds: Bounds,
-    ) -> Option<Reply> {
-        let whole =
-            certificate.as_ref().filter(|(_, value)| value[0] == CERTIFICATE_TAG).map(|(code, _)| *code);
-        if let Some(opt) = &mut opt {
-            if let Some((code, value)) = certificate {
-                opt.push(code, value);
-            }
-            if matches!(client.transport, Transport::Tcp | Transport::Tls)
-                && asked.option(KEEPALIVE).is_some()
-            {
-                let units = u16::try_from(self.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX);
-                opt.push(KEEPALIVE, units.to_be_bytes().to_vec());
-            }
-            response.options.iter().for_each(|option| opt.push_option(option));
-            opt.push_errors(response.told());
-            if whole.is_some()
-                && opt.length() + asked.envelope.question?.len() + message::HEADER_BYTES > bounds.bytes_max
-            {
-                return None;
-            }
-        }
-        match reply::write(&asked.envelope, &asked.name, response, opt, bounds) {
-            Ok(reply) if whole.is_some() && reply.shortened => None,
-            Ok(reply) => Some(reply),
-            Err(error) => {
-                debug!(name = %asked.name, %error, "answer cannot be encoded");
-                None
-            }
-        }
-    }
-}
-
-/// The certificate, if the client asked for it: the one case in which an answer that is certain waits, for the commits of its slot. What is not there
-/// at `until` does not come with this reply.
-async fn wanted_certificate(
-    asked: &Asked<'_>,
-    response: &Response,
-    until: Instant,
-) -> Option<(Arc<Certified>, CertificateForm)> {
-    let certification = response.certificate.as_ref()?;
-    let form = CertificateForm::asked(asked.option(certification.option_code())?)?;
-    let complete = tokio::time::timeout_at(until.into(), certification.wait()).await;
-    Some((complete.ok().flatten()?, form))
 }
 
 fn query_of(
@@ -364,7 +263,7 @@ fn of_class(response: Response, qclass: DNSClass) -> Result<Response, ServeError
 }
 
 /// The one place where an error becomes what a client sees.
-fn response_to(error: &ServeError, asked: &Asked<'_>) -> Response {
+pub fn response_to(error: &ServeError, asked: &Asked<'_>) -> Response {
     debug!(name = %asked.name, qtype = %asked.qtype, %error, "query failed");
     let mut response = Response::new(error.rcode(), "");
     response.extended_errors.push(error.extended_error());
@@ -373,17 +272,6 @@ fn response_to(error: &ServeError, asked: &Asked<'_>) -> Response {
         response.extended_errors.push(ExtendedError { code: code::NO_REACHABLE_AUTHORITY, text });
     }
     response
-}
-
-/// How long a reply may be. RFC 6891 §6.2.3: what a client says below 512 counts as 512.
-fn bounds(asked: &Asked<'_>, transport: Transport, udp_payload_max: u16) -> Bounds {
-    let bytes_max = match (transport.is_datagram(), asked.envelope.edns) {
-        (false, _) => u16::MAX,
-        (true, None) => PLAIN_PAYLOAD,
-        (true, Some(edns)) => edns.payload_size.max(PLAIN_PAYLOAD).min(udp_payload_max.max(PLAIN_PAYLOAD)),
-    };
-    let encrypted = matches!(transport, Transport::Tls | Transport::Quic | Transport::Https);
-    Bounds { bytes_max: usize::from(bytes_max), pad: encrypted && asked.option(PADDING).is_some() }
 }
 
 fn unix_seconds() -> u32 {
@@ -396,8 +284,6 @@ fn unix_seconds() -> u32 {
 pub const QUERY_DEADLINE: Duration = Duration::from_millis(1800);
 /// What a plugin has beyond the deadline to say itself what was missing.
 const DEADLINE_SLACK: Duration = Duration::from_millis(100);
-/// Longest UDP reply to a client without EDNS. RFC 1035 §4.2.1
-const PLAIN_PAYLOAD: u16 = 512;
 
 #[cfg(test)]
 #[path = "engine_tests.rs"]

@@ -13,7 +13,7 @@ use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use plugins::chain::Chain;
 use plugins::metrics::Metrics;
-use plugins::{Certification, Certified, Completion, Next, Plugin};
+use plugins::{Certification, Certified, Completion, Next, Plugin, Transport};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -50,6 +50,7 @@ impl Plugin for Scripted {
             b"panic" => panic!("scripted panic"),
             b"slow" => std::future::pending().await,
             b"pass" => return next.serve(query).await,
+            b"slip" => return Ok(Response { truncated: true, ..response }),
             b"silent" => return Err(ServeError::Dropped),
             b"refused" => return Err(ServeError::Refused("not for you".into())),
             b"disagree" => return Err(ServeError::NoAgreement("2 of 4 replicas agree".into())),
@@ -565,4 +566,31 @@ async fn broken_message_is_dumped_where_a_block_wants_it() {
         let glance = engine.glance(broken, &client(Transport::Udp), Instant::now(), &mut Vec::new());
         assert_eq!((glance, engine.shared.dumps.count()), (Glance::Answered, u32::from(debug)));
     }
+}
+
+/// The bytes of the query and of its reply, from an engine whose server has a long name.
+async fn lengths(name: &str, qtype: RecordType, transport: Transport) -> (usize, Message, usize) {
+    let settings = plugins::setup::Settings { nsid: Some(vec![b'n'; 128]), ..Default::default() };
+    let asked = query(name, qtype, edns(1232, &[(3, b"")])).to_vec().unwrap();
+    let reply = engine_with(&settings).serve(&asked, client(transport), Instant::now()).await.unwrap();
+    (asked.len(), Message::from_vec(&reply).unwrap(), reply.len())
+}
+
+#[tokio::test]
+async fn refusal_that_no_plugin_saw_multiplies_nothing_for_a_forged_address() {
+    for (name, qtype, code) in
+        [("example.org.", RecordType::AXFR, 18), ("www.example.net.", RecordType::A, 20)]
+    {
+        let (asked, reply, length) = lengths(name, qtype, Transport::Udp).await;
+        assert_eq!((reply.response_code, option(&reply, 15)), (ResponseCode::Refused, Some(vec![0, code])));
+        assert!(length <= asked + 2, "{length} bytes for {asked}: an extended error without a word");
+    }
+    let (_, reply, length) = lengths("example.org.", RecordType::AXFR, Transport::Tcp).await;
+    assert!(length > 200 && option(&reply, 15).unwrap().len() > 2, "who is no victim is told everything");
+}
+
+#[tokio::test]
+async fn truncated_reply_without_records_is_no_longer_than_its_query() {
+    let (asked, reply, length) = lengths("slip.example.org.", RecordType::A, Transport::Udp).await;
+    assert!(reply.truncation && length <= asked, "{length} bytes for {asked}");
 }

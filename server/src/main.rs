@@ -12,6 +12,8 @@ mod edns;
 mod engine;
 mod listen;
 mod message;
+mod outgoing;
+mod per_second;
 mod privileges;
 mod reply;
 mod running;
