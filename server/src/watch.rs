@@ -10,6 +10,7 @@ use certificate::Digest;
 use corefile::{Corefile, ParseOptions, SystemSources};
 use plugins::registry;
 use plugins::setup::{Reload, digest_of_file};
+use tracing::warn;
 
 /// What the files held that a configuration was read from. A file that cannot be read holds nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,14 +37,17 @@ impl Fingerprint {
     }
 
     /// What the files of `self`, which came from the Corefile at `path`, hold now. A file that a directive names and that cannot be read now is taken as
-    /// unchanged: there is nothing to take, and the right to read it may be given up.
-    fn again(&self, path: &Path, dns_port: u16) -> Fingerprint {
+    /// unchanged: there is nothing to take, and the right to read it may be given up. `None`: the Corefile itself cannot be read.
+    fn again(&self, path: &Path, dns_port: u16) -> Option<Fingerprint> {
         let directives = registry::names();
         let options = ParseOptions { directives: Some(&directives), default_port: dns_port };
         let (corefile, _) = corefile::parse(path, &SystemSources, &options);
+        if corefile.files.is_empty() {
+            return None;
+        }
         let other =
             |(path, before): (&PathBuf, &Option<Digest>)| (path.clone(), digest_of_file(path).or(*before));
-        Fingerprint::new(&corefile, self.others.iter().map(other).collect())
+        Some(Fingerprint::new(&corefile, self.others.iter().map(other).collect()))
     }
 }
 
@@ -76,19 +80,26 @@ impl Watch {
         &self.seen
     }
 
-    /// Ends when the files are not as they were seen, and have come to rest. Never, when they are not watched.
-    pub async fn changed(&self) {
+    /// Ends when the files are not as they were seen, and have come to rest; says how they are seen then. Never, when they are not watched.
+    ///
+    /// A Corefile that cannot be read is being replaced, as some editors do it: it is told, and no change.
+    pub async fn changed(&self) -> Fingerprint {
         let Reload::Every { interval, jitter } = self.period else { return std::future::pending().await };
-        let mut before = None;
+        let (mut before, mut told) = (None, false);
         loop {
             let wait = if before.is_some() { SETTLING } else { wait(interval, jitter, rand::random()) };
             tokio::time::sleep(wait).await;
             let (seen, path, dns_port) = (self.seen.clone(), self.path.clone(), self.dns_port);
-            let Ok(now) = tokio::task::spawn_blocking(move || seen.again(&path, dns_port)).await else {
+            let looking = tokio::task::spawn_blocking(move || seen.again(&path, dns_port));
+            let Ok(Some(now)) = looking.await else {
+                if !told {
+                    warn!(file = %self.path.display(), "cannot be read now; the running configuration is kept");
+                }
+                (before, told) = (None, true);
                 continue;
             };
             if now != self.seen && before.as_ref() == Some(&now) {
-                return;
+                return now;
             }
             before = (now != self.seen).then_some(now);
         }
@@ -170,6 +181,29 @@ mod tests {
         watch.read(findings.fingerprint);
         assert!(!notices(&watch).await);
         fs::write(dir.path().join("a.conf"), "example.org {\n whoami\n}\n").unwrap();
+        assert!(notices(&watch).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn change_that_was_told_is_told_once_though_reading_it_may_fail_in_every_way() {
+        let dir = TempDir::new().unwrap();
+        let mut watch = watched(&dir);
+        fs::write(dir.path().join("a.conf"), "example.org {\n whoami\n}\n").unwrap();
+        let seen = tokio::time::timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
+        watch.read(seen);
+        assert!(!notices(&watch).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn corefile_that_is_away_and_comes_back_as_it_was_is_no_change() {
+        let dir = TempDir::new().unwrap();
+        let watch = watched(&dir);
+        let path = dir.path().join("Corefile");
+        fs::remove_file(&path).unwrap();
+        assert!(!notices(&watch).await);
+        fs::write(&path, "import *.conf\n").unwrap();
+        assert!(!notices(&watch).await);
+        fs::write(&path, "import *.conf\n# more\n").unwrap();
         assert!(notices(&watch).await);
     }
 

@@ -19,7 +19,7 @@ use crate::config::{self, Findings, Lasting};
 use crate::privileges;
 use crate::running::{Running, STOP_TIMEOUT};
 use crate::service_manager::{ServiceManager, State};
-use crate::watch::Watch;
+use crate::watch::{Fingerprint, Watch};
 
 /// What to serve, and how.
 #[derive(Args, Debug)]
@@ -94,8 +94,13 @@ async fn serve(args: &ServeArgs, log: &Log) -> Result<(), Failure> {
             // What was reloaded answers in part: whoever said this told the log, and answers no more.
             Asked::End(_) if reloaded => {}
             Asked::End(reason) => return Err(Failure::Say(reason)),
-            Asked::Reload => {
+            asked @ (Asked::Reload | Asked::Changed(_)) => {
                 manager.tell(State::Reloading);
+                if let Asked::Changed(seen) = asked {
+                    info!("the configuration's files have changed");
+                    // Whatever reading them comes to: the same is not tried again.
+                    watch.read(seen);
+                }
                 if let Some(debug) = reload(args, &lasting, &mut running, &mut watch, &process).await {
                     log.debug(debug);
                     reloaded = true;
@@ -161,10 +166,7 @@ async fn next(signals: &mut Signals, watch: &Watch, lasting: &Lasting) -> Asked 
     tokio::select! {
         asked = signals.next() => asked,
         reason = lasting.fatal.heard() => Asked::End(reason),
-        () = watch.changed() => {
-            info!("the configuration's files have changed");
-            Asked::Reload
-        }
+        seen = watch.changed() => Asked::Changed(seen),
     }
 }
 
@@ -225,6 +227,8 @@ fn print_addresses(running: &Running) {
 /// What a signal, a file or a plugin asks for.
 enum Asked {
     Reload,
+    /// The files are another configuration now.
+    Changed(Fingerprint),
     Stop,
     /// A plugin says why nothing can be served.
     End(String),
