@@ -36,13 +36,13 @@ pub const PLUGINS: &[Entry] = &[
     },
     Entry { name: "errors", summary: "logs why queries fail", setup: crate::errors::setup },
     Entry { name: "log", summary: "the query log", setup: crate::log::setup },
-    Entry { name: "local", summary: "answers for localhost", setup: crate::local::setup },
     Entry { name: "acl", summary: "who may ask what", setup: crate::acl::setup },
     Entry {
         name: "ratelimit",
         summary: "how many replies a network gets over UDP",
         setup: crate::ratelimit::setup,
     },
+    Entry { name: "local", summary: "answers for localhost", setup: crate::local::setup },
     Entry { name: "any", summary: "a short answer to ANY", setup: crate::any::setup },
     Entry { name: "chaos", summary: "version, authors and host, in class CH", setup: crate::chaos::setup },
     Entry {

@@ -26,7 +26,7 @@ pub fn setup(
 
 /// As in CoreDNS.
 const DEADLINE: Duration = Duration::from_millis(5001);
-/// Below it nothing that has to be asked for would ever be answered.
-const DEADLINE_MIN: Duration = Duration::from_millis(10);
+/// Below it nothing that has to be asked for, or agreed on, would ever be answered.
+const DEADLINE_MIN: Duration = Duration::from_millis(100);
 /// Beyond it no client waits, and what is held for a query would only be held longer.
 const DEADLINE_MAX: Duration = Duration::from_secs(30);

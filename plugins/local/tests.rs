@@ -128,3 +128,13 @@ fn options_are_read() {
         ["Corefile:3:1: error: local: expected at most once in a server block"]
     );
 }
+
+#[test]
+fn clients_are_judged_before_they_are_answered() {
+    let text = "local\nratelimit 10\nacl {\n drop\n}";
+    assert_eq!(
+        plugins(text),
+        ["acl", "ratelimit", "local"],
+        "unlike CoreDNS, which answers whomever it drops"
+    );
+}

@@ -1,9 +1,9 @@
 //! The plugin: asks the rest of the chain for names that nobody else knows, and waits for a query for one of them.
 //!
-//! A name holds 128 bits of chance and counts only while its question is under way, at the start. So nobody who has not been forwarded the question
+//! A name holds 128 bits of chance and counts only until its question is settled, at the start. So nobody who has not been forwarded the question
 //! can make this plugin see a loop, and nobody can later.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ pub struct Loop {
 struct Shared {
     /// The names that are asked for.
     probes: Vec<Name>,
-    /// Whether a query for one of them means something.
-    probing: AtomicBool,
+    /// Which of them is asked for: a query for it means something. Beyond the last: none.
+    probing: AtomicUsize,
     found: AtomicBool,
     fatal: Arc<Fatal>,
     loops: Counter,
@@ -49,7 +49,7 @@ impl Loop {
         });
         let shared = Shared {
             probes: probes.collect(),
-            probing: AtomicBool::new(false),
+            probing: AtomicUsize::new(usize::MAX),
             found: AtomicBool::new(false),
             fatal,
             loops: metrics.metric("quorate_loops", "Forwarding loops found", Counter::default),
@@ -62,8 +62,7 @@ impl Shared {
     /// Whether `query` is one of ours that came back.
     fn is_back(&self, query: &Query) -> bool {
         (query.qtype, query.qclass) == (RecordType::HINFO, DNSClass::IN)
-            && self.probing.load(Ordering::Relaxed)
-            && self.probes.contains(&query.name)
+            && self.probes.get(self.probing.load(Ordering::Relaxed)) == Some(&query.name)
     }
 
     fn found(&self, query: &Query) {
@@ -84,8 +83,8 @@ impl Shared {
 
     /// Asks for all names until there is an answer, or for as long as `WAITS` say.
     async fn probe(&self, rest: &Rest) {
-        self.probing.store(true, Ordering::Relaxed);
-        for name in &self.probes {
+        for (index, name) in self.probes.iter().enumerate() {
+            self.probing.store(index, Ordering::Relaxed);
             for wait in WAITS {
                 sleep(wait).await;
                 if self.ask(name, rest).await || self.found.load(Ordering::Relaxed) {
@@ -93,7 +92,7 @@ impl Shared {
                 }
             }
         }
-        self.probing.store(false, Ordering::Relaxed);
+        self.probing.store(usize::MAX, Ordering::Relaxed);
     }
 
     /// Asks for `name`, and says whether that is settled: somebody knows that it does not exist, or there is nobody to ask.

@@ -20,6 +20,7 @@ use plugins::registry;
 use plugins::setup::{Context, Reload, Service, Settings, TlsFiles};
 use rustls::ServerConfig;
 
+use crate::engine::QUERY_DEADLINE;
 use crate::listen::ListenerKey;
 use crate::listen::certificates::server_config;
 use crate::listen::limits::IDLE_TIMEOUT;
@@ -247,7 +248,7 @@ impl Builder {
             }
         };
         // Blocks on one listener share its connections; the most patient of them decides.
-        let idle_timeout = settings.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+        let idle_timeout = idle_timeout(key.scheme, settings);
         gathered.plan.idle_timeout = gathered.plan.idle_timeout.max(idle_timeout);
         Some(gathered)
     }
@@ -280,6 +281,17 @@ impl Builder {
                 told.push(late.1);
             }
         }
+    }
+}
+
+/// How long a connection may be idle. QUIC ends one on which a client waits, too, so that there it is longer than a query takes.
+fn idle_timeout(scheme: Scheme, settings: &Settings) -> Duration {
+    let idle_timeout = settings.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+    match scheme {
+        Scheme::Quic => {
+            idle_timeout.max(settings.deadline.unwrap_or(QUERY_DEADLINE) + Duration::from_secs(2))
+        }
+        Scheme::Dns | Scheme::Tls | Scheme::Https => idle_timeout,
     }
 }
 

@@ -142,3 +142,16 @@ fn blocks_that_watch_differently_are_an_error_and_one_is_enough() {
         ["6:2 reload: expected the same as at Corefile:2"]
     );
 }
+
+#[test]
+fn quic_connection_outlives_the_longest_query() {
+    let idle = |text: &str| {
+        let plans = findings(text).configuration.expect("no errors").listeners;
+        plans.values().map(|plan| plan.idle_timeout.as_secs()).collect::<Vec<_>>()
+    };
+    let both = "quic://. tls://.:8853 {\n tls CERT KEY\n whoami\n LINE\n}\n";
+    assert_eq!(idle(&both.replace("LINE", "")), [10, 10]);
+    let mut longer = idle(&both.replace("LINE", "cancel 20s"));
+    longer.sort_unstable();
+    assert_eq!(longer, [10, 22]);
+}
