@@ -37,6 +37,17 @@ fn unit_passes_systemds_own_check_with_and_without_its_drop_in() {
     fs::create_dir(&drop_ins).unwrap();
     fs::copy(packaged("systemd/interface-filter.conf"), drop_ins.join("interface-filter.conf")).unwrap();
     check();
+    // A capability that it does not know it passes over without a word.
+    let drop_in = fs::read_to_string(packaged("systemd/interface-filter.conf")).unwrap();
+    let given = text.lines().chain(drop_in.lines()).filter_map(|line| line.split_once("Capabilities="));
+    let given: Vec<&str> = given.flat_map(|(_, names)| names.split(' ')).collect();
+    assert_eq!(given, ["CAP_NET_BIND_SERVICE", "CAP_BPF", "CAP_NET_ADMIN"]);
+    let known = Command::new(&analyze).arg("capability").args(given).output().expect("systemd-analyze runs");
+    assert!(known.status.success(), "{}", stderr(&known));
+    for text in [&text, &drop_in] {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        assert_eq!(value("AmbientCapabilities="), value("CapabilityBoundingSet="));
+    }
 }
 
 /// A program that tells a manager, which is this test.
