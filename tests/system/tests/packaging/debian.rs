@@ -40,6 +40,15 @@ ls new/replica-0
 echo == second
 quorate-install-replica new/replica-1 || echo refused
 ls new/replica-1/replica.key
+echo == key
+# A replica that is kept from starting, and whose disk is not mounted.
+before=$(cat /etc/quorate/replica.key)
+mv /etc/quorate/Corefile aside
+mv /var/lib/quorate log
+quorate-install-replica new/replica-1 || echo refused
+[ "$before" = "$(cat /etc/quorate/replica.key)" ] && echo kept
+mv aside /etc/quorate/Corefile
+mv log /var/lib/quorate
 echo == serves
 # As the unit starts it, as far as that goes without systemd.
 setpriv --reuid quorate --regid quorate --init-groups --inh-caps -all,+net_bind_service --ambient-caps -all,+net_bind_service \
@@ -112,6 +121,7 @@ fn package_installs_serves_keeps_its_replica_when_removed_and_takes_all_when_pur
     }
     assert_eq!(part("left"), ["Corefile", "cluster.toml", "tls.pem"], "keys and log exist once");
     assert_eq!(part("second"), ["refused", "new/replica-1/replica.key"]);
+    assert_eq!(part("key"), ["refused", "kept"]);
     assert!(part("serves").contains(&"listening dns://127.0.0.1:53"), "{said}");
     assert_eq!(part("again"), ["/etc/quorate/replica.key"]);
     let [gone, key, logs] = part("removed")[..] else { panic!("{said}") };
