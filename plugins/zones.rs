@@ -4,6 +4,7 @@ use corefile::options::{Options, Value, network_zones};
 use hickory_proto::rr::Name;
 
 use crate::setup::Block;
+use crate::view::NAME_BYTES_MAX;
 
 /// Zones that a plugin is about.
 #[derive(Clone, Debug)]
@@ -61,8 +62,9 @@ fn lies_in(mut name: &[u8], zone: &[u8]) -> bool {
     name.eq_ignore_ascii_case(zone)
 }
 
-fn wire_of(name: &Name) -> Vec<u8> {
-    let mut wire = Vec::new();
+/// The wire form of `name`, with the root label, case kept.
+pub fn wire_of(name: &Name) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(NAME_BYTES_MAX);
     for label in name.iter() {
         wire.push(u8::try_from(label.len()).expect("a label has at most 63 bytes"));
         wire.extend_from_slice(label);

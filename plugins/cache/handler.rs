@@ -11,7 +11,7 @@ use super::NAME;
 use super::entry::{Entry, Keeping, Prefetch};
 use super::flights::{Boarding, Flights, Landing, Takeoff, Waiting};
 use super::image::{Question, Shown};
-use super::key::{Key, Zones};
+use super::key::Key;
 use super::lifetime::{Kind, Lifetimes};
 use super::metrics::Counters;
 use super::store::{Capacity, Lookup, Store};
@@ -21,6 +21,7 @@ use crate::plugin::{Glance, Plugin};
 use crate::query::{Query, Transport};
 use crate::response::Response;
 use crate::view::QueryView;
+use crate::zones::Zones;
 
 /// What `cache` was told.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl Plugin for Cache {
 
     fn glance(&self, query: &QueryView<'_>, reply: &mut Vec<u8>) -> Glance {
         let key = Key::of_view(query);
-        if !self.shared.config.zones.cover(key.name()) {
+        if !self.shared.config.zones.cover_wire(key.name()) {
             return Glance::Pass;
         }
         // an option may ask for something beside the answer: a cookie, the certificate
@@ -89,7 +90,7 @@ impl Plugin for Cache {
     async fn serve(&self, query: &Query, next: Next) -> Result<Response, ServeError> {
         let key = Key::of_query(query);
         let meta_type = (128..=255).contains(&u16::from(query.qtype));
-        if meta_type || !self.shared.config.zones.cover(key.name()) {
+        if meta_type || !self.shared.config.zones.cover_wire(key.name()) {
             return next.serve(query).await;
         }
         self.shared.counters.requests.inc();
@@ -264,7 +265,7 @@ impl Shared {
             Kind::Success => &self.config.success_disabled,
             Kind::Denial | Kind::Failure => &self.config.denial_disabled,
         };
-        if disabled.as_ref().is_some_and(|zones| zones.cover(key.name())) {
+        if disabled.as_ref().is_some_and(|zones| zones.cover_wire(key.name())) {
             return;
         }
         let question = Question {

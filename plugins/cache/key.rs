@@ -2,10 +2,9 @@
 //!
 //! Lies on the stack, so that a lookup allocates nothing; the store keeps its bytes.
 
-use hickory_proto::rr::Name;
-
 use crate::query::Query;
 use crate::view::{NAME_BYTES_MAX, QueryView};
+use crate::zones::wire_of;
 
 /// The key of one question.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ impl Key {
     /// The key of a decoded query.
     pub fn of_query(query: &Query) -> Key {
         let flags = flags(query.dnssec_ok(), query.checking_disabled);
-        Key::build(&name_to_wire(&query.name), query.qtype.into(), query.qclass.into(), flags)
+        Key::build(&wire_of(&query.name), query.qtype.into(), query.qclass.into(), flags)
     }
 
     fn build(name: &[u8], qtype: u16, qclass: u16, flags: u8) -> Key {
@@ -48,41 +47,6 @@ impl Key {
     pub fn name(&self) -> &[u8] {
         &self.bytes[..self.length - TAIL_BYTES]
     }
-}
-
-/// Zones in wire form, to be found around names in wire form.
-#[derive(Clone, Debug)]
-pub struct Zones(Vec<Vec<u8>>);
-
-impl Zones {
-    /// The zones of `names`.
-    pub fn new(names: &[Name]) -> Zones {
-        Zones(names.iter().map(|name| name_to_wire(&name.to_lowercase())).collect())
-    }
-
-    /// Whether `name`, lower-case and in wire form, is one of the zones or lies in one.
-    pub fn cover(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|zone| lies_in(name, zone))
-    }
-}
-
-/// Whether `name` is `zone` or lies below it. Both lower-case, whole, in wire form.
-fn lies_in(mut name: &[u8], zone: &[u8]) -> bool {
-    while name.len() > zone.len() {
-        name = &name[1 + usize::from(name[0])..];
-    }
-    name == zone
-}
-
-/// The wire form of `name`, with the root label, case kept.
-pub fn name_to_wire(name: &Name) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(NAME_BYTES_MAX);
-    for label in name.iter() {
-        wire.push(u8::try_from(label.len()).expect("a label has at most 63 bytes"));
-        wire.extend_from_slice(label);
-    }
-    wire.push(0);
-    wire
 }
 
 /// DO and CD in one byte, as they stand in the key.

@@ -9,12 +9,12 @@ use hickory_proto::rr::Name;
 
 use super::entry::{Keeping, Prefetch};
 use super::handler::{Cache, Config};
-use super::key::Zones;
 use super::lifetime::{Bounds, FAILURE_S_MAX, FAILURE_S_MIN, Lifetimes};
 use super::metrics::Counters;
 use super::store::Capacity;
 use crate::setup::{Block, Context, once};
 use crate::zones;
+use crate::zones::Zones;
 
 /// Puts a cache into the chain.
 pub fn setup(
@@ -58,7 +58,7 @@ fn read(
     let keep_ttl = options.flag("keepttl");
     let text = zones.iter().map(Name::to_string).collect::<Vec<_>>().join(",");
     let config = Config {
-        zones: Zones::new(&zones),
+        zones: Zones::new(zones.clone()),
         lifetimes: Lifetimes { success: success.ttls, denial: denial.ttls, failure_s },
         capacity: Capacity { success: success.entries, denial: denial.entries, bytes },
         prefetch,
@@ -141,7 +141,7 @@ fn read_disabled(options: &mut Options<'_>, all: &[Name]) -> (Option<Zones>, Opt
         disabled.extend(zones);
         Some(())
     });
-    let some = |zones: Vec<Name>| (!zones.is_empty()).then(|| Zones::new(&zones));
+    let some = |zones: Vec<Name>| (!zones.is_empty()).then(|| Zones::new(zones));
     (some(success), some(denial))
 }
 

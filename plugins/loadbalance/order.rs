@@ -115,6 +115,32 @@ mod tests {
     }
 
     #[test]
+    fn work_is_linear_in_the_records_of_a_set() {
+        /// Counts how often an address is looked at and records change places.
+        struct Counted(Vec<IpAddr>, std::cell::Cell<usize>);
+        impl Set for Counted {
+            fn count(&self) -> usize {
+                self.0.len()
+            }
+            fn address(&self, at: usize) -> Option<IpAddr> {
+                self.1.set(self.1.get() + 1);
+                Some(self.0[at])
+            }
+            fn swap(&mut self, one: usize, other: usize) {
+                self.1.set(self.1.get() + 1);
+                self.0.swap(one, other);
+            }
+        }
+        let addresses = (0..4000).map(|number| std::net::Ipv4Addr::from_bits(number).into()).collect();
+        let mut set = Counted(addresses, Default::default());
+        let network = |text: &str| Network::new(text.parse().unwrap(), 21).unwrap();
+        shuffle(&mut set, 7);
+        promote(&mut set, 7, |_| 1);
+        prefer(&mut set, &[network("0.0.8.0"), network("0.0.0.0")]);
+        assert!(set.1.get() <= 4000 * 7, "{} for 4000 records and two networks", set.1.get());
+    }
+
+    #[test]
     fn empty_and_single_sets_stay() {
         for mut set in [vec![], addresses()[..1].to_vec()] {
             let before = set.clone();

@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use crate::cache::entry::{Keeping, Prefetch};
 use crate::cache::handler::{Cache, Config};
-use crate::cache::key::Zones;
 use crate::cache::lifetime::{Bounds, Lifetimes};
 use crate::cache::metrics::Counters;
 use crate::cache::store::Capacity;
@@ -21,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::query::Query;
 use crate::rehearsal::{Script, a, answer, certified, denial, glance, query, soa, with_edns};
 use crate::response::Response;
+use crate::zones::Zones;
 
 /// A chain of a cache and `script`.
 struct Bench {
@@ -31,7 +31,7 @@ struct Bench {
 
 fn config() -> Config {
     Config {
-        zones: Zones::new(&[Name::root()]),
+        zones: Zones::new(vec![Name::root()]),
         lifetimes: Lifetimes {
             success: Bounds { ttl_max_s: 3600, ttl_min_s: 0 },
             denial: Bounds { ttl_max_s: 1800, ttl_min_s: 0 },
@@ -145,7 +145,7 @@ async fn query_with_options_takes_the_long_way_and_is_a_hit_there() {
 
 #[tokio::test(start_paused = true)]
 async fn names_outside_the_zones_go_by() {
-    let zones = Zones::new(&["example.net.".parse().unwrap()]);
+    let zones = Zones::new(vec!["example.net.".parse().unwrap()]);
     let bench = bench(Config { zones, ..config() }, Script::new([one(300, 1)]));
     bench.ask_a().await.unwrap();
     bench.ask_a().await.unwrap();
@@ -220,7 +220,7 @@ async fn refusals_and_overload_say_nothing_of_the_name_and_are_not_remembered() 
 
 #[tokio::test(start_paused = true)]
 async fn kinds_can_be_disabled_by_zone() {
-    let here = || Some(Zones::new(&["example.org.".parse().unwrap()]));
+    let here = || Some(Zones::new(vec!["example.org.".parse().unwrap()]));
     let denied = || Ok(denial(ResponseCode::NXDomain, soa("example.org.", 300, 60)));
     for (config, script, calls) in [
         (Config { success_disabled: here(), ..config() }, Script::new([one(300, 1)]), 2),

@@ -9,12 +9,13 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use crate::cache::entry::{Age, Entry, Keeping, Prefetch};
 use crate::cache::flights::{Boarding, FLIGHTS_MAX, Flights, WAITING_MAX};
 use crate::cache::image::{Question, Shown};
-use crate::cache::key::{Key, Zones};
+use crate::cache::key::Key;
 use crate::cache::lifetime::{Admitted, Kind};
 use crate::cache::store::{Capacity, Lookup, Store, Tally};
 use crate::query::Query;
 use crate::rehearsal::{a, answer, certified, denial, query_at, soa, with_edns};
 use crate::response::Response;
+use crate::zones::Zones;
 
 const ROOMY: Capacity = Capacity { success: 1000, denial: 1000, bytes: 64 << 20 };
 
@@ -153,14 +154,14 @@ fn key_tells_type_class_do_and_cd_but_not_case() {
 
 #[test]
 fn zone_covers_itself_and_names_below_it_alone() {
-    let zones = Zones::new(&["Example.org.".parse().unwrap()]);
+    let zones = Zones::new(vec!["Example.org.".parse().unwrap()]);
     let covers =
-        |name: &str| zones.cover(Key::of_query(&query_at(name, RecordType::A, Instant::now())).name());
+        |name: &str| zones.cover_wire(Key::of_query(&query_at(name, RecordType::A, Instant::now())).name());
     assert!(covers("example.org.") && covers("a.b.EXAMPLE.org."));
     assert!(
         !covers("org.") && !covers("notexample.org.") && !covers("example.org.example.net.") && !covers(".")
     );
-    assert!(Zones::new(&[Name::root()]).cover(&[0]));
+    assert!(Zones::new(vec![Name::root()]).cover_wire(&[0]));
 }
 
 #[test]
