@@ -262,7 +262,7 @@ mod tests {
             "status": {
                 "cluster": "demo", "replica": 0, "standing": "active", "view": 3, "primary": 3, "refusing": null,
                 "executed": 1234, "stable": 1200, "fast": 75, "slow": 25,
-                "agreement": { "from_proposal_ms": { "p50": 3.14, "p90": 8.0, "p99": 21.0 }, "entries_per_slot": 4.25 },
+                "agreement": { "from_proposal_ms": { "p50": 3.1, "p90": 8.0, "p99": 21.0 }, "entries_per_slot": 4.25 },
                 "counters": { "queue_drops": 0, "inbox_drops": 3, "refused_frames": 1 },
             },
             "messages_in_per_second": 812.0, "messages_out_per_second": null,
