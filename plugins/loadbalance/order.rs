@@ -39,7 +39,8 @@ pub fn promote(set: &mut impl Set, seed: u64, weight: impl Fn(IpAddr) -> usize) 
 pub fn prefer(set: &mut impl Set, preferred: &[Network]) {
     let mut front = 0;
     for network in preferred {
-        for at in front..set.count() {
+        let others = front;
+        for at in others..set.count() {
             if set.address(at).is_some_and(|address| network.contains(address)) {
                 set.swap(front, at);
                 front += 1;

@@ -77,10 +77,10 @@ fn chain(lines: &str) -> Chain {
 
 /// Asserts that hits in the cache of `chain` allocate nothing.
 async fn assert_frugal(chain: &Chain) {
-    let name = Name::from_ascii("www.example.org.").unwrap();
+    let name = Name::from_ascii("www.example.org.").expect("a name");
     let query =
         Query::internal(name, RecordType::A, DNSClass::IN, false, Instant::now() + Duration::from_secs(5));
-    chain.serve(&query).await.unwrap();
+    chain.serve(&query).await.expect("an answer");
 
     let wire =
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03wWw\x07example\x03org\x00\x00\x01\x00\x01\
