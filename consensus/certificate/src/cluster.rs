@@ -19,7 +19,7 @@ mod text;
 
 pub use crate::policy::Policy;
 pub use error::{ClusterError, ClusterErrorKind};
-pub use settings::{Settings, Template};
+pub use settings::{Settings, Template, default_name};
 
 use parameters::{Parameters, Purpose};
 

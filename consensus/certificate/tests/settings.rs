@@ -90,6 +90,20 @@ fn wrong_settings_are_told_with_their_place_and_what_to_do() {
 }
 
 #[test]
+fn names_that_others_get_and_more_groups_than_replicas_are_refused() {
+    let text = "min-groups = 5\n[[replica]]\nid = 0\nname = \"Replica-2\"\n[[replica]]\nid = 1\nname = \"replica-1\"";
+    assert_eq!(
+        errors(text),
+        [
+            "settings.toml:1:14: min-groups: expected a number from 1 to 4, found `5`",
+            "settings.toml:4:8: name `Replica-2` is what replica 2 is called, which has no name here",
+        ]
+    );
+    let swapped = "[[replica]]\nid = 0\nname = \"replica-2\"\n[[replica]]\nid = 2\nname = \"replica-0\"";
+    assert_eq!(made_with(&settings(swapped)).members[2].name, "replica-0");
+}
+
+#[test]
 fn limits_are_held_against_the_number_of_replicas() {
     let text = "batch-bytes = 8192";
     assert!(Template::parse(text, "settings.toml", 4).is_ok());
@@ -159,6 +173,9 @@ fn command_line_gives_no_more_policies_than_a_file_can_hold() {
         .count();
     assert_eq!(fit, POLICIES_MAX - 1);
     assert_eq!(made_with(&chosen).policies.len(), POLICIES_MAX);
+    chosen.set_policy(".", "strong").unwrap();
+    assert_eq!(made_with(&chosen).policies.len(), POLICIES_MAX);
+    assert!(chosen.set_policy("last.org", "strong").is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::ReplicaId;
 use crate::keys::KeyError;
 use crate::name::NameError;
 use crate::replicas::ReplicasError;
@@ -174,6 +175,14 @@ pub enum ClusterErrorKind {
         count: usize,
         /// What stands there.
         found: u64,
+    },
+    /// The name that another replica gets for want of one.
+    #[error("name `{name}` is what replica {other} is called, which has no name here")]
+    NameOfAnother {
+        /// The name.
+        name: String,
+        /// The other one.
+        other: ReplicaId,
     },
     /// The key of a policy is no domain name.
     #[error("zone `{zone}`: {source}")]

@@ -12,7 +12,7 @@ use super::fields::{Fields, Section};
 use super::parameters::{Parameters, Purpose, new_zone, policy_of, read_parameters};
 use super::parse::{KEYS, REPLICA_KEYS, Row, parse_document, read_rows, refuse_duplicates};
 use super::{Cluster, Member, POLICIES_MAX, number_groups};
-use crate::ReplicaId;
+use crate::{ReplicaId, name};
 
 /// Keys of a cluster file that are no settings, and where they come from.
 const MADE: [(&str, &str); 3] = [
@@ -33,6 +33,11 @@ const MADE_FOR_REPLICAS: [(&str, &str); 3] = [
 pub struct Settings {
     parameters: Parameters,
     replicas: BTreeMap<ReplicaId, Chosen>,
+}
+
+/// The name of a replica that is given none.
+pub fn default_name(id: ReplicaId) -> String {
+    format!("replica-{id}")
 }
 
 /// What is chosen for one replica.
@@ -88,8 +93,10 @@ impl Settings {
         let policy = policy_of(policy, Purpose::Run)?;
         let wire = new_zone(zone, policies)?;
         // The root takes its place whether or not it is named.
-        if policies.len() + 1 >= POLICIES_MAX {
-            return Err(ClusterErrorKind::TooManyZones { found: policies.len() + 2 });
+        let names_root = wire == name::ROOT || policies.contains_key(name::ROOT);
+        let found = policies.len() + 1 + usize::from(!names_root);
+        if found > POLICIES_MAX {
+            return Err(ClusterErrorKind::TooManyZones { found });
         }
         policies.insert(wire, policy);
         Ok(())
@@ -114,11 +121,17 @@ impl Settings {
 fn read(fields: &mut Fields<'_>, top: Section<'_, '_>, count: usize) -> Settings {
     refuse_others(fields, top, &KEYS, &MADE);
     let parameters = read_parameters(fields, top, count, Purpose::Run);
+    if let Some(value) = top.table.get("min-groups").filter(|_| parameters.min_groups as usize > count) {
+        let (most, found) = (count as u64, parameters.min_groups.to_string());
+        let kind = ClusterErrorKind::Range { key: "min-groups", least: 1, most, found };
+        fields.refuse(value.span().start, kind);
+    }
     let Some(value) = top.table.get("replica") else {
         return Settings { parameters, replicas: BTreeMap::new() };
     };
     let (rows, _) = read_rows(fields, value, read_row);
     refuse_duplicates(fields, &rows);
+    refuse_names_of_others(fields, &rows, count);
     let mut replicas = BTreeMap::new();
     for Row { id, name, upstream_group, .. } in rows {
         let Some(id) = id else { continue };
@@ -133,6 +146,23 @@ fn read(fields: &mut Fields<'_>, top: Section<'_, '_>, count: usize) -> Settings
         replicas.insert(ReplicaId(id.value as u8), chosen);
     }
     Settings { parameters, replicas }
+}
+
+/// Refuses a name that a replica without one gets.
+fn refuse_names_of_others(fields: &mut Fields<'_>, rows: &[Row], count: usize) {
+    let id_of = |row: &Row| row.id.as_ref().map(|id| id.value);
+    for (row, chosen) in rows.iter().filter_map(|row| Some((row, row.name.as_ref()?))) {
+        let is_named = |id: u64| rows.iter().any(|row| id_of(row) == Some(id) && row.name.is_some());
+        let other = (0..count as u8).map(ReplicaId).find(|&id| {
+            chosen.value.eq_ignore_ascii_case(&default_name(id))
+                && id_of(row) != Some(id.0.into())
+                && !is_named(id.0.into())
+        });
+        if let Some(other) = other {
+            fields
+                .refuse(chosen.offset, ClusterErrorKind::NameOfAnother { name: chosen.value.clone(), other });
+        }
+    }
 }
 
 fn read_row(fields: &mut Fields<'_>, section: Section<'_, '_>) -> Row {
