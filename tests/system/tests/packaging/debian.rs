@@ -96,7 +96,7 @@ fn package_installs_serves_keeps_its_replica_when_removed_and_takes_all_when_pur
     assert!(built.status.success(), "{}{}", stdout(&built), stderr(&built));
     let package = fs::read_dir(folder.path()).unwrap().next().expect("a package is there").unwrap().path();
     let output = Command::new("unshare")
-        .args(["--mount", "--net", "--pid", "--fork", "sh", "-c", ON_A_COPY, "sh"])
+        .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", ON_A_COPY, "sh"])
         .args([scratch.path(), &package])
         .arg(LIFE)
         .output()
