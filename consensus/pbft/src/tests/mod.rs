@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod bodies;
 mod catching_up;
 mod checkpoints;
 mod cluster;
@@ -10,8 +11,10 @@ mod demand;
 mod encoding;
 mod fairness;
 mod fast_path;
+mod fixed_slots;
 mod judging;
 mod learner;
+mod left_behind;
 mod new_views;
 mod normal_case;
 mod others_bugs;
@@ -24,3 +27,4 @@ mod toy;
 mod transcripts;
 mod view_change_proofs;
 mod view_changes;
+mod view_waits;
