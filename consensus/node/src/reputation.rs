@@ -61,10 +61,10 @@ pub(crate) fn recall(
     restored.map_or_else(|reason| fresh(Some(reason)), |detector| Recalled { detector, unusable: None })
 }
 
-/// Keeps what could not be used under another name, so that it is not overwritten.
+/// Keeps what could not be used under another name, so that it is not overwritten. What was put aside first stays: what came after it was begun anew.
 fn put_aside(state: &Path, reason: &str) {
-    let path = state.join(FILE);
-    let kept = fs::rename(&path, state.join(FILE_ASIDE)).is_ok();
+    let (path, aside) = (state.join(FILE), state.join(FILE_ASIDE));
+    let kept = !aside.exists() && fs::rename(&path, aside).is_ok();
     warn!(file = %path.display(), %reason, kept, "reputations cannot be used: all replicas begin anew");
 }
 
@@ -223,6 +223,16 @@ mod tests {
             assert!((begun.least_reputation(NOW) - detector::PRIOR).abs() < 0.001);
             assert_eq!(fs::read(state.path().join(FILE_ASIDE)).unwrap(), garbage);
             assert!(!state.path().join(FILE).exists());
+        }
+    }
+
+    #[test]
+    fn what_was_put_aside_first_is_not_overwritten() {
+        let state = tempfile::tempdir().unwrap();
+        for text in ["first", "second"] {
+            fs::write(state.path().join(FILE), text).unwrap();
+            recalled(state.path());
+            assert_eq!(fs::read_to_string(state.path().join(FILE_ASIDE)).unwrap(), "first");
         }
     }
 

@@ -270,7 +270,7 @@ async fn log_of_another_replica_or_cluster_does_not_start() {
     swapped.state = four.folders[2].path().to_owned();
     let refused = four.try_start(1, swapped).err().unwrap();
     assert!(matches!(refused, StartError::Restore { .. }), "{refused}");
-    assert!(refused.to_string().contains("move it away: the replica then learns"), "{refused}");
+    assert!(refused.to_string().contains("move it away: this replica then learns"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
