@@ -14,7 +14,9 @@ use arc_swap::ArcSwap;
 use plugins::chain::Chain;
 use plugins::error::StartError;
 use thiserror::Error;
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -56,6 +58,10 @@ pub struct Running {
     chains: Vec<Chain>,
     admin: Admin,
     tasks: TaskTracker,
+    /// Chains that were replaced, until their last queries are done.
+    retiring: JoinSet<Vec<Chain>>,
+    /// The program ends.
+    ending: CancellationToken,
 }
 
 impl Running {
@@ -69,6 +75,8 @@ impl Running {
             listeners: BTreeMap::new(),
             chains: Vec::new(),
             tasks: TaskTracker::new(),
+            retiring: JoinSet::new(),
+            ending: CancellationToken::new(),
         }
     }
 
@@ -141,11 +149,10 @@ impl Running {
             kept
         });
         let old = std::mem::replace(&mut self.chains, chains);
+        // Those that have ended are forgotten.
+        while self.retiring.try_join_next().is_some() {}
         if !old.is_empty() {
-            tokio::spawn(async move {
-                sleep(patience).await;
-                old.iter().for_each(Chain::stop);
-            });
+            self.retiring.spawn(retire(old, patience, self.ending.clone()));
         }
     }
 
@@ -177,8 +184,10 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
             warn!(tasks = self.tasks.len(), "queries were still under way");
         }
-        let chains = std::mem::take(&mut self.chains);
+        self.ending.cancel();
+        let mut chains = std::mem::take(&mut self.chains);
         chains.iter().for_each(Chain::stop);
+        chains.extend(self.retiring.join_all().await.into_iter().flatten());
         self.admin.stop();
         let stopped = async {
             for chain in &chains {
@@ -189,6 +198,13 @@ impl Running {
             warn!("what runs beside queries had not ended");
         }
     }
+}
+
+/// Stops chains after `patience`, or when the program ends before that: then they come back, to be waited for.
+async fn retire(chains: Vec<Chain>, patience: Duration, ending: CancellationToken) -> Vec<Chain> {
+    let early = timeout(patience, ending.cancelled()).await.is_ok();
+    chains.iter().for_each(Chain::stop);
+    if early { chains } else { Vec::new() }
 }
 
 /// Starts all chains, or none.

@@ -93,7 +93,10 @@ async fn serve(args: &ServeArgs, log: &Log) -> Result<(), Failure> {
             Asked::Stop => break,
             // What was reloaded answers in part: whoever said this told the log, and answers no more.
             Asked::End(_) if reloaded => {}
-            Asked::End(reason) => return Err(Failure::Say(reason)),
+            Asked::End(reason) => {
+                running.stop().await;
+                return Err(Failure::Say(reason));
+            }
             asked @ (Asked::Reload | Asked::Changed(_)) => {
                 manager.tell(State::Reloading);
                 if let Asked::Changed(seen) = asked {
