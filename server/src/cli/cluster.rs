@@ -58,7 +58,8 @@ Examples:
 
   A cluster like another, after an edit of its cluster.toml: a running cluster keeps to its file,
   so a change takes a new cluster, with keys, logs and an id of its own:
-    quorate cluster new --dir changed --settings example/cluster.toml
+    quorate cluster new --dir changed --settings example/cluster.toml \\
+        --upstream 9.9.9.9 --upstream 1.1.1.1
 
 Each folder holds a private key: copy it to its machine, then remove it here. Keep cluster.toml:
 with it anybody can check an answer (`quorate verify`).";
@@ -117,6 +118,11 @@ impl NewArgs {
         let (hosts, peer_ports) = self.places(like)?;
         let own_hosts = hosts.len() > 1;
         let base_port = self.base_port.unwrap_or(if own_hosts { 53 } else { 5300 });
+        let upstreams = self.upstreams(&hosts);
+        // On hosts of their own one word may mean different paths, as `/etc/resolv.conf` does.
+        if let Some(like) = like.filter(|_| !own_hosts) {
+            refuse_shared_paths(like, &upstreams)?;
+        }
         Ok(Plan {
             dir: self.dir.clone(),
             name: self.name.clone().or(like.map(|like| like.name.clone())).unwrap_or("example".to_owned()),
@@ -126,7 +132,7 @@ impl NewArgs {
             base_port: if base_port == 0 { free_base_port(0)? } else { base_port },
             peer_ports,
             settings,
-            upstreams: self.upstreams(&hosts),
+            upstreams,
             hosts,
             directives: String::new(),
         })
@@ -202,6 +208,27 @@ impl NewArgs {
                 .collect(),
         }
     }
+}
+
+/// Refuses to call one path two: answers would not be marked as single-path that are.
+fn refuse_shared_paths(like: &Cluster, upstreams: &[(String, String)]) -> Result<(), LayoutError> {
+    let upstream = |id: usize| &upstreams[id % upstreams.len()].0;
+    for (id, member) in like.members.iter().enumerate() {
+        let differs = |(other, with): &(usize, &certificate::Member)| {
+            upstream(*other) == upstream(id) && with.upstream_group != member.upstream_group
+        };
+        if let Some((other, with)) = like.members[..id].iter().enumerate().find(differs) {
+            let text = format!(
+                "replicas {other} and {id} would both forward to `{}`, and are of two upstream groups in the cluster file, `{}` and `{}`: say with \
+                 `--upstream`, in turn, what each forwards to",
+                upstream(id),
+                with.upstream_group,
+                member.upstream_group
+            );
+            return Err(LayoutError::Template(text));
+        }
+    }
+    Ok(())
 }
 
 /// Every mistake with its line.
@@ -373,6 +400,21 @@ mod tests {
             (member.public_key, member.transport_key) = (made.public_key, made.transport_key);
         }
         assert_eq!(cluster, expected);
+    }
+
+    #[test]
+    fn two_groups_of_a_cluster_file_are_not_given_one_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let two = ["--upstream", "9.9.9.9", "--upstream", "1.1.1.1"];
+        made(&dir.path().join("first"), &two).unwrap();
+        let file = dir.path().join("first/cluster/cluster.toml").display().to_string();
+        let told = made(&dir.path().join("second"), &["--settings", &file]).unwrap_err();
+        assert!(
+            told.starts_with("replicas 0 and 1 would both forward to `/etc/resolv.conf`, and are of two"),
+            "{told}"
+        );
+        let with: Vec<&str> = ["--settings", &file].into_iter().chain(two).collect();
+        assert!(made(&dir.path().join("second"), &with).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use certificate::cluster::{Cluster, Member, Settings};
+use certificate::cluster::{Cluster, Member, Settings, default_name};
 use certificate::keys::SeedKey;
 use certificate::{ReplicaId, Replicas};
 use rand::TryRngCore;
@@ -264,7 +264,7 @@ impl Plan {
     fn cluster(&self, replicas: &[Replica], seeds: &[SeedKey]) -> Result<Cluster, LayoutError> {
         let member = |(replica, seed): (&Replica, &SeedKey)| Member {
             id: replica.id,
-            name: format!("replica-{}", replica.id),
+            name: default_name(replica.id),
             address: SocketAddr::new(replica.host, replica.ports.peer),
             public_key: seed.signing_key().public_key(),
             transport_key: seed.transport_key().public_key(),
