@@ -202,9 +202,10 @@ pub async fn follow(consensus: Weak<Consensus>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Row> = None;
     let mut since = 0;
+    let mut shown: Option<ConnectivityMetrics> = None;
     loop {
         ticks.tick().await;
-        let Some(consensus) = consensus.upgrade() else { return };
+        let Some(consensus) = consensus.upgrade() else { break };
         let row = Row::of(&consensus.node().status());
         since += 1;
         if row.differs(told.as_ref()) || since >= TELL_LOOKS {
@@ -212,7 +213,10 @@ pub async fn follow(consensus: Weak<Consensus>) {
             (told, since) = (Some(row), 0);
         }
         show(&consensus);
+        shown.get_or_insert_with(|| consensus.metrics.connectivity.clone());
     }
+    // Those of another cluster are back within a second.
+    shown.iter().for_each(|metrics| metrics.connected.clear());
 }
 
 fn show(consensus: &Arc<Consensus>) {

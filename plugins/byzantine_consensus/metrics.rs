@@ -1,6 +1,6 @@
 //! Counters of the plugin, each with the name of its cluster: a process may take part in several.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use certificate::leaf::Class;
 use certificate::{OperationKind, ReplicaSet};
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
 use super::connectivity::ConnectivityMetrics;
+use super::consensus::Consensus;
 use super::opinion::OpinionMetrics;
 use super::rounds::RoundMetrics;
 use super::traffic::TrafficMetrics;
@@ -208,8 +209,8 @@ impl ConsensusMetrics {
         }
     }
 
-    /// Shows how the replica stands, until it stops.
-    pub async fn follow(self, mut status: watch::Receiver<NodeStatus>) {
+    /// Shows how the replica stands until nobody uses it any more; then there is nothing that stands. One whose log failed is still used.
+    pub(super) async fn follow(self, user: Weak<Consensus>, mut status: watch::Receiver<NodeStatus>) {
         let mut before: Option<NodeStatus> = None;
         loop {
             let now = status.borrow_and_update().clone();
@@ -219,10 +220,15 @@ impl ConsensusMetrics {
             self.traffic.show(&self.cluster, before.as_ref(), &now);
             before = Some(now);
             if status.changed().await.is_err() {
-                return;
+                break;
             }
             sleep(FOLLOW_PAUSE).await;
         }
+        while user.strong_count() > 0 {
+            sleep(FOLLOW_PAUSE).await;
+        }
+        self.replica.clear();
+        self.traffic.clear();
     }
 
     /// Counts the replicas that saw something else than what was agreed on.
@@ -284,6 +290,17 @@ impl ReplicaMetrics {
             ),
             slow_path: counter("quorate_consensus_slow_path", "Slots that the commits decided first"),
         }
+    }
+
+    /// Takes all gauges away. Those of another cluster, or of a replica that was started in this one's place, are back within a second.
+    fn clear(&self) {
+        for gauge in
+            [&self.view, &self.votes, &self.reaches_quorum, &self.quorum, &self.executed, &self.stable]
+        {
+            gauge.clear();
+        }
+        self.standing.clear();
+        self.connected.clear();
     }
 
     /// Shows whether the replica votes, and whom it reaches.

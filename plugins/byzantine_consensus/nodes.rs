@@ -220,7 +220,7 @@ impl Nodes {
         let consensus = Arc::new(Consensus::new(identity));
         let node =
             Node::start(config(), consensus.judge.clone(), Arc::new(Callbacks(Arc::downgrade(&consensus))))?;
-        tokio::spawn(identity.metrics.clone().follow(node.watch()));
+        tokio::spawn(identity.metrics.clone().follow(Arc::downgrade(&consensus), node.watch()));
         consensus.set_node(node);
         tokio::spawn(opinion::follow(Arc::downgrade(&consensus)));
         tokio::spawn(connectivity::follow(Arc::downgrade(&consensus)));

@@ -191,6 +191,28 @@ impl OpinionMetrics {
         assessments.iter().for_each(|one| self.show_one(cluster, one));
     }
 
+    /// Takes all gauges away: nobody here has an opinion any more. Those of another cluster are back within a second.
+    fn clear(&self) {
+        for share in [
+            &self.reputation,
+            &self.confidence,
+            &self.participation,
+            &self.accuracy,
+            &self.uptime,
+            &self.signatures,
+        ] {
+            share.clear();
+        }
+        self.byzantine.clear();
+        self.quarantined.clear();
+        self.words.pattern.clear();
+        self.words.action.clear();
+        self.indicator.clear();
+        self.latency.clear();
+        self.trusted.clear();
+        self.filter_kind.clear();
+    }
+
     fn show_one(&self, cluster: &str, one: &Assessment) {
         let (cluster, replica) = (cluster.to_owned(), one.replica.0);
         let of = Replica { cluster: cluster.clone(), replica };
@@ -307,9 +329,10 @@ pub async fn follow(consensus: Weak<Consensus>) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before: Option<ReplicaSet> = None;
+    let mut shown: Option<OpinionMetrics> = None;
     loop {
         ticks.tick().await;
-        let Some(consensus) = consensus.upgrade() else { return };
+        let Some(consensus) = consensus.upgrade() else { break };
         let (node, cluster) = (consensus.node(), consensus.cluster.name.as_str());
         let (assessments, trusted) = (node.assessments(), consensus.trusted());
         let metrics = &consensus.metrics.opinion;
@@ -319,7 +342,9 @@ pub async fn follow(consensus: Weak<Consensus>) {
         }
         tell_of_trust(&consensus, &assessments, before.unwrap_or(trusted), trusted);
         before = Some(trusted);
+        shown.get_or_insert_with(|| metrics.clone());
     }
+    shown.iter().for_each(OpinionMetrics::clear);
 }
 
 /// Logs whose reputation has crossed the threshold.

@@ -147,7 +147,8 @@ impl Store {
                 return if was_early { held.clone() } else { known };
             }
             known.certificate.complete(certified);
-            known
+            // What this replica decided itself comes with its observations, perhaps after another has handed it out.
+            if known.evidence.is_empty() && !held.evidence.is_empty() { held.clone() } else { known }
         });
         let kept = entry.into_value();
         let is_same = kept.sequence == held.sequence && kept.leaf == held.leaf;
@@ -155,10 +156,12 @@ impl Store {
         Kept { held: kept, contradicts }
     }
 
-    /// Keeps an answer by its reference once its certificate is complete; the first copy stays, which has its observations if any has.
+    /// Keeps an answer by its reference once its certificate is complete; the first copy stays, unless it lacks the observations that this one has.
     fn refer(&self, held: &Arc<Held>) {
-        if let Some(certified) = held.certificate.get() {
-            self.referenced.entry(certified.reference).or_insert_with(|| held.clone());
+        let Some(certified) = held.certificate.get() else { return };
+        let known = self.referenced.get(&certified.reference);
+        if known.is_none_or(|known| known.evidence.is_empty() && !held.evidence.is_empty()) {
+            self.referenced.insert(certified.reference, held.clone());
         }
     }
 

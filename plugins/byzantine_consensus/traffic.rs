@@ -39,6 +39,11 @@ impl TrafficMetrics {
         }
     }
 
+    /// Takes the gauges away, as `ReplicaMetrics` does.
+    pub(super) fn clear(&self) {
+        self.round_trip.clear();
+    }
+
     /// Shows what has happened since `before`; nothing before the start of the node.
     pub(super) fn show(&self, cluster: &str, before: Option<&NodeStatus>, now: &NodeStatus) {
         let counted_before = before.map(|status| status.counters).unwrap_or_default().all();

@@ -112,7 +112,7 @@ impl Rounds {
             self.order.push_back((operation, now));
             Question::begun(now)
         });
-        if question.since.is_none() && now - question.begun > QUESTION_AGE_MAX {
+        if now - question.begun > QUESTION_AGE_MAX {
             *question = Question::begun(now);
             self.order.push_back((operation, now));
         }

@@ -93,7 +93,16 @@ async fn replicas_tell_each_other_whom_they_reach() {
     };
     until("metrics show it", || four.replica(0).metrics.encode().contains(&line(2, 1, 1))).await;
 
+    let metrics = four.replica(3).metrics_text();
+    assert!(metrics().contains("quorate_consensus_votes{"), "{}", metrics());
     four.stop(3).await;
+    let gauges = ["votes{", "connected{", "reputation{", "standing{", "round_trip_seconds{"];
+    until("nothing is told of a replica that was taken away", || {
+        let text = metrics();
+        gauges.iter().all(|gauge| !text.contains(gauge))
+    })
+    .await;
+    assert!(metrics().contains("quorate_node_slots_decided_total{"), "counters stay: {}", metrics());
     until("1 and 2 tell that 3 is gone", || {
         let shown = shown(&four);
         (0..3).all(|from| state(&shown, from, 3) == Some(json!("down")))

@@ -41,13 +41,19 @@ pub fn settings() -> QuerySettings {
 pub struct Replica {
     pub chain: Chain,
     pub consensus: Arc<Consensus>,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Replica {
     /// The answer of the chain.
     pub async fn serve(&self, query: &Query) -> Result<Response, ServeError> {
         tokio::time::timeout(PATIENCE, self.chain.serve(query)).await.expect("an answer or an error")
+    }
+
+    /// What the metrics show, also when the replica is gone.
+    pub fn metrics_text(&self) -> impl Fn() -> String + use<> {
+        let metrics = self.metrics.clone();
+        move || metrics.encode()
     }
 
     /// Waits until the counter `read` shows `count`.
@@ -116,7 +122,7 @@ impl Four {
 
     /// Starts replica `id`, whose directive says something else of its node.
     pub fn start_with(&mut self, id: u8, settings: QuerySettings, change: impl FnOnce(&mut NodeSettings)) {
-        let metrics = Metrics::new();
+        let metrics = Arc::new(Metrics::new());
         let (nodes, mut identity) = (Arc::<Nodes>::default(), self.identity(id));
         identity.metrics = ConsensusMetrics::new(&metrics, &identity.cluster.name);
         change(&mut identity.settings);

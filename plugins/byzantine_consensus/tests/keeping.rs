@@ -88,6 +88,27 @@ fn answer_has_its_reference_when_its_certificate_is_complete_and_its_observation
 }
 
 #[test]
+fn own_decision_with_its_observations_replaces_the_copy_that_was_handed_out_before() {
+    let (store, key) = (Store::default(), key(&question("www.example.org")));
+    let copy = held(7);
+    let certified = copy.certificate.get().unwrap();
+    let own = Held {
+        sequence: Sequence(7),
+        leaf: copy.leaf.clone(),
+        certificate: Completion::open(65_321),
+        extra: Vec::new(),
+        evidence: vec![Evidence { replica: ReplicaId(1), time_ms: TIME, payload: Vec::new() }],
+    };
+    own.certificate.complete(certified.clone());
+    let own = Arc::new(own);
+    for held in [&copy, &own, &copy] {
+        store.insert(key, held);
+    }
+    assert!(Arc::ptr_eq(&store.get(&key).unwrap(), &own));
+    assert!(Arc::ptr_eq(&store.referenced(&certified.reference).unwrap(), &own));
+}
+
+#[test]
 fn decision_is_valid_until_its_last_millisecond() {
     let (store, key) = (Store::default(), key(&question("www.example.org")));
     store.insert(key, &held(1));

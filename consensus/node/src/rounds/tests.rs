@@ -130,6 +130,17 @@ fn observation_that_came_too_late_for_one_decision_does_not_count_for_the_next()
 }
 
 #[test]
+fn question_that_was_decided_without_this_replica_begins_anew() {
+    let mut story = Story::new();
+    for begun in [0, 300_000] {
+        for (ms, from) in [(10, 0), (20, 2), (30, 3)] {
+            story.hear(begun + ms, from, observed("a", from));
+        }
+    }
+    assert_eq!(story.decide(300_040, 1, &["a"]).1, vec![10]);
+}
+
+#[test]
 fn what_is_timed_is_bounded_whatever_comes() {
     let mut story = Story::new();
     for number in 0..2 * SLOTS_MAX {
