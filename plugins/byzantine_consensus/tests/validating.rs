@@ -88,9 +88,13 @@ async fn one_liar_neither_changes_the_verdict_nor_is_held_against_anybody() {
     let leaf = certified(&four, &answer).leaf;
     assert_eq!((leaf.verdict.as_slice(), leaf.support.contains(ReplicaId(3))), (&b"13 bytes"[..], false));
     let counters = || counters(&four.replica(0).metrics);
-    let decided =
-        "quorate_consensus_operations_total{cluster=\"example\",kind=\"validate\",class=\"strong\"} 1";
-    until("the decision is counted", || counters().contains(decided)).await;
+    // On a busy machine the liar may be among the first three.
+    assert!([Class::Strong, Class::Corroborated].contains(&leaf.class), "{:?}", leaf.class);
+    let class = leaf.class.name();
+    let decided = format!(
+        "quorate_consensus_operations_total{{cluster=\"example\",kind=\"validate\",class=\"{class}\"}} 1"
+    );
+    until("the decision is counted", || counters().contains(&decided)).await;
     assert!(!counters().contains("quorate_consensus_out_voted_total{"), "{}", counters());
     assert!(!counters().contains("quorate_consensus_decisions_total{"), "{}", counters());
 }
