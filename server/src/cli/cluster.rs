@@ -393,7 +393,7 @@ mod tests {
             made(&dir.path().join("second"), &["--settings", &file, "--policy", "example.net=bypass"])
                 .unwrap();
         assert_ne!(cluster.id(), like.id());
-        let mut expected = like.clone();
+        let mut expected = like;
         expected.policies.insert(certificate::name::parse("example.net").unwrap(), Policy::Bypass);
         for (member, made) in expected.members.iter_mut().zip(&cluster.members) {
             assert_ne!(member.public_key, made.public_key);
