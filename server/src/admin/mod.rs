@@ -65,6 +65,8 @@ struct State {
     stopping: AtomicBool,
     /// Room for requests with a body.
     posts: Arc<Semaphore>,
+    /// Room for requests that plugins answer.
+    asking: Arc<Semaphore>,
 }
 
 /// What belongs to one configuration.
@@ -107,6 +109,7 @@ impl Admin {
             current: ArcSwap::default(),
             stopping: AtomicBool::new(false),
             posts: Arc::new(Semaphore::new(post::POSTS_MAX)),
+            asking: Arc::new(Semaphore::new(serve::ASKING_MAX)),
         };
         Admin { state: Arc::new(state), listeners: BTreeMap::new() }
     }

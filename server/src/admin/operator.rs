@@ -40,6 +40,19 @@ pub fn admit(client: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether a web page may have had its name point to a listener that is meant for this machine alone, to read what is told there (DNS rebinding): the
+/// request is addressed by a name, not by an address or `localhost`. Browsers always say by which.
+pub fn is_rebound(listener: IpAddr, headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).filter(|_| listener.to_canonical().is_loopback()) else {
+        return false;
+    };
+    let authority = host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok());
+    authority.is_none_or(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        !name.eq_ignore_ascii_case("localhost") && name.parse::<IpAddr>().is_err()
+    })
+}
+
 /// Whether the request is addressed to this machine by a name that nobody else controls. A site whose name is made to point to 127.0.0.1 (DNS rebinding)
 /// may set any header, since to the browser it is the same site; its own name is what gives it away.
 fn names_this_machine(headers: &HeaderMap) -> bool {
@@ -103,6 +116,26 @@ mod tests {
             assert!(why.is_some_and(|why| why.contains("`Host`")), "{host}");
         }
         assert!(said(HERE.into(), &[("quorate-operator", "yes")]).is_some());
+    }
+
+    #[test]
+    fn name_that_points_to_a_listener_of_this_machine_alone_is_none_of_its_names() {
+        let rebound = |listener: &str, host: &str| {
+            let headers = [(HOST, host.parse().expect("a value"))].into_iter().collect();
+            is_rebound(listener.parse().unwrap(), &headers)
+        };
+        for host in ["rebound.example.org:9153", "127.0.0.1.example.org", "localhost.example.org", "", "a b"]
+        {
+            assert!(rebound("127.0.0.1", host) && rebound("::1", host), "{host}");
+            assert!(
+                !rebound("0.0.0.0", host) && !rebound("192.0.2.1", host),
+                "{host}: others may know it by a name"
+            );
+        }
+        for host in ["127.0.0.1:9153", "LOCALHOST", "[::1]:9153", "192.0.2.1"] {
+            assert!(!rebound("127.0.0.1", host), "{host}");
+        }
+        assert!(!is_rebound(HERE.into(), &HeaderMap::new()), "no browser");
     }
 
     #[test]

@@ -58,9 +58,12 @@ async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
         let state = &state;
         async move {
             let (request, body) = request.into_parts();
+            if operator::is_rebound(configured.ip(), &request.headers) {
+                return Ok(text(StatusCode::MISDIRECTED_REQUEST, NOT_BY_THIS_NAME.to_owned()));
+            }
             Ok::<_, Infallible>(match post::receive(&request, body, configured, state).await {
                 Some(response) => response,
-                None => respond(&request, client, configured, state),
+                None => answer(request, client, configured, state).await,
             })
         }
     });
@@ -71,6 +74,30 @@ async fn serve(stream: TcpStream, configured: SocketAddr, state: Arc<State>) {
         Ok(Ok(())) | Err(_) => {}
         Ok(Err(error)) => debug!(%error, "HTTP connection failed"),
     }
+}
+
+/// Answers as `respond`, what plugins tell beside the runtime: it may lie on a disk, which no query waits for.
+async fn answer(
+    request: Parts,
+    client: IpAddr,
+    configured: SocketAddr,
+    state: &Arc<State>,
+) -> Response<Full<Bytes>> {
+    if !request.uri.path().starts_with("/v1/") {
+        return respond(&request, client, configured, state);
+    }
+    let Ok(room) = state.asking.clone().try_acquire_owned() else {
+        return json(
+            503,
+            format!(r#"{{"error":"{ASKING_MAX} requests of this kind are under way; try again"}}"#),
+        );
+    };
+    let state = state.clone();
+    let asking = tokio::task::spawn_blocking(move || {
+        let _room = room;
+        respond(&request, client, configured, &state)
+    });
+    asking.await.unwrap_or_else(|_| json(500, r#"{"error":"answering failed; the log says why"}"#))
 }
 
 /// Answers a request of `client` on the listener that the Corefile calls `configured`. What a request carries beside its head is not looked at; where it
@@ -176,9 +203,13 @@ fn typed(status: StatusCode, content_type: &'static str, body: String) -> Respon
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const NOT_BY_THIS_NAME: &str =
+    "expected `Host` to be an address or `localhost`: a web page may have had its name point here\n";
 const NO_SUCH_RESOURCE: &str = r#"{"error":"no such resource"}"#;
 /// Connections of one listener.
 const CONNECTIONS_MAX: usize = 64;
+/// Requests that plugins answer at a time, over all listeners: a disk that hangs holds a thread for each.
+pub const ASKING_MAX: usize = 16;
 /// Pause after `accept` failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time for the header of a request, and between two requests.
