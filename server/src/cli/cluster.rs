@@ -26,7 +26,7 @@ Examples:
         --host 192.0.2.10 --host 192.0.2.11 --host 192.0.2.12 --host 192.0.2.13 \\
         --upstream 9.9.9.9 --upstream 1.1.1.1
     rsync -a --remove-source-files example/replica-0/ 192.0.2.10:replica-0/  # and so on
-    quorate serve -c Corefile                                                # there, in its folder
+    quorate serve -c Corefile                                                # there, inside it
   Each folder holds a first log: it goes to its machine once; no copy stays or comes back.
 
   Four replicas on this machine, DNS on ports 5300 to 5303:
