@@ -63,6 +63,11 @@ impl Draft {
     /// it, until that stands. `None` when an entry would have fewer than q.
     fn limit(&self, quorum: usize, prefix: &Point, window_ms: u64) -> Option<u64> {
         let mut limit_ms = u64::MAX;
+        // The batch's time is not before the earliest of them: nearly always all are so near that it need not be known.
+        let (earliest, latest) = (self.times().min()?, self.times().max()?);
+        if latest <= earliest.max(prefix.time_ms).saturating_add(window_ms) {
+            return Some(limit_ms);
+        }
         loop {
             let times: Vec<u64> = self.times().filter(|time| *time <= limit_ms).collect();
             let latest = times.iter().copied().max()?;
